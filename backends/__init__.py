@@ -1,0 +1,131 @@
+"""The backends by name, and what a backend is: a package with these functions (`Backend`)."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from zoo.arch import Graph
+from zoo.errors import BackendNotInstalledError, WeightsError, unknown
+
+Arrays = dict[str, np.ndarray]
+
+
+class Backend(Protocol):
+    """What each folder beside this file hands on.
+
+    ``gradients`` and ``training`` exist where ``LEVELS`` names them. ``weights`` fit the graph that
+    is passed with them. Arrays are NumPy's throughout, so that a comparison touches no framework.
+    """
+
+    DTYPES: tuple[str, ...]
+    LEVELS: tuple[str, ...]
+
+    def build(self, graph: Graph) -> Any:
+        """Return the native model of a graph."""
+
+    def is_model(self, candidate: Any) -> bool:
+        """Return whether an object is a model of this framework."""
+
+    def graph_of(self, model: Any) -> Graph:
+        """Return the graph that a model was built from."""
+
+    def get_parameters(self, model: Any) -> Arrays:
+        """Return copies of all arrays as float32, by canonical name."""
+
+    def set_parameters(self, model: Any, arrays: Arrays) -> None:
+        """Copy checked arrays into a model."""
+
+    def predict(self, model: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return a model's outputs for a float32 input."""
+
+    def forward(
+        self, graph: Graph, weights: Arrays, x: np.ndarray, *, training: bool, dtype: str
+    ) -> tuple[Arrays, Arrays]:
+        """Return (the value of every node, the running statistics after the call)."""
+
+    def gradients(
+        self,
+        graph: Graph,
+        weights: Arrays,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        training: bool,
+        dtype: str,
+    ) -> tuple[float, Arrays]:
+        """Return (mean cross-entropy, its gradient for every trained parameter)."""
+
+    def training(
+        self,
+        graph: Graph,
+        weights: Arrays,
+        batches: Iterable[tuple[np.ndarray, np.ndarray]],
+        *,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        dtype: str,
+    ) -> tuple[list[float], Arrays]:
+        """Take one step of SGD a batch; return (the loss of each step, all arrays afterwards)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a backend is, and what it needs: a package, and the extra of ours that installs it."""
+
+    module: str
+    package: str
+    extra: str | None
+
+
+BACKENDS = {
+    "mindspore": Entry("backends.mindspore", "mindspore", "mindspore"),
+    "numpy": Entry("backends.numpy", "numpy", None),
+    "torch": Entry("backends.torch", "torch", "torch"),
+}
+
+
+def load(name: str) -> Backend:
+    """Import and return a backend.
+
+    Raises:
+        UnknownNameError: there is no such backend.
+        BackendNotInstalledError: its framework is missing or broken; tells what to install.
+    """
+    if name not in BACKENDS:
+        raise unknown("backend", name, BACKENDS)
+    entry = BACKENDS[name]
+    remedy = f"pip install 'parity-zoo[{entry.extra}]'"
+    if importlib.util.find_spec(entry.package) is None:
+        raise BackendNotInstalledError(
+            f"backend {name!r} needs the package {entry.package!r}, which is not installed: "
+            f"{remedy}"
+        )
+    try:
+        return cast(Backend, importlib.import_module(entry.module))
+    except ImportError as error:
+        raise BackendNotInstalledError(
+            f"backend {name!r}: {entry.package!r} is installed but can not be imported ({error}); "
+            f"{remedy} installs versions that fit together"
+        ) from error
+
+
+def backend_of(model: Any) -> Backend:
+    """Return the backend that a model belongs to.
+
+    Raises:
+        WeightsError: it belongs to none.
+    """
+    # A model of a backend that has not been imported can not exist.
+    for entry in BACKENDS.values():
+        module = cast(Backend | None, sys.modules.get(entry.module))
+        if module is not None and module.is_model(model):
+            return module
+    raise WeightsError(f"{type(model).__name__} was not made by zoo.create")

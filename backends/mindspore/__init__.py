@@ -1,0 +1,22 @@
+"""MindSpore: the graph as one native Cell, for graph mode and PyNative."""
+
+from backends.mindspore import onednn
+from backends.mindspore.model import build, is_model
+from backends.mindspore.parameters import get_parameters, graph_of, set_parameters
+from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict, training
+
+onednn.cap()
+
+__all__ = [
+    "DTYPES",
+    "LEVELS",
+    "build",
+    "forward",
+    "get_parameters",
+    "gradients",
+    "graph_of",
+    "is_model",
+    "predict",
+    "set_parameters",
+    "training",
+]

@@ -1,0 +1,18 @@
+"""The reference: a plain NumPy interpreter in float64 that defines what every operator means."""
+
+from backends.numpy.model import Model, build, is_model
+from backends.numpy.parameters import get_parameters, graph_of, set_parameters
+from backends.numpy.run import DTYPES, LEVELS, forward, predict
+
+__all__ = [
+    "DTYPES",
+    "LEVELS",
+    "Model",
+    "build",
+    "forward",
+    "get_parameters",
+    "graph_of",
+    "is_model",
+    "predict",
+    "set_parameters",
+]

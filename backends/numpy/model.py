@@ -1,0 +1,72 @@
+"""A graph as a callable: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from backends.numpy.operators import Arrays, apply
+from zoo.arch import INPUT, Graph
+
+
+class Model:
+    """A network that runs in NumPy, with PyTorch's ``train()`` and ``eval()``.
+
+    (N, C, H, W) -> the graph's output, or a tuple where several were asked for. Starts in
+    evaluation mode, with parameters of zeros; `backends.numpy.set_parameters` fills them.
+
+    Attributes:
+        graph: what it runs.
+        arrays: canonical name → array. Training-mode calls update the running statistics in place.
+        training: whether batch norm uses the statistics of the batch.
+    """
+
+    def __init__(self, graph: Graph, dtype: str = "float64") -> None:
+        self.graph = graph
+        self.dtype = np.dtype(dtype)
+        self.arrays: Arrays = {n: np.zeros(p.shape, dtype) for n, p in graph.parameters.items()}
+        self.training = False
+
+    def train(self, mode: bool = True) -> Model:
+        """Set training mode, in which batch norm uses the statistics of the batch."""
+        self.training = mode
+        return self
+
+    def eval(self) -> Model:
+        """Set evaluation mode."""
+        return self.train(False)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
+        """Run the network; computed in the model's dtype.
+
+        Raises:
+            InputError: the input has the wrong rank, channels or size.
+        """
+        self.graph.check_input(np.shape(x))
+        wanted = dict.fromkeys(self.graph.outputs)
+        found = {name: value for name, value in self.values(x) if name in wanted}
+        values = tuple(found[name] for name in self.graph.outputs)
+        return values[0] if len(values) == 1 else values
+
+    def values(self, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Run the network and yield every value under its name, keeping only what is still read."""
+        alive = {INPUT: np.asarray(x, self.dtype)}
+        yield INPUT, alive[INPUT]
+        last = self.graph.last_reader()
+        for i, node in enumerate(self.graph.nodes):
+            held = {role: self.arrays[f"{node.name}.{role}"] for role in node.op.parameters()}
+            value = apply(node.op, [alive[name] for name in node.inputs], held, self.training)
+            yield node.name, value
+            alive[node.name] = value
+            alive = {name: kept for name, kept in alive.items() if last.get(name, -1) > i}
+
+
+def build(graph: Graph) -> Model:
+    """Return the reference model of a graph, in float64."""
+    return Model(graph)
+
+
+def is_model(candidate: object) -> bool:
+    """Return whether ``candidate`` is a model of this backend."""
+    return isinstance(candidate, Model)

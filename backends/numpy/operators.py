@@ -1,0 +1,131 @@
+"""What every operator means, in NumPy. Written to be read and to be right; float64 by default."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from zoo.arch import Operator, operators, windows
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+
+
+@singledispatch
+def apply(op: Operator, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    """Return the output of one operator.
+
+    Args:
+        op: the operator.
+        inputs: its inputs.
+        held: role → array of its parameters; running statistics are updated in place when training.
+        training: whether batch norm uses (and records) the statistics of the batch.
+    """
+    raise TypeError(f"the numpy backend has no {type(op).__name__}")
+
+
+def _windows(op: windows.Window, x: Array, fill: float, dilation: tuple[int, int]) -> Any:
+    """Yield ((i, j), the pixels that the window's offset (i, j) sees) over a padded input."""
+    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
+    size = (x.shape[2], x.shape[3])
+    top, left, bottom, right = windows.sides(op.padding, size, (reach[0], reach[1]), op.stride)
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    rows = x.shape[2] - reach[0] + 1
+    columns = x.shape[3] - reach[1] + 1
+    for i, j in itertools.product(*map(range, op.kernel_size)):
+        y0, x0 = i * dilation[0], j * dilation[1]
+        yield (i, j), x[:, :, y0 : y0 + rows : op.stride[0], x0 : x0 + columns : op.stride[1]]
+
+
+@apply.register
+def _(op: windows.Conv2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    weight, groups = held["weight"], op.groups
+    total: Array | float = 0.0
+    for (i, j), seen in _windows(op, inputs[0], 0.0, op.dilation):
+        n, _, height, width = seen.shape
+        if groups == op.in_channels == op.out_channels:  # depthwise: one product a channel
+            total = total + seen * weight[:, 0, i, j, None, None]
+            continue
+        by_group = seen.reshape(n, groups, -1, height * width)
+        filters = weight[:, :, i, j].reshape(groups, op.out_channels // groups, -1)
+        total = total + (filters @ by_group).reshape(n, op.out_channels, height, width)
+    return np.asarray(total + held["bias"][:, None, None] if op.bias else total)
+
+
+@apply.register
+def _(op: windows.MaxPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    return np.asarray(
+        np.max([seen for _, seen in _windows(op, inputs[0], -np.inf, (1, 1))], axis=0)
+    )
+
+
+@apply.register
+def _(op: windows.AvgPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    total = sum(seen for _, seen in _windows(op, inputs[0], 0.0, (1, 1)))
+    if op.count_include_pad:
+        return np.asarray(total / (op.kernel_size[0] * op.kernel_size[1]))
+    inside = np.ones((1, 1, *inputs[0].shape[2:]), inputs[0].dtype)
+    return np.asarray(total / sum(seen for _, seen in _windows(op, inside, 0.0, (1, 1))))
+
+
+@apply.register
+def _(op: operators.BatchNorm2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    x = inputs[0]
+    mean, var = held["running_mean"], held["running_var"]
+    if training:
+        batch_mean, batch_var = x.mean((0, 2, 3)), x.var((0, 2, 3))
+        count = x.size // op.num_features
+        mean += op.momentum * (batch_mean - mean)
+        var += op.momentum * (batch_var * (count / (count - 1)) - var)
+        mean, var = batch_mean, batch_var
+    scale = held["weight"] / np.sqrt(var + op.eps)
+    return np.asarray(
+        (x - mean[:, None, None]) * scale[:, None, None] + held["bias"][:, None, None]
+    )
+
+
+@apply.register
+def _(op: operators.ChannelShuffle, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    n, channels, height, width = inputs[0].shape
+    rows = op.rows(channels)
+    x = inputs[0].reshape(n, rows, channels // rows, height, width)
+    return x.transpose(0, 2, 1, 3, 4).reshape(n, channels, height, width)
+
+
+@apply.register
+def _(op: operators.Dropout, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    if training and op.p > 0:
+        raise ValueError(
+            "the numpy backend runs dropout in evaluation only: masks are the framework's"
+        )
+    return inputs[0]
+
+
+@apply.register
+def _(op: operators.Linear, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    y = inputs[0] @ held["weight"].T
+    return np.asarray(y + held["bias"] if op.bias else y)
+
+
+def _hard_swish(x: Array) -> Array:
+    return x * np.clip(x + 3, 0, 6) / 6
+
+
+_PLAIN: dict[type[Operator], Callable[[Any, list[Array]], Array]] = {
+    operators.ReLU: lambda op, x: np.maximum(x[0], 0),
+    operators.HardSwish: lambda op, x: _hard_swish(x[0]),
+    operators.Sigmoid: lambda op, x: 1 / (1 + np.exp(-x[0])),
+    operators.GlobalAvgPool2d: lambda op, x: x[0].mean((2, 3), keepdims=True),
+    operators.ChannelPermute: lambda op, x: x[0][:, list(op.indices)],
+    operators.Slice: lambda op, x: x[0][:, op.start : op.stop],
+    operators.Concat: lambda op, x: np.concatenate(x, axis=1),
+    operators.Add: lambda op, x: x[0] + x[1],
+    operators.Mul: lambda op, x: x[0] * x[1],
+    operators.Flatten: lambda op, x: x[0].reshape(len(x[0]), -1),
+}
+for _op, _function in _PLAIN.items():
+    apply.register(_op, lambda op, inputs, held, training, f=_function: f(op, inputs))

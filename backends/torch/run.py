@@ -1,0 +1,94 @@
+"""The measurements of a parity proof, made by PyTorch: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backends.torch.model import build
+from backends.torch.parameters import set_parameters
+from zoo.arch import Graph
+
+DTYPES = ("float32", "float64")
+LEVELS = ("structure", "forward", "batch_statistics", "gradients", "training")
+
+Arrays = dict[str, np.ndarray]
+
+
+def _load(graph: Graph, weights: Arrays, dtype: str, training: bool) -> nn.Module:
+    module = build(graph).to(getattr(torch, dtype))
+    set_parameters(module, weights)
+    return module.train(training)
+
+
+def _arrays(module: nn.Module, graph: Graph, trainable: bool) -> Arrays:
+    state = module.state_dict()
+    return {
+        name: state[name].numpy().copy()
+        for name, parameter in graph.parameters.items()
+        if parameter.trainable == trainable
+    }
+
+
+def forward(
+    graph: Graph, weights: Arrays, x: np.ndarray, *, training: bool, dtype: str
+) -> tuple[Arrays, Arrays]:
+    """Return (the value of every node, the running statistics after the call)."""
+    names = [node.name for node in graph.nodes]
+    module = _load(graph.select(names), weights, dtype, training)
+    with torch.no_grad():
+        outputs = module(torch.from_numpy(x).to(getattr(torch, dtype)))
+    values = dict(zip(names, (value.numpy() for value in outputs), strict=True))
+    return values, _arrays(module, graph, trainable=False)
+
+
+def gradients(
+    graph: Graph, weights: Arrays, x: np.ndarray, y: np.ndarray, *, training: bool, dtype: str
+) -> tuple[float, Arrays]:
+    """Return (mean cross-entropy, its gradient for every trained parameter)."""
+    module = _load(graph, weights, dtype, training)
+    logits = module(torch.from_numpy(x).to(getattr(torch, dtype)))
+    loss = F.cross_entropy(logits, torch.from_numpy(y))
+    loss.backward()
+    return loss.item(), {
+        name: parameter.grad.numpy()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def training(
+    graph: Graph,
+    weights: Arrays,
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    dtype: str,
+) -> tuple[list[float], Arrays]:
+    """Take one step of SGD a batch; return (the loss of each step, all arrays afterwards)."""
+    module = _load(graph, weights, dtype, training=True)
+    optimiser = torch.optim.SGD(
+        module.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
+    )
+    losses = []
+    for x, y in batches:
+        optimiser.zero_grad()
+        logits = module(torch.from_numpy(x).to(getattr(torch, dtype)))
+        loss = F.cross_entropy(logits, torch.from_numpy(y))
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses, _arrays(module, graph, True) | _arrays(module, graph, False)
+
+
+def predict(module: nn.Module, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the module's outputs for a float32 array, without gradients."""
+    with torch.inference_mode():
+        outputs = module(torch.from_numpy(x))
+    return tuple(o.numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))

@@ -1,0 +1,65 @@
+"""Efficient vision networks from one spec, native in PyTorch and MindSpore, proven equal.
+
+    model = zoo.create("shufflenet_v1_1.0x_g3", backend="torch")
+    report = zoo.parity("shufflenet_v1_1.0x_g3", backends=["torch", "mindspore"], level="training")
+
+The names below are loaded when they are first used, so that ``import zoo`` costs nothing and
+imports no framework.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.arch import Cost as Cost
+    from zoo.arch import Graph as Graph
+    from zoo.arch import Spec as Spec
+    from zoo.arch import list_models as list_models
+    from zoo.arch import spec as spec
+    from zoo.arch import spec_from_json as spec_from_json
+    from zoo.errors import BackendNotInstalledError as BackendNotInstalledError
+    from zoo.errors import GraphError as GraphError
+    from zoo.errors import InputError as InputError
+    from zoo.errors import SpecError as SpecError
+    from zoo.errors import UnknownNameError as UnknownNameError
+    from zoo.errors import WeightsError as WeightsError
+    from zoo.errors import ZooError as ZooError
+    from zoo.models import cost as cost
+    from zoo.models import create as create
+    from zoo.models import get_weights as get_weights
+    from zoo.models import set_weights as set_weights
+    from zoo.proof import Finding as Finding
+    from zoo.proof import ParityReport as ParityReport
+    from zoo.proof import parity as parity
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "zoo.arch": ("Cost", "Graph", "Spec", "list_models", "spec", "spec_from_json"),
+    "zoo.errors": (
+        "BackendNotInstalledError",
+        "GraphError",
+        "InputError",
+        "SpecError",
+        "UnknownNameError",
+        "WeightsError",
+        "ZooError",
+    ),
+    "zoo.models": ("cost", "create", "get_weights", "set_weights"),
+    "zoo.proof": ("Finding", "ParityReport", "parity"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = list(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

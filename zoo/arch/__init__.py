@@ -1,0 +1,25 @@
+"""The architecture language: operators, graph, families, catalogue, cost. Imports no framework."""
+
+from zoo.arch.catalogue import list_models, model_name, spec, spec_from_json
+from zoo.arch.cost import Cost, NodeCost, cost
+from zoo.arch.graph import INPUT, Graph, Node
+from zoo.arch.operator import Operator, Parameter, Shape
+from zoo.arch.spec import Conventions, Spec
+
+__all__ = [
+    "INPUT",
+    "Conventions",
+    "Cost",
+    "Graph",
+    "Node",
+    "NodeCost",
+    "Operator",
+    "Parameter",
+    "Shape",
+    "Spec",
+    "cost",
+    "list_models",
+    "model_name",
+    "spec",
+    "spec_from_json",
+]

@@ -1,0 +1,185 @@
+"""A functional way to write a graph down, so that a family reads as its paper draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from zoo.arch.graph import INPUT, Graph, Node, infer
+from zoo.arch.operator import Operator, Shape
+from zoo.arch.operators import (
+    Add,
+    BatchNorm2d,
+    ChannelShuffle,
+    Concat,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    HardSwish,
+    Linear,
+    Mul,
+    ReLU,
+    Sigmoid,
+    Slice,
+)
+from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, Padding
+from zoo.errors import GraphError
+
+
+class GraphBuilder:
+    """Collects nodes; each method adds one and returns its name, which later calls take as input.
+
+    Channel counts are read off the inputs, and a broken rule is raised under the node's name at
+    once.
+    """
+
+    def __init__(
+        self, in_channels: int, image_size: int, *, eps: float = 1e-5, momentum: float = 0.1
+    ):
+        self._in_channels = in_channels
+        self._image_size = (image_size, image_size)
+        self._eps, self._momentum = eps, momentum
+        self._scope: list[str] = []
+        self._nodes: list[Node] = []
+        self._shapes: dict[str, Shape] = {INPUT: (1, in_channels, *self._image_size)}
+        self.input = INPUT
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Put ``name`` in front of the names given inside."""
+        self._scope.append(name)
+        try:
+            yield
+        finally:
+            self._scope.pop()
+
+    def build(self, *outputs: str) -> Graph:
+        """Return the graph that computes ``outputs``."""
+        return Graph(self._in_channels, self._image_size, tuple(self._nodes), outputs)
+
+    def channels(self, x: str) -> int:
+        """Return the channels (or features) of a value."""
+        return self._shapes[x][1]
+
+    def add_node(self, name: str, make: Callable[[], Operator], *inputs: str) -> str:
+        """Add the operator that ``make`` returns."""
+        path = ".".join((*self._scope, name))
+        try:
+            op = make()
+        except GraphError as error:
+            raise GraphError(f"{path}: {error}") from None
+        node = Node(path, op, inputs)
+        self._shapes[path] = infer(node, self._shapes)
+        self._nodes.append(node)
+        return path
+
+    def conv(
+        self,
+        x: str,
+        out_channels: int,
+        *,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        name: str = "conv",
+    ) -> str:
+        """Add a convolution that keeps the size but for its stride (padding kernel_size // 2)."""
+        return self.add_node(
+            name,
+            lambda: Conv2d(
+                in_channels=self.channels(x),
+                out_channels=out_channels,
+                kernel_size=(kernel_size, kernel_size),
+                stride=(stride, stride),
+                padding=(kernel_size // 2,) * 4,
+                groups=groups,
+                bias=bias,
+            ),
+            x,
+        )
+
+    def batch_norm(self, x: str, name: str = "bn") -> str:
+        """Add a batch normalisation with the builder's eps and momentum."""
+        op = BatchNorm2d(num_features=self.channels(x), eps=self._eps, momentum=self._momentum)
+        return self.add_node(name, lambda: op, x)
+
+    def conv_bn(self, x: str, out_channels: int, **conv: Any) -> str:
+        """Add a convolution and its batch normalisation."""
+        return self.batch_norm(self.conv(x, out_channels, **conv))
+
+    def max_pool(
+        self, x: str, *, kernel_size: int, stride: int, padding: Padding, name: str = "pool"
+    ) -> str:
+        """Add a max pool."""
+        k, s = (kernel_size, kernel_size), (stride, stride)
+        return self.add_node(name, lambda: MaxPool2d(kernel_size=k, stride=s, padding=padding), x)
+
+    def avg_pool(
+        self, x: str, *, kernel_size: int, stride: int, padding: Padding, name: str = "pool"
+    ) -> str:
+        """Add an average pool; explicit padding counts in the mean, as PyTorch's default is."""
+        return self.add_node(
+            name,
+            lambda: AvgPool2d(
+                kernel_size=(kernel_size, kernel_size),
+                stride=(stride, stride),
+                padding=padding,
+                count_include_pad=padding != "SAME_UPPER",
+            ),
+            x,
+        )
+
+    def relu(self, x: str, name: str = "relu") -> str:
+        """Add a ReLU."""
+        return self.add_node(name, ReLU, x)
+
+    def hard_swish(self, x: str, name: str = "hard_swish") -> str:
+        """Add a hard swish."""
+        return self.add_node(name, HardSwish, x)
+
+    def sigmoid(self, x: str, name: str = "sigmoid") -> str:
+        """Add a sigmoid."""
+        return self.add_node(name, Sigmoid, x)
+
+    def channel_shuffle(self, x: str, groups: int, order: str, name: str = "shuffle") -> str:
+        """Add a channel shuffle of order ``"gn"`` or ``"ng"``."""
+        return self.add_node(name, lambda: ChannelShuffle(groups=groups, order=order), x)  # type:
+        ignore[arg - type]
+
+    def slice(self, x: str, start: int, stop: int, name: str = "slice") -> str:
+        """Add a slice of channels."""
+        return self.add_node(name, lambda: Slice(start=start, stop=stop), x)
+
+    def concat(self, xs: Sequence[str], name: str = "concat") -> str:
+        """Add a join along the channels."""
+        return self.add_node(name, Concat, *xs)
+
+    def add(self, x: str, y: str, name: str = "add") -> str:
+        """Add a sum."""
+        return self.add_node(name, Add, x, y)
+
+    def mul(self, x: str, y: str, name: str = "mul") -> str:
+        """Add a product."""
+        return self.add_node(name, Mul, x, y)
+
+    def global_avg_pool(self, x: str, name: str = "pool") -> str:
+        """Add a mean over height and width."""
+        return self.add_node(name, GlobalAvgPool2d, x)
+
+    def dropout(self, x: str, p: float, name: str = "dropout") -> str:
+        """Add a dropout."""
+        return self.add_node(name, lambda: Dropout(p=p), x)
+
+    def flatten(self, x: str, name: str = "flatten") -> str:
+        """Add a flatten."""
+        return self.add_node(name, Flatten, x)
+
+    def linear(self, x: str, out_features: int, *, bias: bool, name: str) -> str:
+        """Add a linear layer."""
+        return self.add_node(
+            name,
+            lambda: Linear(in_features=self.channels(x), out_features=out_features, bias=bias),
+            x,
+        )

@@ -1,0 +1,84 @@
+"""The networks by name, specs from names and from JSON. A family adds its row to FAMILIES."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from typing import Any
+
+from zoo.arch import shufflenet_v1
+from zoo.arch.spec import JSON_VERSION, Spec
+from zoo.errors import SpecError, unknown
+
+FAMILIES: dict[type[Spec], dict[str, Spec]] = {
+    shufflenet_v1.ShuffleNetV1Spec: shufflenet_v1.MODELS,
+}
+
+
+def _catalogue() -> dict[str, Spec]:
+    catalogue: dict[str, Spec] = {}
+    for family, models in FAMILIES.items():
+        for name, entry in models.items():
+            if name in catalogue:
+                raise ValueError(f"{family.family}: the model name {name!r} is taken")
+            catalogue[name] = entry
+    return catalogue
+
+
+CATALOGUE = _catalogue()
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names that match a shell-style pattern, sorted: ``list_models("*_g3")``."""
+    return sorted(fnmatch.filter(CATALOGUE, pattern))
+
+
+def spec(model: str | Spec, **overrides: Any) -> Spec:
+    """Return the spec of a model, with fields or conventions changed.
+
+    Args:
+        model: a name of `list_models`, or a spec.
+        **overrides: fields of the spec (``num_classes=10``), a preset
+            (``conventions="mindcv"``) or single conventions (``shuffle_order="gn"``).
+
+    Raises:
+        UnknownNameError: the model, field or preset does not exist; the nearest are named.
+        SpecError, GraphError: the values do not fit together.
+
+    Example:
+        >>> spec("shufflenet_v1_1.0x_g3", num_classes=10).num_classes
+        10
+    """
+    if isinstance(model, str):
+        if model not in CATALOGUE:
+            raise unknown("model", model, CATALOGUE)
+        model = CATALOGUE[model]
+    if not isinstance(model, Spec):
+        raise SpecError(f"model must be a name or a spec, not {type(model).__name__}")
+    return model.replace(**overrides) if overrides else model
+
+
+def spec_from_json(text: str) -> Spec:
+    """Return the spec that `Spec.to_json` wrote.
+
+    Raises:
+        SpecError: the text is not such JSON, or of a later version.
+        UnknownNameError: a family or field that this version does not know.
+    """
+    try:
+        fields = json.loads(text)
+        version, family = fields.pop("version"), fields.pop("family")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise SpecError(f"not the JSON of a spec: {error!r}") from None
+    if version != JSON_VERSION:
+        raise SpecError(f"version (={version!r}) of the spec must be {JSON_VERSION}")
+    families = {spec_type.family: spec_type for spec_type in FAMILIES}
+    if family not in families:
+        raise unknown("family", family, families)
+    return families[family].from_fields(fields)
+
+
+def model_name(wanted: Spec) -> str:
+    """Return the catalogue's name for a spec, or one made of its family and hash."""
+    names = [name for name, entry in CATALOGUE.items() if entry == wanted]
+    return names[0] if names else f"{wanted.family}_{wanted.sha256[:8]}"

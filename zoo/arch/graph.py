@@ -1,0 +1,164 @@
+"""The graph: an ordered list of named nodes that every interpreter walks, validated once.
+
+Because the rules are checked here (names, order, arity, shapes at the nominal size), no backend
+needs defensive checks, and because all of them run the same named nodes, a divergence has a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from zoo.arch.operator import Operator, Parameter, Shape
+from zoo.errors import GraphError, InputError, unknown
+
+INPUT = "input"
+"""The name that nodes read the network's input by."""
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator under a dotted path (``stage2.0.expand.conv``) and the names it reads."""
+
+    name: str
+    op: Operator
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which they can be run.
+
+    Attributes:
+        in_channels: channels of the input.
+        image_size: nominal height and width of the input; other sizes are admitted as far as the
+            windows fit.
+        nodes: the nodes, each after those it reads.
+        outputs: the names of the values that a call returns.
+
+    Raises:
+        GraphError: a name that is malformed, doubled or unknown, a wrong number of inputs, or
+            shapes that an operator does not admit at the nominal size.
+    """
+
+    in_channels: int
+    image_size: tuple[int, int]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        seen = {INPUT}
+        for node in self.nodes:
+            if not _NAME.fullmatch(node.name):
+                raise GraphError(f"{node.name!r} is not a dotted lower-case name")
+            if node.name in seen:
+                raise GraphError(f"{node.name}: the name is taken by an earlier node")
+            for name in node.inputs:
+                if name not in seen:
+                    raise GraphError(f"{node.name}: reads {name!r}, which no earlier node makes")
+            arity = node.op.arity
+            if len(node.inputs) != arity if arity is not None else not node.inputs:
+                raise GraphError(
+                    f"{node.name}: {type(node.op).__name__} takes {arity or 'at least 1'} "
+                    f"input(s), not {len(node.inputs)}"
+                )
+            seen.add(node.name)
+        for name in self.outputs:
+            if name not in seen:
+                raise GraphError(f"output {name!r} is no node of the graph")
+        self.shapes()
+
+    @property
+    def input_shape(self) -> Shape:
+        """The nominal input shape with one image."""
+        return (1, self.in_channels, *self.image_size)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """The nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Canonical name (node + role) → parameter, in the order of the nodes."""
+        return {
+            f"{node.name}.{role}": parameter
+            for node in self.nodes
+            for role, parameter in node.op.parameters().items()
+        }
+
+    def shapes(self, input_shape: Shape | None = None) -> dict[str, Shape]:
+        """Return the shape of every value for an input shape (by default the nominal one).
+
+        Raises:
+            GraphError: an operator does not admit its inputs; the message names the node.
+        """
+        shapes = {INPUT: input_shape or self.input_shape}
+        for node in self.nodes:
+            shapes[node.name] = infer(node, shapes)
+        return shapes
+
+    def check_input(self, shape: Sequence[int]) -> None:
+        """Raise `InputError` unless an input of this shape can be run."""
+        expected = (
+            f"(N, {self.in_channels}, H, W), {self.image_size[0]}x{self.image_size[1]} nominally"
+        )
+        if len(shape) != 4:
+            raise InputError(
+                f"input: rank (={len(shape)}) must be 4, {expected}; got shape {tuple(shape)}"
+            )
+        if shape[1] != self.in_channels:
+            raise InputError(
+                f"input: channels (={shape[1]}) must be {self.in_channels}, {expected}; "
+                f"got shape {tuple(shape)}"
+            )
+        try:
+            self.shapes((1, *shape[1:]))
+        except GraphError as error:
+            raise InputError(
+                f"input: size {shape[2]}x{shape[3]} is not admitted: {error}"
+            ) from None
+
+    def last_reader(self) -> dict[str, int]:
+        """Return for each value the index of its last reader (outputs: past the end)."""
+        last = {name: i for i, node in enumerate(self.nodes) for name in (node.name, *node.inputs)}
+        return last | {name: len(self.nodes) for name in self.outputs}
+
+    def resolve(self, name: str) -> str:
+        """Return the node that ``name`` means: a node, or the last node of a scope (``stage2``).
+
+        Raises:
+            UnknownNameError: no such node or scope.
+        """
+        if name == INPUT or name in self.by_name:
+            return name
+        inside = [node.name for node in self.nodes if node.name.startswith(f"{name}.")]
+        if not inside:
+            parts = (node.name.split(".") for node in self.nodes)
+            scopes = {".".join(p[:depth]) for p in parts for depth in range(1, len(p) + 1)}
+            raise unknown("node", name, scopes)
+        return inside[-1]
+
+    def select(self, outputs: Iterable[str]) -> Graph:
+        """Return the graph that computes just these nodes or scopes, without dead nodes."""
+        names = tuple(self.resolve(name) for name in outputs)
+        if not names:
+            raise GraphError("outputs must name at least one node")
+        alive = set(names)
+        for node in reversed(self.nodes):
+            if node.name in alive:
+                alive.update(node.inputs)
+        nodes = tuple(node for node in self.nodes if node.name in alive)
+        return Graph(self.in_channels, self.image_size, nodes, names)
+
+
+def infer(node: Node, shapes: Mapping[str, Shape]) -> Shape:
+    """Return the output shape of a node; a broken rule is raised under the node's name."""
+    try:
+        return node.op.output_shape(*(shapes[name] for name in node.inputs))
+    except GraphError as error:
+        raise GraphError(f"{node.name}: {error}") from None

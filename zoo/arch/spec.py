@@ -1,0 +1,145 @@
+"""What every family's spec has: JSON, a stable hash, its graph, and overrides checked by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+from zoo.arch.graph import Graph
+from zoo.errors import SpecError, unknown
+
+JSON_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """Base of a family's conventions: where published networks of one name differ."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value, hint = getattr(self, field.name), hints[field.name]
+            choices = typing.get_args(hint)
+            if choices and value not in choices:
+                raise SpecError(f"{field.name} (={value!r}) must be one of {', '.join(choices)}")
+            if hint is bool and not isinstance(value, bool):
+                raise SpecError(f"{field.name} (={value!r}) must be True or False")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A network, free of any framework. Subclasses add the fields of their family.
+
+    Attributes:
+        num_classes: outputs of the classifier.
+        in_channels: channels of the input image.
+        image_size: nominal height and width; other sizes run as far as the windows fit.
+        conventions: the family's choices where published networks differ.
+    """
+
+    family: ClassVar[str]
+    presets: ClassVar[dict[str, Conventions]]
+    conventions_type: ClassVar[type[Conventions]]
+
+    num_classes: int = 1000
+    in_channels: int = 3
+    image_size: int = 224
+    conventions: Conventions
+
+    def __post_init__(self) -> None:
+        for name in ("num_classes", "in_channels", "image_size"):
+            require_positive(name, getattr(self, name))
+
+    @abstractmethod
+    def expand(self) -> Graph:
+        """Return the graph of the network."""
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph of the network.
+
+        Raises:
+            GraphError: the values of the spec do not fit together; the message names the node.
+        """
+        return self.expand()
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the spec that is the same on every machine and in every process."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the spec as one line of JSON, with every value stated."""
+        fields = {"version": JSON_VERSION, "family": self.family} | dataclasses.asdict(self)
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+    def replace(self, **overrides: Any) -> Self:
+        """Return the spec with fields changed.
+
+        ``conventions`` may be the name of a preset, and single conventions may be given as if they
+        were fields: ``spec.replace(conventions="mindcv", classifier_bias=True)``.
+
+        Raises:
+            UnknownNameError: a field or preset that does not exist.
+            SpecError, GraphError: a value that does not fit.
+        """
+        own = {f.name for f in dataclasses.fields(self)}
+        theirs = {f.name for f in dataclasses.fields(self.conventions_type)}
+        for name in overrides:
+            if name not in own | theirs:
+                raise unknown("override", name, own | theirs)
+        conventions = overrides.pop("conventions", self.conventions)
+        if isinstance(conventions, str):
+            conventions = self.preset(conventions)
+        changed = {name: overrides.pop(name) for name in list(overrides) if name in theirs}
+        conventions = dataclasses.replace(conventions, **changed)
+        fields: dict[str, Any] = {k: _frozen(v) for k, v in overrides.items()}
+        spec = dataclasses.replace(self, conventions=conventions, **fields)
+        _ = spec.graph  # expanding is the check that the values fit together
+        return spec
+
+    @classmethod
+    def preset(cls, name: str) -> Conventions:
+        """Return the conventions that one code base follows."""
+        if name not in cls.presets:
+            raise unknown(f"{cls.family} preset", name, cls.presets)
+        return cls.presets[name]
+
+    @property
+    def preset_name(self) -> str:
+        """The preset that the conventions are, or ``"custom"``."""
+        names = [name for name, preset in self.presets.items() if preset == self.conventions]
+        return names[0] if names else "custom"
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """Return the spec with these fields, as JSON holds them."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        for name in fields:
+            if name not in known:
+                raise unknown(f"{cls.family} field", name, known)
+        values: dict[str, Any] = {k: _frozen(v) for k, v in fields.items()}
+        try:
+            values["conventions"] = cls.conventions_type(**values["conventions"])
+            spec = cls(**values)
+        except (KeyError, TypeError) as error:
+            raise SpecError(f"{cls.family}: the fields do not make a spec: {error}") from None
+        _ = spec.graph
+        return spec
+
+
+def _frozen(value: Any) -> Any:
+    """Return JSON's lists as the tuples that a frozen spec holds."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def require_positive(name: str, value: object) -> None:
+    """Raise `SpecError` unless ``value`` is a whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SpecError(f"{name} (={value!r}) must be a whole number of at least 1")

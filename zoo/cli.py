@@ -1,0 +1,141 @@
+"""The ``zoo`` command. Each subcommand imports what it needs: ``zoo list`` stays quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zoo import arch
+from zoo.errors import ZooError
+
+app = typer.Typer(
+    help="Efficient vision networks, proven equal across frameworks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Name = Annotated[str, typer.Argument(help="A name that `zoo list` shows.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the spec; repeatable."),
+]
+
+
+@app.command("list")
+def list_(pattern: Annotated[str, typer.Argument(help="Shell-style pattern.")] = "*") -> None:
+    """List the networks."""
+    names = arch.list_models(pattern)
+    if not names:
+        raise ZooError(f"no model matches {pattern!r}")
+    typer.echo("\n".join(names))
+
+
+@app.command()
+def info(
+    name: Name,
+    size: Annotated[int | None, typer.Option(help="Height and width of the image.")] = None,
+    depth: Annotated[int, typer.Option(help="Sum up names to so many parts; 0 for all.")] = 2,
+    changes: Overrides = None,
+    spec_json: Annotated[bool, typer.Option("--spec", help="Print the spec as JSON only.")] = False,
+) -> None:
+    """Show what a network is and costs: shapes, parameters, multiply-adds, memory."""
+    from zoo import models, table
+
+    wanted = arch.spec(name, **parse(changes))
+    if spec_json:
+        typer.echo(wanted.to_json())
+        return
+    table.print_info(name, wanted, models.cost(wanted, image_size=size), depth)
+
+
+@app.command()
+def parity(
+    name: Name,
+    backends: Annotated[str, typer.Option(help="Comma-separated.")] = "torch,mindspore",
+    level: Annotated[
+        str,
+        typer.Option(help="structure, forward, batch_statistics, gradients or training."),
+    ] = "forward",
+    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    photographs: Annotated[
+        bool, typer.Option("--photographs", help="On real photographs instead of drawn images.")
+    ] = False,
+    size: Annotated[int | None, typer.Option(help="Height and width of the images.")] = None,
+    seed: int = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
+    png_file: Annotated[Path | None, typer.Option("--png", help="Draw the errors here.")] = None,
+    changes: Overrides = None,
+) -> None:
+    """Prove that backends compute the same; exit status 1 and the first name where they do not."""
+    from rich.console import Console
+
+    from zoo.proof.photographs import photographs as load
+    from zoo.proof.prove import parity as prove
+    from zoo.table import progress_bar
+
+    overrides = parse(changes) | ({"image_size": size} if size else {})
+    images = load(arch.spec(name, **overrides).image_size) if photographs else None
+    with progress_bar() as progress:
+        report = prove(
+            name,
+            backends=[part.strip() for part in backends.split(",")],
+            level=level,
+            group_conv=group_conv,
+            images=images,
+            seed=seed,
+            progress=progress,
+            **overrides,
+        )
+    Console().print(report.table())
+    typer.echo(report.summary())
+    if json_file:
+        report.save(json_file)
+    if png_file:
+        report.plot(png_file)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    name: Annotated[str, typer.Argument(help="The network.")] = "shufflenet_v1_2.0x_g3",
+    out: Annotated[Path, typer.Option(help="Folder for the report and the chart.")] = Path("."),
+) -> None:
+    """Build a network in PyTorch and MindSpore and prove them equal on two real photographs."""
+    from zoo.demo import run
+
+    if not run(name, out):
+        raise typer.Exit(1)
+
+
+def parse(changes: list[str] | None) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` texts as overrides; values are JSON, or text where they are not."""
+    import json
+
+    overrides = {}
+    for change in changes or ():
+        key, separator, value = change.partition("=")
+        if not separator:
+            raise ZooError(f"--set {change!r} must be KEY=VALUE")
+        try:
+            overrides[key] = json.loads(value)
+        except ValueError:
+            overrides[key] = value
+    return overrides
+
+
+def main() -> None:
+    """Run the command; what a user can mend is told in one line, without a traceback."""
+    try:
+        app()
+    except (ZooError, OSError) as error:
+        typer.echo(f"zoo: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The work that every backend is given: a network, weights, images, labels, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import weights as arrays
+from backends import Backend
+from zoo.arch import Graph
+from zoo.errors import InputError
+from zoo.passes import Rewrite, Weights, merge_group_conv
+from zoo.proof.telling import telling_weights
+
+# Parity is about semantics: the decay and the rate are large enough for a wrong one to show in five
+# steps (a bare list of parameters spares gamma and beta in MindSpore), and small enough not to
+# diverge.
+SGD = {"lr": 2e-4, "momentum": 0.9, "weight_decay": 1e-2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The same work for everyone.
+
+    Attributes:
+        graph: the network, in canonical form.
+        weights: training mode → canonical name → float32 array.
+        images: float32 (N, C, H, W).
+        labels: int64 (N,).
+        steps: of the training level.
+    """
+
+    graph: Graph
+    weights: Mapping[bool, Weights]
+    images: np.ndarray
+    labels: np.ndarray
+    steps: int
+
+    def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return a batch for each step: the images, moved along by some columns more each time."""
+        return [
+            (np.roll(self.images, 7 * step, axis=3), np.roll(self.labels, step))
+            for step in range(self.steps)
+        ]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend and the form of the network it runs.
+
+    Attributes:
+        label: what reports call it.
+        backend: the engine.
+        graph: what it runs, with the nodes of the case's graph under the same names. Tests put
+            another network here to see it caught.
+        realise: the pass that writes group convolutions as it is to run them.
+        dtype: ``"float32"``, or ``"float64"`` for references.
+    """
+
+    label: str
+    backend: Backend
+    graph: Graph
+    realise: Rewrite = merge_group_conv
+    dtype: str = "float32"
+
+    def parameters(self, weights: Weights) -> Weights:
+        """Return what a live model hands out after the weights were set."""
+        graph, found = self.realise(self.graph, weights)
+        model = self.backend.build(graph)
+        self.backend.set_parameters(model, found)
+        return merge_group_conv(graph, self.backend.get_parameters(model))[1]
+
+    def forward(self, case: Case, *, training: bool, weights: Weights | None = None) -> Any:
+        """Return (value of every canonical node, running statistics)."""
+        graph, found = self.realise(self.graph, weights or case.weights[training])
+        values, buffers = self.backend.forward(
+            graph, found, case.images, training=training, dtype=self.dtype
+        )
+        return {node.name: values[node.name] for node in case.graph.nodes}, buffers
+
+    def gradients(self, case: Case, *, training: bool, weights: Weights | None = None) -> Weights:
+        """Return the gradient of the loss for every trained parameter."""
+        graph, found = self.realise(self.graph, weights or case.weights[training])
+        _, gradients = self.backend.gradients(
+            graph, found, case.images, case.labels, training=training, dtype=self.dtype
+        )
+        return merge_group_conv(graph, gradients)[1]
+
+    def training(self, case: Case, weights: Weights | None = None) -> tuple[list[float], Weights]:
+        """Return (the loss of each step, all arrays after the last)."""
+        graph, found = self.realise(self.graph, weights or case.weights[True])
+        losses, trained = self.backend.training(
+            graph, found, case.batches(), dtype=self.dtype, **SGD
+        )
+        return losses, merge_group_conv(graph, trained)[1]
+
+
+def make_case(
+    graph: Graph,
+    *,
+    seed: int,
+    images: np.ndarray | None,
+    weights: Mapping[str, np.ndarray] | None,
+    steps: int,
+) -> Case:
+    """Return the work, with drawn images and telling weights where none are given.
+
+    Raises:
+        InputError: the images do not fit the network.
+        WeightsError: the weights do not fit the network.
+    """
+    rng = np.random.default_rng(seed)
+    if images is None:
+        images = rng.standard_normal((2, *graph.input_shape[1:]))
+    images = np.ascontiguousarray(images, np.float32)
+    graph.check_input(images.shape)
+    if len(images) < 2:
+        raise InputError(
+            f"images: N (={len(images)}) must be at least 2: batch statistics need several values"
+        )
+    if weights is None:
+        found = {mode: telling_weights(graph, images, seed, mode) for mode in (False, True)}
+    else:
+        found = dict.fromkeys((False, True), arrays.check(graph, weights))
+    classes = graph.shapes()[graph.outputs[0]][1]
+    labels = rng.integers(0, classes, len(images))
+    return Case(graph, found, images, labels, steps)

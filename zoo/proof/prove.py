@@ -1,0 +1,146 @@
+"""`zoo.parity`: the same network on several backends, compared level by level."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import backends
+from zoo.arch import Spec, model_name, spec
+from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
+from zoo.models import GROUP_CONV
+from zoo.proof.case import SGD, Candidate, make_case
+from zoo.proof.levels import LEVELS, References
+from zoo.proof.report import Finding, ParityReport
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all)."""
+
+
+def parity(
+    model: str | Spec,
+    *,
+    backends: Sequence[str] = ("torch", "mindspore"),
+    level: str = "forward",
+    group_conv: str = "native",
+    images: np.ndarray | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    steps: int = 5,
+    progress: Progress | None = None,
+    **overrides: Any,
+) -> ParityReport:
+    """Prove that a network computes the same thing on several backends.
+
+    Each backend is compared with a float64 reference, never only with another backend, at every
+    level
+    up to the one asked for: ``structure`` (names, shapes, counts), ``forward`` (every node in
+    evaluation mode), ``batch_statistics`` (every node in training mode and the running statistics),
+    ``gradients`` (of every parameter), ``training`` (steps of SGD).
+
+    Args:
+        model: a name of `list_models`, or a spec.
+        backends: names of backends. ``"numpy"`` is float32 here, and has no gradients.
+        level: the highest level.
+        group_conv: ``"native"`` or ``"split"``, for all backends.
+        images: float (N, C, H, W) with N of at least 2; drawn from a normal distribution if not
+            given.
+        weights: canonical weights; if not given, ones that let every mistake show.
+        seed: of everything that is drawn.
+        steps: of the training level.
+        progress: told of every step; for progress bars.
+        **overrides: fields of the spec, see `spec`.
+
+    Raises:
+        UnknownNameError: a model, backend, level or override that does not exist, or a level that a
+            backend does not do.
+        BackendNotInstalledError: a backend is missing, or PyTorch, which is the reference from
+            ``batch_statistics`` on.
+        InputError, WeightsError: the images or weights do not fit.
+
+    Example:
+        >>> report = parity("shufflenet_v1_0.5x_g3", backends=["numpy"], image_size=64)
+        >>> report.passed
+        True
+    """
+    wanted = spec(model, **overrides)
+    candidates = _candidates(wanted, backends, level, group_conv)
+    case = make_case(wanted.graph, seed=seed, images=images, weights=weights, steps=steps)
+    name = model if isinstance(model, str) and not overrides else model_name(wanted)
+    done = {"levels": level, "images": list(case.images.shape), "seed": seed, **_versions(backends)}
+    return prove(
+        candidates,
+        References(case),
+        level,
+        progress,
+        model=name,
+        spec=json.loads(wanted.to_json()) | {"sha256": wanted.sha256},
+        made_with=done | {"group_conv": group_conv, "sgd": {"steps": steps, **SGD}},
+    )
+
+
+def prove(
+    candidates: Sequence[Candidate],
+    references: References,
+    level: str,
+    progress: Progress | None = None,
+    **about: Any,
+) -> ParityReport:
+    """Return the report on candidates at every level up to one."""
+    levels = list(LEVELS)[: list(LEVELS).index(level) + 1]
+    findings: list[Finding] = []
+    seconds: dict[str, dict[str, float]] = {c.label: {} for c in candidates}
+    tasks = [(step, candidate) for step in levels for candidate in candidates]
+    for i, (step, candidate) in enumerate(tasks):
+        if progress:
+            progress(f"{step}: {candidate.label}", i, len(tasks))
+        start = time.perf_counter()
+        findings.extend(LEVELS[step](candidate, references))
+        seconds[candidate.label][step] = round(time.perf_counter() - start, 3)
+    if progress:
+        progress("done", len(tasks), len(tasks))
+    return ParityReport(level=level, findings=tuple(findings), seconds=seconds, **about)
+
+
+def _candidates(wanted: Spec, names: Sequence[str], level: str, group_conv: str) -> list[Candidate]:
+    """Return the candidates; everything that can be wrong with the request is raised here."""
+    if level not in LEVELS:
+        raise unknown("level", level, LEVELS)
+    if group_conv not in GROUP_CONV:
+        raise unknown("group_conv", group_conv, GROUP_CONV)
+    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    if not names:
+        raise UnknownNameError("backends must name at least one backend")
+    candidates = []
+    for name in names:
+        engine = backends.load(name)
+        if level not in engine.LEVELS:
+            raise UnknownNameError(
+                f"backend {name!r} does no level {level!r}; it does {', '.join(engine.LEVELS)}"
+            )
+        label = name if group_conv == "native" else f"{name} ({group_conv})"
+        candidates.append(Candidate(label, engine, wanted.graph, GROUP_CONV[group_conv]))
+    if level not in ("structure", "forward"):
+        try:
+            backends.load("torch")
+        except BackendNotInstalledError as error:
+            raise BackendNotInstalledError(
+                f"level {level!r} has PyTorch for its reference: {error}"
+            ) from None
+    return candidates
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    packages = dict.fromkeys(("parity-zoo", "numpy", "torch", *names))
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,99 @@
+"""Weights at which a comparison tells the most.
+
+Initial weights tell little: with shifts of 0, scales of 1 and running statistics of 0 and 1, swapped
+or forgotten ones go unnoticed. Arbitrary ones tell little about gradients: activations grow from
+unit to unit until the softmax is saturated. And anywhere the input of a ReLU may lie so close to
+zero that float32 and float64 disagree about its sign; the gradient is not continuous there, and a
+difference says nothing about the code.
+
+So every array is drawn (`weights.randomise`), running statistics fit the images, and each batch
+norm before a ReLU is shifted, by a few hundredths of a deviation at most, to where zero falls into
+a gap between the values it sees. Float32 is then as exact as it can be, and bounds can be tight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+import weights as arrays
+from backends.numpy.operators import apply
+from zoo.arch import INPUT, Graph, Node
+from zoo.arch.operators import Add, BatchNorm2d, Concat, ReLU
+from zoo.passes import Weights
+
+SPREAD = 0.2
+"""How far running statistics are off what was seen, relative to its size."""
+DAMPING = 8
+"""Mean squares of all channels that are added to that of each: the branches stay smaller than what
+they are added to, as in trained networks, and rounding does not grow from unit to unit."""
+REACH = 0.05
+"""How far a batch norm may be shifted, in deviations of what it makes."""
+
+
+def telling_weights(graph: Graph, images: np.ndarray, seed: int, training: bool) -> Weights:
+    """Return such weights for a network in evaluation or in training mode.
+
+    The walk is the reference's own (float64), node by node, so that each choice sees those before
+    it.
+    """
+    found = arrays.randomise(graph, seed)
+    rng = np.random.default_rng(seed)
+    values = {INPUT: images.astype(np.float64)}
+    last = graph.last_reader()
+    for i, node in enumerate(graph.nodes):
+        inputs = [values[name] for name in node.inputs]
+        if isinstance(node.op, BatchNorm2d):
+            _set_statistics(found, node, inputs[0], rng)
+        if isinstance(node.op, ReLU):
+            for norm, channels in _shifted_by(graph, node.inputs[0]):
+                _shift(found, norm, inputs[0][:, channels])
+        held = {
+            role: found[f"{node.name}.{role}"].astype(np.float64) for role in node.op.parameters()
+        }
+        values[node.name] = apply(node.op, inputs, held, training)
+        values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
+    return found
+
+
+def _set_statistics(found: Weights, norm: Node, x: np.ndarray, rng: np.random.Generator) -> None:
+    # A channel that is next to dead, or hardly varies about its mean, is not blown up to the size
+    # of the others, as full normalisation would: that multiplies the rounding of everything before
+    # it.
+    square = np.square(x).mean((0, 2, 3))
+    deviation = np.sqrt(square + DAMPING * square.mean())
+    mean = x.mean((0, 2, 3)) + deviation * rng.uniform(-SPREAD, SPREAD, deviation.shape)
+    variance = deviation**2 * rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
+    found[f"{norm.name}.running_mean"] = mean.astype(np.float32)
+    found[f"{norm.name}.running_var"] = variance.astype(np.float32)
+
+
+def _shifted_by(graph: Graph, name: str, start: int = 0) -> Iterator[tuple[str, slice]]:
+    """Yield the batch norms whose shift moves a value, with the channels of it that they move."""
+    node = graph.by_name.get(name)
+    if node is None:
+        return
+    if isinstance(node.op, BatchNorm2d):
+        yield node.name, slice(start, start + node.op.num_features)
+    elif isinstance(node.op, Add):
+        yield from _shifted_by(graph, node.inputs[1], start)
+    elif isinstance(node.op, Concat):
+        shapes = graph.shapes()
+        for part in node.inputs:
+            yield from _shifted_by(graph, part, start)
+            start += shapes[part][1]
+
+
+def _shift(found: Weights, norm: str, x: np.ndarray) -> None:
+    """Move values and bias to where each channel has its widest gap around zero."""
+    bias = found[f"{norm}.bias"]
+    for channel in range(x.shape[1]):
+        seen = np.sort(x[:, channel], axis=None)
+        reach = REACH * seen.std()
+        near = seen[(seen > -reach) & (seen < reach)]
+        edges = np.concatenate(([-reach], near, [reach]))
+        widest = int(np.argmax(np.diff(edges)))
+        wanted = bias[channel] - (edges[widest] + edges[widest + 1]) / 2
+        x[:, channel] += float(np.float32(wanted)) - float(bias[channel])
+        bias[channel] = wanted

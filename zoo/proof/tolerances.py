@@ -1,0 +1,37 @@
+"""What each measure admits.
+
+``limit`` is absolute; ``floors`` multiplies the noise floor, which is measured each time on the
+same work (see `zoo.proof.floor`). The larger of the two is admitted. What was measured over the
+whole catalogue stands in docs/parity.md, and ``benchmarks/parity.py`` measures it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """The larger of ``limit`` and ``floors`` times the noise floor is admitted."""
+
+    limit: float
+    floors: float = 0.0
+
+    def admits(self, floor: float = 0.0) -> float:
+        """Return the largest error that passes."""
+        return max(self.limit, self.floors * floor)
+
+
+# Values: the maximum of the difference over the maximum of the reference, for each node.
+FORWARD = Tolerance(limit=5e-6)
+BATCH_FORWARD = Tolerance(limit=5e-6, floors=2)
+RUNNING_STATISTICS = Tolerance(limit=5e-6, floors=2)
+# Gradients: relative L2, for the network and for each parameter.
+FROZEN_GRADIENT = Tolerance(limit=1e-5)
+BATCH_GRADIENT = Tolerance(limit=1e-5, floors=2)
+PARAMETER = Tolerance(limit=1e-4, floors=3)
+# Training: relative error of the loss, and relative L2 of the way that the arrays took.
+FIRST_LOSS = Tolerance(limit=1e-5)
+LOSSES = Tolerance(limit=1e-5, floors=3)
+TRAINED = Tolerance(limit=1e-5, floors=3)
+TRAINED_EACH = Tolerance(limit=1e-3, floors=5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -103,14 +102,14 @@ def load(name: str) -> Backend:
         raise unknown("backend", name, BACKENDS)
     entry = BACKENDS[name]
     remedy = f"pip install 'parity-zoo[{entry.extra}]'"
-    if importlib.util.find_spec(entry.package) is None:
-        raise BackendNotInstalledError(
-            f"backend {name!r} needs the package {entry.package!r}, which is not installed: "
-            f"{remedy}"
-        )
     try:
         return cast(Backend, importlib.import_module(entry.module))
     except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == entry.package:
+            raise BackendNotInstalledError(
+                f"backend {name!r} needs the package {entry.package!r}, which is not installed: "
+                f"{remedy}"
+            ) from None
         raise BackendNotInstalledError(
             f"backend {name!r}: {entry.package!r} is installed but can not be imported ({error}); "
             f"{remedy} installs versions that fit together"

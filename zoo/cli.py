@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from zoo import arch
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 
 app = typer.Typer(
     help="Efficient vision networks, proven equal across frameworks.",
@@ -30,7 +30,7 @@ def list_(pattern: Annotated[str, typer.Argument(help="Shell-style pattern.")] =
     """List the networks."""
     names = arch.list_models(pattern)
     if not names:
-        raise ZooError(f"no model matches {pattern!r}")
+        raise unknown("model", pattern, arch.list_models())
     typer.echo("\n".join(names))
 
 

@@ -20,7 +20,7 @@ def print_info(name: str, spec: Spec, cost: Cost, depth: int) -> None:
     table = Table(title=f"{name}  ({spec.preset_name})", **STYLE)
     table.add_column("name", no_wrap=True)
     table.add_column("operator", no_wrap=True)
-    for column in ("output", "params", "buffers", "MACs", "memory"):
+    for column in ("output", "params", "MACs", "memory"):
         table.add_column(column, justify="right", no_wrap=True)
     groups: dict[str, list[int]] = {}
     for i, node in enumerate(cost.nodes):
@@ -33,7 +33,6 @@ def print_info(name: str, spec: Spec, cost: Cost, depth: int) -> None:
             rows[0].op if len(rows) == 1 else f"{len(rows)} nodes",
             "×".join(map(str, rows[-1].shape[1:])),
             _count(sum(row.params for row in rows)),
-            _count(sum(row.buffers for row in rows)),
             _count(sum(row.macs for row in rows)),
             _bytes(sum(row.activation_bytes for row in rows)),
         )
@@ -44,7 +43,6 @@ def print_info(name: str, spec: Spec, cost: Cost, depth: int) -> None:
         "",
         "",
         _count(cost.params),
-        _count(cost.buffers),
         _count(cost.macs),
         _bytes(cost.activation_bytes),
         style="bold",

@@ -57,6 +57,9 @@ class Network(nn.Cell):
             parameter.name = path
         self.nodes = tuple(cells)
         self._admitted: set[tuple[int, ...]] = set()
+        # A new Cell is in evaluation mode, but is compiled under the name of training mode: without
+        # this, the first set_train(True) after a call would go on with the evaluation graph.
+        self.set_train(False)
 
     def _insert(self, name: str, cell: nn.Cell) -> None:
         *path, leaf = name.split(".")
@@ -99,11 +102,10 @@ def _restore(graph: Graph, arrays: dict[str, Any], training: bool) -> Network:
 
 
 def source(graph: Graph) -> str:
-    """Return the code of ``construct``: a line a node, on as few variables as values are alive at
-    once.
+    """Return the code of ``construct``: a line a node.
 
     Straight-line, because graph mode unrolls loops by recursion and its stack ends at 1,000 calls;
-    with reused variables, so that PyNative lets go of what is not read again.
+    on as few variables as values are alive at once, so that PyNative lets go of the others.
     """
     last = graph.last_reader()
     held = {INPUT: "x"}

@@ -13,11 +13,11 @@ from torch.nn.utils import skip_init
 from zoo.arch import Operator, Shape, operators, windows
 
 
-class SameUpperConv2d(nn.Conv2d):
+class PaddedConv2d(nn.Conv2d):
     """A convolution whose padding differs by side or follows the size of the input (SAME_UPPER)."""
 
-    def __init__(self, op: windows.Conv2d, **kwargs: Any) -> None:
-        super().__init__(op.in_channels, op.out_channels, **kwargs)
+    def __init__(self, op: windows.Conv2d, device: Any = None, **kwargs: Any) -> None:
+        super().__init__(op.in_channels, op.out_channels, device=device, **kwargs)
         self.window = op
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -88,7 +88,7 @@ def _conv(op: windows.Conv2d, shape: Shape) -> nn.Module:
     }
     padding = windows.symmetric(op.padding)
     if padding is None:
-        return skip_init(SameUpperConv2d, op, padding=0, **kwargs)
+        return skip_init(PaddedConv2d, op, padding=0, **kwargs)
     return skip_init(nn.Conv2d, op.in_channels, op.out_channels, padding=padding, **kwargs)
 
 

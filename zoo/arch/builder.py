@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from zoo.arch.graph import INPUT, Graph, Node, infer
 from zoo.arch.operator import Operator, Shape
@@ -30,8 +30,7 @@ from zoo.errors import GraphError
 class GraphBuilder:
     """Collects nodes; each method adds one and returns its name, which later calls take as input.
 
-    Channel counts are read off the inputs, and a broken rule is raised under the node's name at
-    once.
+    Channel counts are read off the inputs; a broken rule is raised at once, under the node's name.
     """
 
     def __init__(
@@ -143,10 +142,11 @@ class GraphBuilder:
         """Add a sigmoid."""
         return self.add_node(name, Sigmoid, x)
 
-    def channel_shuffle(self, x: str, groups: int, order: str, name: str = "shuffle") -> str:
-        """Add a channel shuffle of order ``"gn"`` or ``"ng"``."""
-        return self.add_node(name, lambda: ChannelShuffle(groups=groups, order=order), x)  # type:
-        ignore[arg - type]
+    def channel_shuffle(
+        self, x: str, groups: int, order: Literal["gn", "ng"], name: str = "shuffle"
+    ) -> str:
+        """Add a channel shuffle."""
+        return self.add_node(name, lambda: ChannelShuffle(groups=groups, order=order), x)
 
     def slice(self, x: str, start: int, stop: int, name: str = "slice") -> str:
         """Add a slice of channels."""

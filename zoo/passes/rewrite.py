@@ -1,8 +1,7 @@
-"""What a rewrite is: a function of a graph and its weights that returns both, and keeps the
-function.
+"""What a rewrite is: a function of a graph and its weights that returns both.
 
-The weights may be those of some parameters only, or gradients, or absent: arrays under parameter
-names that a rewrite moves about as it moves the parameters.
+It keeps the function of the network. The weights may be those of some parameters only, or
+gradients, or absent: arrays under parameter names, moved about as the parameters are.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Weights at which a comparison tells the most.
 
-Initial weights tell little: with shifts of 0, scales of 1 and running statistics of 0 and 1, swapped
-or forgotten ones go unnoticed. Arbitrary ones tell little about gradients: activations grow from
-unit to unit until the softmax is saturated. And anywhere the input of a ReLU may lie so close to
-zero that float32 and float64 disagree about its sign; the gradient is not continuous there, and a
-difference says nothing about the code.
+Initial weights tell little: with shifts of 0, scales of 1 and running statistics of 0 and 1,
+swapped or forgotten ones go unnoticed. Arbitrary ones tell little about gradients: activations grow
+from unit to unit until the softmax is saturated. And anywhere the input of a ReLU may lie so close
+to zero that float32 and float64 disagree about its sign; the gradient is not continuous there, and
+a difference says nothing about the code.
 
 So every array is drawn (`weights.randomise`), running statistics fit the images, and each batch
 norm before a ReLU is shifted, by a few hundredths of a deviation at most, to where zero falls into

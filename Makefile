@@ -1,0 +1,53 @@
+# Two commands do everything: `make demo` shows the main job, `make test` checks all there is to check.
+# Both make .venv and install into it what is missing; the second time that takes no time.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint tests bench clean help
+
+help:
+	@echo "make demo   build shufflenet_v1_2.0x_g3 in PyTorch and MindSpore and prove them equal"
+	@echo "make test   lint, types, layers, tests"
+	@echo "make bench  measure forward passes beside the peers (benchmarks/results/)"
+
+demo: $(VENV)/installed-all
+	$(BIN)/zoo demo
+
+test: lint tests
+
+lint: $(VENV)/installed-dev
+	@echo "== ruff: style and errors"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@echo "== mypy: types"
+	@$(BIN)/mypy
+	@echo "== import-linter: layers"
+	@$(BIN)/lint-imports --no-cache --show-timings | grep -E "KEPT|BROKEN|Contracts:" ; \
+	  $(BIN)/lint-imports --no-cache > /dev/null
+
+tests: $(VENV)/installed-dev
+	@echo "== pytest"
+	@$(BIN)/python -m pytest --quiet
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/forward.py
+
+$(VENV)/bin/python:
+	@echo "== making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-all: pyproject.toml | $(VENV)/bin/python
+	@echo "== installing the package with PyTorch, MindSpore and ONNX (some GB, a few minutes)"
+	@$(PIP) --editable '.[all]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "== installing the package, the frameworks and the tools of development (some GB, a few minutes)"
+	@$(PIP) --editable '.[all,dev]'
+	@touch $(VENV)/installed-all $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

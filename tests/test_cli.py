@@ -1,0 +1,118 @@
+"""The command line: what it prints, writes and exits with; and what importing and listing cost."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+import zoo
+from zoo import cli
+
+SMALL = ["--size", "64"]
+
+
+def run(*args):
+    return CliRunner().invoke(cli.app, args, catch_exceptions=True)
+
+
+def test_list():
+    assert run("list").stdout.split() == zoo.list_models()
+    assert run("list", "*g8").stdout.split() == zoo.list_models("*g8")
+    assert isinstance(run("list", "resnet*").exception, zoo.UnknownNameError)
+
+
+def test_info_prints_the_totals():
+    out = run("info", "shufflenet_v1_1.0x_g3").stdout
+    assert "1,864,728 parameters · 137.46M multiply-adds" in out
+    assert "stage3.7" in out
+    assert "stage2.0.expand.conv" in run("info", "shufflenet_v1_1.0x_g3", "--depth", "0").stdout
+    changed = run("info", "shufflenet_v1_1.0x_g3", "--set", "num_classes=10", "--spec").stdout
+    assert json.loads(changed)["num_classes"] == 10
+    preset = run("info", "shufflenet_v1_1.0x_g3", "--set", "conventions=mindcv").stdout
+    assert "shufflenet_v1_1.0x_g3  (mindcv)" in preset
+
+
+def test_parity_writes_its_files(tmp_path):
+    files = [tmp_path / "report.json", tmp_path / "chart.png"]
+    result = run(
+        "parity", "shufflenet_v1_0.5x_g3", "--backends", "numpy,torch", *SMALL,
+        "--json", str(files[0]), "--png", str(files[1]),
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "numpy, torch agree, forward and below" in result.stdout
+    assert json.loads(files[0].read_text())["passed"]
+    assert files[1].stat().st_size > 10_000
+
+
+def test_parity_fails_with_status_1_and_the_name(monkeypatch):
+    """With a tolerance that float32 can not meet, the command has to fail."""
+    from zoo.proof import tolerances
+
+    monkeypatch.setattr(tolerances, "FORWARD", tolerances.Tolerance(limit=1e-12))
+    result = run("parity", "shufflenet_v1_0.5x_g3", "--backends", "numpy", *SMALL)
+    assert result.exit_code == 1
+    assert "numpy diverges at stem.conv (forward, every node: error " in result.stdout
+
+
+def test_photographs_are_real_and_normalised():
+    from zoo.proof.photographs import photographs
+
+    images = photographs(64)
+    assert images.shape == (2, 3, 64, 64)
+    assert images.std() > 0.5
+    assert abs(images[0] - images[1]).mean() > 0.3
+
+
+@pytest.mark.slow
+def test_demo(tmp_path):
+    result = run("demo", "shufflenet_v1_1.0x_g3_cifar", "--out", str(tmp_path / "new"))
+    assert result.exit_code == 0, result.output
+    assert "862,768 parameters" in result.stdout
+    assert "the same bits" in result.stdout
+    assert "torch, mindspore agree, training and below" in result.stdout
+    assert sorted(p.suffix for p in (tmp_path / "new").iterdir()) == [".json", ".png"]
+
+
+ERRORS = [
+    (["info", "nope"], "zoo: unknown model 'nope'; known: "),
+    (["info", "shufflenet_v1_1.0x_g3", "--set", "groups=7"],
+     "zoo: stage2.0.shuffle: channels (=60) must be divisible by groups (=7)"),
+    (["info", "shufflenet_v1_1.0x_g3", "--set", "groups"],
+     "zoo: --set 'groups' must be KEY=VALUE"),
+    (["parity", "shufflenet_v1_1.0x_g3", "--backends", "numpy", "--level", "training"],
+     "zoo: backend 'numpy' does no level 'training'"),
+    (["parity", "shufflenet_v1_0.5x_g3", "--backends", "numpy", "--size", "32", "--json",
+      "/nowhere/report.json"], "zoo: [Errno 2] No such file or directory: '/nowhere/report.json'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("args", "message"), ERRORS)
+def test_errors_are_one_line_and_status_2(args, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["zoo", *args])
+    with pytest.raises(SystemExit) as error:
+        cli.main()
+    assert error.value.code == 2
+    err = capsys.readouterr().err.strip().splitlines()[-1]
+    assert err.startswith(message)
+
+
+def seconds(code: str, runs: int = 5) -> float:
+    """Return the median time of a fresh interpreter that runs the code."""
+    taken = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def test_import_and_list_are_quick():
+    """The issue's bounds are 60 ms and 0.3 s; tests share their cores, hence the slack."""
+    assert seconds("import zoo") - seconds("pass") < 0.060 * 2
+    assert seconds("import sys; sys.argv = ['zoo', 'list']; from zoo.cli import main; main()") < 0.6

@@ -1,0 +1,112 @@
+"""Published counts to the unit, and golden files of every network's structure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# name → (parameters, MACs in millions) as megvii's release counts them, without a classifier bias.
+PUBLISHED = {
+    "shufflenet_v1_0.5x_g3": (717_324, "37.59"),
+    "shufflenet_v1_1.0x_g3": (1_864_728, "137.46"),
+    "shufflenet_v1_1.5x_g3": (3_441_168, "292.44"),
+    "shufflenet_v1_2.0x_g3": (5_449_776, "524.05"),
+    "shufflenet_v1_0.5x_g8": (1_010_448, "40.47"),
+    "shufflenet_v1_1.0x_g8": (2_433_768, "138.37"),
+    "shufflenet_v1_1.5x_g8": (4_268_952, "290.19"),
+    "shufflenet_v1_2.0x_g8": (6_521_232, "521.94"),
+}
+# pytorchcv's counts, with a bias.
+WITH_BIAS = {
+    "shufflenet_v1_1.0x_g1": 1_531_936,
+    "shufflenet_v1_1.0x_g2": 1_733_848,
+    "shufflenet_v1_1.0x_g4": 1_968_344,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_counts(name):
+    params, macs = PUBLISHED[name]
+    cost = zoo.cost(name)
+    assert (cost.params, f"{cost.macs / 1e6:.2f}") == (params, macs)
+    assert zoo.cost(name, classifier_bias=True).params == params + 1000
+    assert zoo.cost(name, conventions="mindspore_tutorial").params == params + 1000
+
+
+@pytest.mark.parametrize("name", WITH_BIAS)
+def test_published_counts_with_a_bias(name):
+    assert zoo.cost(name, classifier_bias=True).params == WITH_BIAS[name]
+
+
+def test_a_node_by_hand():
+    rows = {row.name: row for row in zoo.cost("shufflenet_v1_1.0x_g3").nodes}
+    conv = rows["stage2.1.expand.conv"]
+    assert conv.shape == (1, 240, 28, 28)
+    assert conv.params == 240 * 60 // 3
+    assert conv.macs == 240 * 28 * 28 * 60 // 3
+    assert conv.activation_bytes == 4 * 240 * 28 * 28
+    norm = rows["stage2.1.expand.bn"]
+    assert (norm.params, norm.buffers, norm.macs) == (480, 480, 0)
+
+
+def test_peak_memory_by_hand():
+    # The stem's convolution output and its batch norm's, 24×112×112 float32, are alive at once.
+    assert zoo.cost("shufflenet_v1_1.0x_g3").peak_bytes == 2 * 24 * 112 * 112 * 4
+
+
+def test_sizes():
+    small, large = (zoo.cost("shufflenet_v1_1.0x_g3", image_size=s) for s in (112, (224, 448)))
+    assert large.input_shape == (1, 3, 224, 448)
+    assert large.params == small.params
+    assert large.macs > 7.4 * small.macs
+    with pytest.raises(zoo.InputError, match="input: size 0x0 is not admitted"):
+        zoo.cost("shufflenet_v1_1.0x_g3", image_size=0)
+
+
+def structure(name: str) -> dict:
+    spec = zoo.spec(name)
+    cost = zoo.cost(name)
+    return {
+        "spec": json.loads(spec.to_json()),
+        "sha256": spec.sha256,
+        "params": cost.params,
+        "buffers": cost.buffers,
+        "macs": cost.macs,
+        "peak_bytes": cost.peak_bytes,
+        "parameters": {n: list(p.shape) for n, p in spec.graph.parameters.items()},
+        "nodes": {
+            n.name: f"{type(n.op).__name__} {'×'.join(map(str, row.shape[1:]))} of {' '.join(n.inputs)}"
+            for n, row in zip(spec.graph.nodes, cost.nodes, strict=True)
+        },
+    }
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_golden_structure(name):
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    assert json.loads(json.dumps(structure(name))) == golden, (
+        "the structure changed; if that is meant: python tests/test_cost.py --regenerate"
+    )
+
+
+def test_golden_files_are_those_of_the_catalogue():
+    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == zoo.list_models()
+
+
+def test_costs_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        zoo.cost("shufflenet_v1_1.0x_g3").nodes[0].params = 0
+
+
+if __name__ == "__main__" and "--regenerate" in sys.argv:
+    for model in zoo.list_models():
+        text = json.dumps(structure(model), indent=1, ensure_ascii=False)
+        (GOLDEN / f"{model}.json").write_text(text + "\n")

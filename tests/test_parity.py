@@ -1,0 +1,302 @@
+"""Parity of every network on every backend, and sabotage that each level must catch and name."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import BACKENDS, FRAMEWORKS
+
+import backends
+import zoo
+from zoo.arch import Graph, Node
+from zoo.arch.operators import BatchNorm2d, ChannelShuffle
+from zoo.arch.windows import MaxPool2d
+from zoo.passes import split_group_conv
+from zoo.proof import tolerances
+from zoo.proof.case import Candidate, make_case
+from zoo.proof.levels import References
+from zoo.proof.prove import prove
+
+SMALL = {"image_size": 64}
+
+
+def size_of(name):
+    return {} if name.endswith("cifar") else SMALL
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_forward_of_every_network(name):
+    report = zoo.parity(name, backends=BACKENDS, level="forward", **size_of(name))
+    assert report.passed, str(report)
+    rows = [f for f in report.findings if f.level == "forward"]
+    assert [f.backend for f in rows] == list(BACKENDS)
+    assert all(f.tolerance == 5e-6 for f in rows)
+    assert all(len(f.errors) == len(zoo.spec(name).graph.nodes) for f in rows)
+
+
+@pytest.mark.parametrize("preset", ["mindcv", "paper", "mindspore_tutorial", "kuangliu"])
+@pytest.mark.parametrize("form", ["native", "split"])
+def test_forward_of_every_preset(preset, form):
+    report = zoo.parity(
+        "shufflenet_v1_0.5x_g3",
+        backends=FRAMEWORKS, conventions=preset, group_conv=form, image_size=48,
+    )  # fmt: skip
+    assert report.passed, str(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("shufflenet_v1_0.5x_g3", "native"),
+        ("shufflenet_v1_1.0x_g3_cifar", "native"),
+        ("shufflenet_v1_0.5x_g3", "split"),
+    ],
+)
+def test_every_level(name, form):
+    report = zoo.parity(
+        name, backends=FRAMEWORKS, level="training", group_conv=form, **size_of(name)
+    )
+    assert report.passed, str(report)
+    measures = {(f.level, f.measure): f for f in report.findings if f.backend.startswith("mind")}
+    assert measures["gradients", "frozen batch norm"].tolerance == 1e-5
+    assert measures["training", "first loss"].tolerance == 1e-5
+    for f in measures.values():
+        if f.floor is not None:
+            assert 0 < f.floor < 0.5
+
+
+# Sabotage: a network with one mistake takes the place of the candidate's.
+
+
+def change(graph: Graph, wanted, make) -> Graph:
+    """Replace the operator of the first node for which ``wanted`` holds."""
+    nodes = list(graph.nodes)
+    i = next(i for i, node in enumerate(nodes) if wanted(node))
+    nodes[i] = Node(nodes[i].name, make(nodes[i].op), nodes[i].inputs)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def wrong_shuffle(graph):
+    return change(
+        graph,
+        lambda n: isinstance(n.op, ChannelShuffle) and n.name.startswith("stage3"),
+        lambda op: replace(op, order="gn" if op.order == "ng" else "ng"),
+    )
+
+
+def wrong_padding(graph):
+    return change(
+        graph, lambda n: isinstance(n.op, MaxPool2d), lambda op: replace(op, padding="SAME_UPPER")
+    )
+
+
+def wrong_eps(graph):
+    return change(graph, lambda n: n.name == "stage2.1.expand.bn", lambda op: replace(op, eps=1e-3))
+
+
+def wrong_momentum(graph):
+    return change(
+        graph, lambda n: n.name == "stage2.1.expand.bn", lambda op: replace(op, momentum=0.9)
+    )
+
+
+class Sabotaged:
+    """A backend that makes one mistake; everything else is the real one's."""
+
+    def __init__(self, engine, **methods):
+        self.engine, self.methods = engine, methods
+
+    def __getattr__(self, name):
+        return self.methods.get(name) or getattr(self.engine, name)
+
+
+def swapped_gamma_and_beta(engine, layer="stage3.2.compress.bn"):
+    def forward(graph, weights, x, **kwargs):
+        weights = dict(weights)
+        a, b = f"{layer}.weight", f"{layer}.bias"
+        weights[a], weights[b] = weights[b], weights[a]
+        return engine.forward(graph, weights, x, **kwargs)
+
+    return Sabotaged(engine, forward=forward)
+
+
+def scaled_gradient(engine):
+    def gradients(*args, **kwargs):
+        loss, found = engine.gradients(*args, **kwargs)
+        found["stage3.2.depthwise.conv.weight"] = found["stage3.2.depthwise.conv.weight"] * 1.001
+        return loss, found
+
+    return Sabotaged(engine, gradients=gradients)
+
+
+def other_optimiser(engine, **changes):
+    def training(*args, **kwargs):
+        return engine.training(*args, **kwargs | changes)
+
+    return Sabotaged(engine, training=training)
+
+
+def spared_decay(engine):
+    """What MindSpore does to gamma and beta when its optimiser is given a bare list."""
+
+    def training(graph, weights, batches, **kwargs):
+        losses, decayed = engine.training(graph, weights, batches, **kwargs)
+        _, spared = engine.training(graph, weights, batches, **kwargs | {"weight_decay": 0.0})
+        return losses, {n: spared[n] if ".bn." in n else a for n, a in decayed.items()}
+
+    return Sabotaged(engine, training=training)
+
+
+SABOTAGE = [
+    ("wrong shuffle order", "forward", "stage3.0.shuffle", wrong_shuffle, None),
+    ("SAME_UPPER for symmetric padding", "forward", "stem.pool", wrong_padding, None),
+    ("another eps", "forward", "stage2.1.expand.bn", wrong_eps, None),
+    ("swapped gamma and beta", "forward", "stage3.2.compress.bn", None, swapped_gamma_and_beta),
+    ("running statistics with 1 - momentum", "batch_statistics",
+     "stage2.1.expand.bn.running_mean", wrong_momentum, None),
+    ("one gradient off by a thousandth", "gradients",
+     "stage3.2.depthwise.conv.weight", None, scaled_gradient),
+    ("no momentum", "training", r"step \d", None, lambda e: other_optimiser(e, momentum=0.0)),
+    ("no weight decay on batch norm", "training", r".*\.bn\.(weight|bias)", None, spared_decay),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def references():
+    spec = zoo.spec("shufflenet_v1_0.5x_g3", image_size=48)
+    case = make_case(spec.graph, seed=0, images=None, weights=None, steps=5)
+    return References(case)
+
+
+@pytest.mark.parametrize(
+    ("level", "where", "network", "engine"),
+    [row[1:] for row in SABOTAGE],
+    ids=[row[0] for row in SABOTAGE],
+)
+def test_sabotage_is_caught_and_named(references, level, where, network, engine):
+    graph, torch = references.case.graph, backends.load("torch")
+    honest = Candidate("honest", torch, graph)
+    liar = Candidate(
+        "liar", engine(torch) if engine else torch, network(graph) if network else graph
+    )
+    about = {"model": "m", "spec": {}, "made_with": {}}
+    report = prove([honest, liar], references, level, **about)
+    assert {f.backend for f in report.failures} == {"liar"}
+    assert {f.level for f in report.failures} == {level}
+    assert re.fullmatch(where, report.first_divergence)
+    assert f"liar diverges at {report.first_divergence} ({level}, " in report.summary()
+
+
+def test_sabotage_of_the_structure_is_caught(references):
+    other = zoo.spec("shufflenet_v1_0.5x_g3", image_size=48, classifier_bias=True).graph
+
+    class Larger(Candidate):
+        def parameters(self, weights):
+            bias = {"classifier.bias": np.ones(1000, np.float32)}
+            return super().parameters(weights | bias)
+
+    liar = Larger("liar", backends.load("numpy"), other)
+    report = prove([liar], references, "structure", model="m", spec={}, made_with={})
+    assert report.first_divergence == "classifier.bias"
+
+
+def test_nan_and_missing_shapes_never_pass(references):
+    numpy = backends.load("numpy")
+
+    def forward(graph, weights, x, **kwargs):
+        values, buffers = numpy.forward(graph, weights, x, **kwargs)
+        values["stage2.2.add"] = values["stage2.2.add"] * np.nan
+        return values, buffers
+
+    liar = Candidate("liar", Sabotaged(numpy, forward=forward), references.case.graph)
+    report = prove([liar], references, "forward", model="m", spec={}, made_with={})
+    assert report.first_divergence == "stage2.2.add"
+    assert json.loads(report.to_json())["passed"] is False
+
+
+def test_a_split_candidate_is_compared_under_canonical_names(references):
+    split = Candidate("split", backends.load("torch"), references.case.graph, split_group_conv)
+    report = prove([split], references, "training", model="m", spec={}, made_with={})
+    assert report.passed, str(report)
+    graph = references.case.graph
+    each = next(f for f in report.findings if f.measure == "frozen batch norm, each")
+    assert set(each.errors) == {n for n, p in graph.parameters.items() if p.trainable}
+
+
+def test_telling_weights_tell(references):
+    """No array is constant, and no ReLU sees a value that float32 could get the wrong sign of."""
+    case = references.case
+    for training in (False, True):
+        assert all(a.std() > 0 for a in case.weights[training].values())
+        values, _ = backends.load("numpy").forward(
+            case.graph, case.weights[training], case.images, training=training, dtype="float64"
+        )
+        closest = min(
+            np.abs(values[node.inputs[0]]).min() / np.abs(values[node.inputs[0]]).max()
+            for node in case.graph.nodes
+            if node.name.endswith("relu")
+        )
+        assert closest > 1e-6
+    norms = [n for n in case.graph.nodes if isinstance(n.op, BatchNorm2d)]
+    assert len(norms) == 49
+
+
+def test_report_files(tmp_path):
+    report = zoo.parity("shufflenet_v1_0.5x_g3", backends=["numpy"], level="forward", **SMALL)
+    report.save(tmp_path / "report.json")
+    saved = json.loads((tmp_path / "report.json").read_text())
+    assert saved["passed"] is True
+    assert saved["spec"]["sha256"] == zoo.spec("shufflenet_v1_0.5x_g3", **SMALL).sha256
+    assert saved["findings"][-1]["errors"]["stem.conv"] < 5e-6
+    assert saved["made_with"]["numpy"] == np.__version__
+    report.plot(tmp_path / "report.png")
+    assert (tmp_path / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_progress_is_told():
+    told = []
+    zoo.parity(
+        "shufflenet_v1_0.5x_g3", backends=["numpy"], level="forward",
+        progress=lambda *step: told.append(step), **SMALL,
+    )  # fmt: skip
+    assert told == [("structure: numpy", 0, 2), ("forward: numpy", 1, 2), ("done", 2, 2)]
+
+
+G3 = "shufflenet_v1_0.5x_g3"
+REQUESTS = [
+    (dict(level="fwd"), zoo.UnknownNameError, "unknown level 'fwd'; did you mean 'forward'?"),
+    (dict(backends=["torch", "jax"]), zoo.UnknownNameError, "unknown backend 'jax'; known: "),
+    (dict(backends=[]), zoo.UnknownNameError, "backends must name at least one backend"),
+    (dict(backends=["numpy"], level="gradients"), zoo.UnknownNameError,
+     "backend 'numpy' does no level 'gradients'; it does structure, forward, batch_statistics"),
+    (dict(group_conv="s"), zoo.UnknownNameError, "unknown group_conv 's'; known: native, split"),
+    (dict(images=np.ones((2, 1, 64, 64))), zoo.InputError, "input: channels (=1) must be 3"),
+    (dict(images=np.ones((1, 3, 64, 64))), zoo.InputError, "images: N (=1) must be at least 2"),
+    (dict(weights={}, **SMALL), zoo.WeightsError, "the weights do not fit the network:\n  246 miss"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "kind", "message"), REQUESTS)
+def test_bad_requests(request_, kind, message):
+    with pytest.raises(kind) as error:
+        zoo.parity(G3, **request_)
+    assert str(error.value).startswith(message)
+
+
+def test_weights_of_the_user_are_used(tmp_path):
+    given = zoo.get_weights(zoo.create(G3, backend="numpy", seed=11))
+    report = zoo.parity(G3, backends=["numpy", "torch"], weights=given, **SMALL)
+    assert report.passed, str(report)
+
+
+def test_tolerances_are_those_of_the_issue():
+    assert tolerances.FORWARD.admits() == 5e-6
+    assert tolerances.FROZEN_GRADIENT.admits(floor=1.0) == 1e-5
+    assert tolerances.BATCH_GRADIENT.admits(floor=1e-3) == 2e-3
+    assert tolerances.FIRST_LOSS.admits(floor=1.0) == 1e-5
+    assert tolerances.LOSSES.admits(floor=1e-3) == tolerances.TRAINED.admits(floor=1e-3) == 3e-3

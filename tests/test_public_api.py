@@ -1,0 +1,104 @@
+"""What the package hands out, and what it needs for that."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+PUBLIC = [
+    "BackendNotInstalledError", "Cost", "Finding", "Graph", "GraphError", "InputError",
+    "ParityReport", "Spec", "SpecError", "UnknownNameError", "WeightsError", "ZooError", "cost",
+    "create", "get_weights", "list_models", "parity", "set_weights", "spec", "spec_from_json",
+]  # fmt: skip
+
+
+def test_public_names():
+    assert sorted(zoo.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(zoo, name).__doc__, f"{name} has no docstring"
+    with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'craete'"):
+        _ = zoo.craete
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(zoo.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    assert sorted(alias.name for node in block.body for alias in node.names) == PUBLIC
+
+
+def run(code: str, *blocked: str) -> str:
+    """Run code in a fresh interpreter in which some packages can not be imported."""
+    guard = (
+        "import sys, importlib.abc\n"
+        "class Blocked(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {blocked!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", guard + code], capture_output=True, text=True)
+    return done.stdout + done.stderr.strip().splitlines()[-1] if done.stderr else done.stdout
+
+
+FRAMEWORKS = ("torch", "torchvision", "mindspore", "onnx", "onnxruntime")
+EXTRAS = (*FRAMEWORKS, "typer", "rich", "matplotlib", "sklearn", "PIL", "scipy", "click")
+
+
+def test_numpy_and_safetensors_are_enough():
+    out = run(
+        "import zoo\n"
+        "name = 'shufflenet_v1_0.5x_g3'\n"
+        "model = zoo.create(name, backend='numpy', image_size=32)\n"
+        "import numpy as np\n"
+        "print(len(zoo.list_models()), zoo.cost(name).params, model(np.ones((1, 3, 32, 32))).shape)\n"
+        "print(zoo.parity(name, backends=['numpy'], image_size=32).passed)",
+        *EXTRAS,
+    )
+    assert out.splitlines() == ["13 717324 (1, 1000)", "True"]
+
+
+def test_importing_and_listing_load_no_framework():
+    out = run(
+        "import zoo; zoo.list_models(); zoo.spec('shufflenet_v1_0.5x_g3').graph\n"
+        f"print(sorted(set(sys.modules) & set({(*EXTRAS, 'numpy')!r})))"
+    )
+    assert out.strip() == "[]"
+
+
+@pytest.mark.parametrize("backend", ["torch", "mindspore"])
+def test_a_missing_backend_tells_what_to_install(backend):
+    code = f"import zoo; zoo.create('shufflenet_v1_0.5x_g3', backend={backend!r})"
+    out = run(code, backend)
+    assert out.startswith("zoo.errors.BackendNotInstalledError: ")
+    assert f"backend '{backend}' needs the package '{backend}', which is not installed: " in out
+    assert f"pip install 'parity-zoo[{backend}]'" in out
+
+
+def test_parity_needs_pytorch_from_batch_statistics_on():
+    code = (
+        "import zoo; zoo.parity('shufflenet_v1_0.5x_g3', backends=['numpy'], "
+        "level='batch_statistics', image_size=32)"
+    )
+    out = run(code, "torch")
+    assert "level 'batch_statistics' has PyTorch for its reference: backend 'torch' needs" in out
+
+
+def test_a_broken_framework_is_told_apart_from_a_missing_one(tmp_path, monkeypatch):
+    import backends
+
+    def broken(name):
+        raise ImportError("numpy.core.multiarray failed to import")
+
+    monkeypatch.setattr(backends.importlib, "import_module", broken)
+    with pytest.raises(zoo.BackendNotInstalledError) as error:
+        backends.load("torch")
+    assert str(error.value) == (
+        "backend 'torch': 'torch' is installed but can not be imported (numpy.core.multiarray "
+        "failed to import); pip install 'parity-zoo[torch]' installs versions that fit together"
+    )

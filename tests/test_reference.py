@@ -1,0 +1,110 @@
+"""The NumPy reference against values computed by hand and by naive loops: it is everyone's oracle."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backends.numpy.operators import apply
+from zoo.arch.operators import BatchNorm2d, ChannelShuffle, HardSwish, Linear
+from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, sides
+
+
+def run(op, *inputs, training=False, **held):
+    return apply(op, [np.asarray(x, np.float64) for x in inputs], held, training)
+
+
+def naive_conv(x, weight, bias, op):
+    """Walk every output pixel, as the definition says."""
+    top, left, bottom, right = sides(op.padding, x.shape[2:], op.kernel_size, op.stride)
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    (kh, kw), (sh, sw) = op.kernel_size, op.stride
+    height, width = (x.shape[2] - kh) // sh + 1, (x.shape[3] - kw) // sw + 1
+    y = np.zeros((len(x), op.out_channels, height, width))
+    read, made = op.in_channels // op.groups, op.out_channels // op.groups
+    for n, o, i, j in itertools.product(*map(range, y.shape)):
+        group = o // made
+        window = x[n, group * read : (group + 1) * read, i * sh : i * sh + kh, j * sw : j * sw + kw]
+        y[n, o, i, j] = (window * weight[o]).sum() + bias[o]
+    return y
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    groups=st.sampled_from([1, 2, 3, 6]),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.one_of(st.just("SAME_UPPER"), st.tuples(*[st.integers(0, 2)] * 4)),
+    size=st.tuples(st.integers(3, 6), st.integers(3, 6)),
+)
+def test_convolution_is_the_naive_one(groups, kernel, stride, padding, size):
+    op = Conv2d(
+        in_channels=6, out_channels=6, kernel_size=kernel, stride=stride, padding=padding,
+        groups=groups, bias=True,
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 6, *size))
+    weight, bias = rng.standard_normal((6, 6 // groups, *kernel)), rng.standard_normal(6)
+    y = run(op, x, weight=weight, bias=bias)
+    assert y.shape == op.output_shape(x.shape)
+    np.testing.assert_allclose(y, naive_conv(x, weight, bias, op), atol=1e-12)
+
+
+def test_same_upper_puts_the_odd_pixel_at_the_bottom_right():
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    pool = MaxPool2d(kernel_size=(3, 3), stride=(2, 2), padding="SAME_UPPER")
+    np.testing.assert_array_equal(run(pool, x)[0, 0], [[10, 11], [14, 15]])
+    symmetric = MaxPool2d(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1, 1, 1))
+    np.testing.assert_array_equal(run(symmetric, x)[0, 0], [[5, 7], [13, 15]])
+
+
+@pytest.mark.parametrize(
+    ("padding", "counted", "corner"),
+    [((1, 1, 1, 1), True, (0 + 1 + 4 + 5) / 9), ((1, 1, 1, 1), False, (0 + 1 + 4 + 5) / 4),
+     ("SAME_UPPER", False, sum((0, 1, 2, 4, 5, 6, 8, 9, 10)) / 9)],
+)  # fmt: skip
+def test_average_pool_at_the_corner(padding, counted, corner):
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    op = AvgPool2d(kernel_size=(3, 3), stride=(2, 2), padding=padding, count_include_pad=counted)
+    assert run(op, x)[0, 0, 0, 0] == pytest.approx(corner)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"), [("gn", [0, 3, 1, 4, 2, 5]), ("ng", [0, 2, 4, 1, 3, 5])]
+)
+def test_shuffle_orders(order, expected):
+    op = ChannelShuffle(groups=2, order=order)
+    x = np.arange(6.0).reshape(1, 6, 1, 1)
+    assert run(op, x).ravel().tolist() == expected
+    assert list(op.indices(6)) == expected
+
+
+def test_batch_norm_by_hand():
+    op = BatchNorm2d(num_features=1, eps=0.5, momentum=0.25)
+    x = np.array([1.0, 3.0, 5.0, 7.0]).reshape(2, 1, 1, 2)  # mean 4, variance 5, unbiased 20/3
+    held = {
+        "weight": np.array([2.0]),
+        "bias": np.array([1.0]),
+        "running_mean": np.array([8.0]),
+        "running_var": np.array([3.5]),
+    }
+    y = run(op, x, **held)
+    np.testing.assert_allclose(y.ravel(), (x.ravel() - 8) / 2 * 2 + 1)
+    y = run(op, x, training=True, **held)
+    np.testing.assert_allclose(y.ravel(), (x.ravel() - 4) / math.sqrt(5.5) * 2 + 1)
+    assert held["running_mean"][0] == pytest.approx(0.75 * 8 + 0.25 * 4)
+    assert held["running_var"][0] == pytest.approx(0.75 * 3.5 + 0.25 * 20 / 3)
+
+
+def test_hard_swish_and_linear_by_hand():
+    np.testing.assert_allclose(
+        run(HardSwish(), [-4.0, -1.0, 0.0, 1.0, 4.0]), [0, -1 / 3, 0, 2 / 3, 4]
+    )
+    op = Linear(in_features=2, out_features=1, bias=True)
+    y = run(op, [[1.0, 2.0]], weight=np.array([[3.0, -1.0]]), bias=np.array([0.5]))
+    assert y.tolist() == [[1.5]]

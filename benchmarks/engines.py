@@ -1,6 +1,6 @@
 """The engines that forward.py compares; as a script, the process that one of them runs in.
 
-``python benchmarks/engines.py torch shufflenet_v1_1.0x_g3 2`` builds an engine for two threads, then
+``python benchmarks/engines.py torch shufflenet_v1_1.0x_g3 2`` builds an engine for two threads and
 answers each JSON line ``{"batch": 1, "seconds": 0.5}`` with the seconds of every call it made.
 """
 

@@ -83,7 +83,7 @@ def structure(name: str) -> dict:
         "peak_bytes": cost.peak_bytes,
         "parameters": {n: list(p.shape) for n, p in spec.graph.parameters.items()},
         "nodes": {
-            n.name: f"{type(n.op).__name__} {'×'.join(map(str, row.shape[1:]))} of {' '.join(n.inputs)}"
+            n.name: f"{row.op} {'×'.join(map(str, row.shape[1:]))} of {' '.join(n.inputs)}"
             for n, row in zip(spec.graph.nodes, cost.nodes, strict=True)
         },
     }

@@ -277,7 +277,7 @@ REQUESTS = [
     (dict(group_conv="s"), zoo.UnknownNameError, "unknown group_conv 's'; known: native, split"),
     (dict(images=np.ones((2, 1, 64, 64))), zoo.InputError, "input: channels (=1) must be 3"),
     (dict(images=np.ones((1, 3, 64, 64))), zoo.InputError, "images: N (=1) must be at least 2"),
-    (dict(weights={}, **SMALL), zoo.WeightsError, "the weights do not fit the network:\n  246 miss"),
+    (dict(weights={}, **SMALL), zoo.WeightsError, "the weights do not fit the network:\n  246 "),
 ]  # fmt: skip
 
 

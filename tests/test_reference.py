@@ -1,4 +1,4 @@
-"""The NumPy reference against values computed by hand and by naive loops: it is everyone's oracle."""
+"""The NumPy reference, everyone's oracle, against values by hand and by naive loops."""
 
 from __future__ import annotations
 

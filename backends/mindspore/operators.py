@@ -1,8 +1,4 @@
-"""Operator → native Cell. MindSpore's defaults differ from PyTorch's: every value is passed on.
-
-Cells choose by ``self.training`` between two realisations of a pool: MindSpore's padded pools run
-as 3-D ones, slow forward and not exportable, but their backward passes are the fast ones.
-"""
+"""Operator → native Cell. MindSpore's defaults differ from PyTorch's: every value is passed on."""
 
 from __future__ import annotations
 
@@ -12,56 +8,53 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
+from mindspore.ops import constexpr
 
 from zoo.arch import Operator, Shape, operators, windows
 
 
-class MaxPool2d(nn.Cell):
-    """A max pool with symmetric padding, exactly PyTorch's.
+@constexpr
+def _pads(kernel_size: Any, stride: Any, padding: Any, size: Any) -> tuple[int, ...]:
+    """Return the rows (top, bottom) and columns (left, right) of padding that windows reach."""
+    found: list[int] = []
+    for n, k, s, p in zip(size, kernel_size, stride, padding, strict=True):
+        end = (n + 2 * p - k) // s * s + k - p  # of the last window
+        found += [p, max(end - n, 0)]
+    return tuple(found)
 
-    In evaluation the edge is repeated instead of padded: a copy of what a window holds anyway never
-    changes its maximum.
+
+class SymmetricPool2d(nn.Cell):
+    """A pool with the same padding on opposite sides, exactly PyTorch's.
+
+    MindSpore's padded pools run as 3-D ones, slow forward and not exportable, but their backward
+    passes are the fast ones. So they serve in training, and in evaluation the map is enlarged by
+    what the windows reach (often one side only) before a pool without padding.
     """
 
-    def __init__(self, op: windows.MaxPool2d) -> None:
+    def __init__(self, op: windows.Pool, kind: type[nn.Cell], zeros: bool) -> None:
         super().__init__()
-        self.rows, self.columns = windows.symmetric(op.padding) or (0, 0)
-        self.padded = nn.MaxPool2d(
-            op.kernel_size, op.stride, pad_mode="pad", padding=windows.symmetric(op.padding)
-        )
-        self.valid = nn.MaxPool2d(op.kernel_size, op.stride, pad_mode="valid")
+        self.kernel_size, self.stride = op.kernel_size, op.stride
+        self.padding = windows.symmetric(op.padding)
+        self.zeros = zeros
+        self.padded = kind(op.kernel_size, op.stride, pad_mode="pad", padding=self.padding)
+        self.valid = kind(op.kernel_size, op.stride, pad_mode="valid")
 
     def construct(self, x: Tensor) -> Tensor:
         if self.training:
             return self.padded(x)
-        for _ in range(self.rows):
-            x = ops.cat((x[:, :, :1], x, x[:, :, -1:]), 2)
-        for _ in range(self.columns):
-            x = ops.cat((x[:, :, :, :1], x, x[:, :, :, -1:]), 3)
+        top, bottom, left, right = _pads(self.kernel_size, self.stride, self.padding, x.shape[2:])
+        x = self.enlarge(x, x[:, :, :1], x[:, :, -1:], 2, top, bottom)
+        x = self.enlarge(x, x[:, :, :, :1], x[:, :, :, -1:], 3, left, right)
         return self.valid(x)
 
-
-class AvgPool2d(nn.Cell):
-    """An average pool with symmetric padding that counts in the mean, exactly PyTorch's."""
-
-    def __init__(self, op: windows.AvgPool2d) -> None:
-        super().__init__()
-        self.rows, self.columns = windows.symmetric(op.padding) or (0, 0)
-        self.padded = nn.AvgPool2d(
-            op.kernel_size, op.stride, pad_mode="pad", padding=windows.symmetric(op.padding)
-        )
-        self.valid = nn.AvgPool2d(op.kernel_size, op.stride, pad_mode="valid")
-
-    def construct(self, x: Tensor) -> Tensor:
-        if self.training:
-            return self.padded(x)
-        for _ in range(self.rows):
-            zeros = ops.zeros_like(x[:, :, :1])
-            x = ops.cat((zeros, x, zeros), 2)
-        for _ in range(self.columns):
-            zeros = ops.zeros_like(x[:, :, :, :1])
-            x = ops.cat((zeros, x, zeros), 3)
-        return self.valid(x)
+    def enlarge(
+        self, x: Tensor, first: Tensor, last: Tensor, axis: int, before: int, after: int
+    ) -> Tensor:
+        # A copy of the edge never changes the maximum of a window, which holds the edge anyway.
+        if self.zeros:
+            first, last = ops.zeros_like(first), ops.zeros_like(last)
+        parts = (first,) * before + (x,) + (last,) * after
+        return ops.cat(parts, axis) if len(parts) > 1 else x
 
 
 class Gather(nn.Cell):
@@ -137,7 +130,7 @@ def _conv(op: windows.Conv2d, shape: Shape) -> nn.Cell:
 def _max_pool(op: windows.MaxPool2d, shape: Shape) -> nn.Cell:
     if op.padding == "SAME_UPPER":
         return nn.MaxPool2d(op.kernel_size, op.stride, pad_mode="same")
-    return MaxPool2d(op)
+    return SymmetricPool2d(op, nn.MaxPool2d, zeros=False)
 
 
 def _avg_pool(op: windows.AvgPool2d, shape: Shape) -> nn.Cell:
@@ -151,7 +144,7 @@ def _avg_pool(op: windows.AvgPool2d, shape: Shape) -> nn.Cell:
             padding=windows.symmetric(op.padding),
             count_include_pad=False,
         )
-    return AvgPool2d(op)
+    return SymmetricPool2d(op, nn.AvgPool2d, zeros=True)
 
 
 CELLS: dict[type[Operator], Callable[[Any, Shape], nn.Cell]] = {

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -58,6 +59,8 @@ def build(graph: Graph) -> fx.GraphModule:
         label = node.name.replace(".", "_")
         if type(node.op) in FUNCTIONS:
             target, args = FUNCTIONS[type(node.op)](node.op, inputs)
+            if node.name in overwrites:
+                target, args = operator.iadd, args[::-1]
             values[node.name] = code.create_node("call_function", target, args, name=label)
             continue
         layer = MODULES[type(node.op)](node.op, shapes[node.inputs[0]])
@@ -72,7 +75,7 @@ def build(graph: Graph) -> fx.GraphModule:
 
 
 def _overwrites(graph: Graph) -> set[str]:
-    """Return the ReLUs that may write over their input, as the hand-written networks have it.
+    """Return the ReLUs and Adds that may write over their last input, which saves them memory.
 
     Nothing else reads that input, it is no output, and the operator that made it neither hands out
     a view (Slice) nor keeps its result for the backward pass (Sigmoid).
@@ -83,10 +86,11 @@ def _overwrites(graph: Graph) -> set[str]:
     makers = (windows.Conv2d, operators.BatchNorm2d, operators.Add, operators.Concat)
 
     def may_overwrite(node: Node) -> bool:
-        source = graph.by_name.get(node.inputs[0])
+        source = graph.by_name.get(node.inputs[-1])
         return source is not None and readers[source.name] == 1 and isinstance(source.op, makers)
 
-    return {n.name for n in graph.nodes if isinstance(n.op, operators.ReLU) and may_overwrite(n)}
+    kinds = (operators.ReLU, operators.Add)
+    return {n.name for n in graph.nodes if isinstance(n.op, kinds) and may_overwrite(n)}
 
 
 def is_model(candidate: Any) -> bool:

@@ -25,12 +25,11 @@ lint: $(VENV)/installed-dev
 	@echo "== mypy: types"
 	@$(BIN)/mypy
 	@echo "== import-linter: layers"
-	@$(BIN)/lint-imports --no-cache --show-timings | grep -E "KEPT|BROKEN|Contracts:" ; \
-	  $(BIN)/lint-imports --no-cache > /dev/null
+	@$(BIN)/lint-imports --no-cache
 
 tests: $(VENV)/installed-dev
 	@echo "== pytest"
-	@$(BIN)/python -m pytest --quiet
+	@$(BIN)/python -m pytest --quiet --numprocesses 2
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/forward.py

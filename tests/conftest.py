@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 # Where MindSpore writes the graph of a failed compilation: not into the project.
-os.environ.setdefault("MS_OM_PATH", "/tmp/zoo-tests-mindspore")
+os.environ.setdefault("MS_OM_PATH", str(Path(tempfile.gettempdir()) / "zoo-tests-mindspore"))
+# Each of the two workers (Makefile) keeps to one core: PyTorch's threads wait for each other
+# busily, and one that has to share its core holds up the others by orders of magnitude.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 FRAMEWORKS = ("torch", "mindspore")
 BACKENDS = ("numpy", *FRAMEWORKS)

@@ -176,6 +176,21 @@ def test_torch_compile(x):
     assert list(zoo.get_weights(compiled)) == list(zoo.get_weights(model))
 
 
+def test_torch_distributed(x, tmp_path):
+    model = zoo.create(SMALL, backend="torch")
+    store = f"file://{tmp_path}/store"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    try:
+        parallel = torch.nn.parallel.DistributedDataParallel(model)
+        parallel(torch.from_numpy(x)).square().mean().backward()
+        zoo.set_weights(parallel, weights.randomise(zoo.spec(SMALL).graph, 2))
+        first, second = zoo.get_weights(parallel), zoo.get_weights(model)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(p.grad is not None for p in model.parameters())
+    assert all(np.array_equal(first[n], second[n]) for n in first)
+
+
 def test_mindspore_models_are_ordinary_cells(x):
     import mindspore as ms
 

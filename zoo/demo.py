@@ -66,11 +66,7 @@ def _times(models: dict[str, Any], images: np.ndarray, proof: Any) -> Table:
         table.add_column(column, justify="left" if column == "framework" else "right")
     for framework, model in models.items():
         engine = backends.load(framework)
-        if framework == "mindspore":
-            import mindspore
-
-            mindspore.set_context(mode=mindspore.GRAPH_MODE)
-        else:
+        if hasattr(model, "eval"):  # a new Cell of MindSpore is in evaluation mode
             model.eval()
         start = time.perf_counter()
         engine.predict(model, images)

@@ -113,8 +113,9 @@ def training(
 
 
 def predict(network: Network, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the network's outputs for a float32 array, in the mode that is set."""
-    outputs = network(Tensor(x))
+    """Return the network's outputs for a float32 array."""
+    with graph_mode():
+        outputs = network(Tensor(x))
     return tuple(
         o.asnumpy().copy() for o in (outputs if isinstance(outputs, tuple) else (outputs,))
     )

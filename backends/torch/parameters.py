@@ -13,13 +13,14 @@ from zoo.errors import WeightsError
 
 def unwrap(module: nn.Module) -> nn.Module:
     """Return the module inside ``torch.compile``, DataParallel and DistributedDataParallel."""
+    parallel = nn.DataParallel | torch.nn.parallel.DistributedDataParallel
     while True:
-        if isinstance(getattr(module, "_orig_mod", None), nn.Module):
-            module = module._orig_mod  # type: ignore[assignment]
-        elif isinstance(module, nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
-            module = module.module
-        else:
+        inner = (
+            module.module if isinstance(module, parallel) else getattr(module, "_orig_mod", None)
+        )
+        if not isinstance(inner, nn.Module):
             return module
+        module = inner
 
 
 def graph_of(module: nn.Module) -> Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -79,7 +80,7 @@ class ShuffleNetV1Conventions(Conventions):
 
 _MINDCV = ShuffleNetV1Conventions(shuffle_order="ng", pool_padding="SAME_UPPER")
 
-PRESETS: dict[str, Conventions] = {
+PRESETS: dict[str, ShuffleNetV1Conventions] = {
     # The authors' release, github.com/megvii-model/ShuffleNet-Series.
     "megvii": ShuffleNetV1Conventions(
         shuffle_order="ng", shuffle_position="after_depthwise", relu_position="before_concat"
@@ -116,14 +117,14 @@ class ShuffleNetV1Spec(Spec):
     """
 
     family: ClassVar[str] = "shufflenet_v1"
-    presets: ClassVar[dict[str, Conventions]] = PRESETS
+    presets: ClassVar[Mapping[str, Conventions]] = PRESETS
     conventions_type: ClassVar[type[Conventions]] = ShuffleNetV1Conventions
 
     groups: int
     stem_channels: int
     stage_channels: tuple[int, ...]
     stage_repeats: tuple[int, ...] = (4, 8, 4)
-    conventions: ShuffleNetV1Conventions = PRESETS["megvii"]  # type: ignore[assignment]
+    conventions: ShuffleNetV1Conventions = PRESETS["megvii"]
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import typing
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -44,7 +45,7 @@ class Spec:
     """
 
     family: ClassVar[str]
-    presets: ClassVar[dict[str, Conventions]]
+    presets: ClassVar[Mapping[str, Conventions]]
     conventions_type: ClassVar[type[Conventions]]
 
     num_classes: int = 1000

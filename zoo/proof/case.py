@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -73,7 +72,9 @@ class Candidate:
         self.backend.set_parameters(model, found)
         return merge_group_conv(graph, self.backend.get_parameters(model))[1]
 
-    def forward(self, case: Case, *, training: bool, weights: Weights | None = None) -> Any:
+    def forward(
+        self, case: Case, *, training: bool, weights: Weights | None = None
+    ) -> tuple[Weights, Weights]:
         """Return (value of every canonical node, running statistics)."""
         graph, found = self.realise(self.graph, weights or case.weights[training])
         values, buffers = self.backend.forward(

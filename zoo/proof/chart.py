@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -47,8 +47,8 @@ def draw(report: ParityReport, path: str | Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _label_depth(axes: object, names: list[str]) -> None:
+def _label_depth(axes: Any, names: list[str]) -> None:
     """Mark where each top-level scope begins instead of writing some 170 names."""
     tops = [name.split(".")[0] for name in names]
     begins = [i for i, top in enumerate(tops) if i == 0 or tops[i - 1] != top]
-    axes.set_xticks(begins, [tops[i] for i in begins], fontsize=8)  # type: ignore[attr-defined]
+    axes.set_xticks(begins, [tops[i] for i in begins], fontsize=8)

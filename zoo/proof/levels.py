@@ -48,12 +48,12 @@ class References:
     @cached_property
     def evaluated(self) -> Arrays:
         """Value of every node in evaluation mode."""
-        return self._numpy.forward(self.case, training=False)[0]  # type: ignore[no-any-return]
+        return self._numpy.forward(self.case, training=False)[0]
 
     @cached_property
     def trained_forward(self) -> tuple[Arrays, Arrays]:
         """Value of every node, and running statistics after, in training mode."""
-        return self._numpy.forward(self.case, training=True)  # type: ignore[no-any-return]
+        return self._numpy.forward(self.case, training=True)
 
     @cached_property
     def forward_floor(self) -> tuple[dict[str, float], dict[str, float]]:

@@ -34,7 +34,8 @@ def draw(report: ParityReport, path: str | Path) -> None:
             axes.semilogy(
                 drawn, label=f.backend, linewidth=1.2, marker="." if len(drawn) < 20 else ""
             )
-            axes.axhline(f.tolerance, color="tab:red", linewidth=0.8, linestyle="--")
+            limits = [f.admitted.get(name, f.tolerance) for name in names]
+            axes.semilogy(limits, color="tab:red", linewidth=0.8, linestyle="--")
             if f.diverges_at:
                 where = names.index(f.diverges_at)
                 axes.axvline(where, color="tab:red", linewidth=0.8)
@@ -48,7 +49,11 @@ def draw(report: ParityReport, path: str | Path) -> None:
 
 
 def _label_depth(axes: Any, names: list[str]) -> None:
-    """Mark where each top-level scope begins instead of writing some 170 names."""
+    """Mark where each top-level scope begins, as far as there is room for its name."""
     tops = [name.split(".")[0] for name in names]
-    begins = [i for i, top in enumerate(tops) if i == 0 or tops[i - 1] != top]
+    begins: list[int] = []
+    for i, top in enumerate(tops):
+        new = i == 0 or tops[i - 1] != top
+        if new and (not begins or i - begins[-1] > 0.06 * len(names)):
+            begins.append(i)
     axes.set_xticks(begins, [tops[i] for i in begins], fontsize=8)

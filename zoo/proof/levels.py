@@ -229,6 +229,7 @@ def _against_floor(
         worst=worst,
         diverges_at=first_beyond(errors, admitted),
         errors=errors,
+        admitted=admitted,
     )
 
 

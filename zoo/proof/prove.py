@@ -71,7 +71,9 @@ def parity(
     wanted = spec(model, **overrides)
     candidates = _candidates(wanted, backends, level, group_conv)
     case = make_case(wanted.graph, seed=seed, images=images, weights=weights, steps=steps)
-    name = model if isinstance(model, str) and not overrides else model_name(wanted)
+    name = model if isinstance(model, str) else model_name(wanted)
+    if isinstance(model, str) and overrides:
+        name += f" ({', '.join(f'{key}={value}' for key, value in overrides.items())})"
     done = {"levels": level, "images": list(case.images.shape), "seed": seed, **_versions(backends)}
     return prove(
         candidates,

@@ -30,6 +30,7 @@ class Finding:
         worst: the name (node, parameter, step) that ``error`` belongs to.
         diverges_at: the first name, in the order of computation, beyond what is admitted.
         errors: the error of each name.
+        admitted: what is admitted for each name, where that differs from name to name.
     """
 
     level: str
@@ -41,6 +42,7 @@ class Finding:
     worst: str | None = None
     diverges_at: str | None = None
     errors: Mapping[str, float] = field(default_factory=dict)
+    admitted: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of_each(

@@ -1,7 +1,7 @@
 """The measurements of a parity proof, made by MindSpore: arrays in, arrays out.
 
 All of them run in graph mode, which is what is deployed; PyNative gives the same bits
-(tests/test_mindspore.py).
+(tests/test_models.py).
 """
 
 from __future__ import annotations

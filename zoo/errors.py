@@ -30,6 +30,10 @@ class WeightsError(ZooError, ValueError):
     """Weights that do not fit the network: missing, unexpected or mis-shaped names."""
 
 
+class ConventionError(ZooError, ValueError):
+    """Two conventions that are not the same function, whatever the order of the channels."""
+
+
 class BackendNotInstalledError(ZooError, ImportError):
     """The framework behind a backend cannot be imported; the message tells what to install."""
 

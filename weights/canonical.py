@@ -41,11 +41,15 @@ def check(graph: Graph, weights: Mapping[str, np.ndarray]) -> Weights:
     }
     if any(problems.values()):
         lines = [
-            f"  {len(rows)} {what}:\n{_listed(rows)}" for what, rows in problems.items() if rows
+            f"  {len(rows)} {what}:\n{listed(rows, most=len(rows))}"
+            for what, rows in problems.items()
+            if rows
         ]
         raise WeightsError("the weights do not fit the network:\n" + "\n".join(lines))
     return {name: np.ascontiguousarray(array, np.float32) for name, array in found.items()}
 
 
-def _listed(rows: list[str]) -> str:
-    return "\n".join(f"    {row}" for row in rows)
+def listed(rows: list[str], most: int = 20) -> str:
+    """Return rows indented, one a line; a long list is cut and says by how much."""
+    lines = [f"    {row}" for row in rows[:most]]
+    return "\n".join([*lines, f"    … and {len(rows) - most} more"] if len(rows) > most else lines)

@@ -24,7 +24,9 @@ def test_the_catalogue_is_complete_and_sorted():
 
 
 def test_presets():
-    assert set(PRESETS) == {"megvii", "mindcv", "mindspore_tutorial", "paper", "kuangliu"}
+    assert set(PRESETS) == {
+        "megvii", "mindcv", "mindspore_tutorial", "paper", "mmpretrain", "pytorchcv", "kuangliu",
+    }  # fmt: skip
     assert all(zoo.spec(name).preset_name == "megvii" for name in EIGHT)
     assert zoo.spec("shufflenet_v1_1.0x_g2_cifar").preset_name == "kuangliu"
     graphs = {zoo.spec(EIGHT[0], conventions=preset).graph for preset in PRESETS}
@@ -101,6 +103,8 @@ WRONG = [
      "stage_channels (=240) must be a list of whole numbers"),
     ((G3,), {"stage_repeats": (4, 8)}, zoo.SpecError,
      "stage_channels (=(240, 480, 960)) and stage_repeats (=(4, 8)) must have one entry a stage"),
+    ((G3,), {"stage_repeats": (4, 10**9, 4)}, zoo.SpecError,
+     "stage_repeats (=(4, 1000000000, 4)) must be at most 1000 in all"),
     ((G3,), {"width": 3.0}, zoo.SpecError,
      "width (=3.0) with groups (=3) must be one of 1.0x g1, "),
     ((G3,), {"groups": 7}, zoo.GraphError,

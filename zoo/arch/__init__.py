@@ -1,6 +1,6 @@
 """The architecture language: operators, graph, families, catalogue, cost. Imports no framework."""
 
-from zoo.arch.catalogue import list_models, model_name, spec, spec_from_json
+from zoo.arch.catalogue import base_model, list_models, model_name, spec, spec_from_json
 from zoo.arch.cost import Cost, NodeCost, cost
 from zoo.arch.graph import INPUT, Graph, Node
 from zoo.arch.operator import Operator, Parameter, Shape
@@ -17,6 +17,7 @@ __all__ = [
     "Parameter",
     "Shape",
     "Spec",
+    "base_model",
     "cost",
     "list_models",
     "model_name",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import json
 from typing import Any
@@ -76,6 +77,28 @@ def spec_from_json(text: str) -> Spec:
     if family not in families:
         raise unknown("family", family, families)
     return families[family].from_fields(fields)
+
+
+ADAPTABLE = ("num_classes", "in_channels", "image_size")
+"""What users change without making it another network."""
+
+
+def base_model(wanted: Spec) -> str | None:
+    """Return the catalogue's network that a spec is, whatever its head, input and conventions.
+
+    Where there are two (ShuffleNet V1 1.0x for large and small images), the one whose conventions
+    differ in the fewest fields.
+    """
+    conventions = dataclasses.asdict(wanted.conventions)
+    fitting: dict[str, int] = {}
+    for name, entry in CATALOGUE.items():
+        if type(entry) is not type(wanted):
+            continue
+        same = {field: getattr(wanted, field) for field in (*ADAPTABLE, "conventions")}
+        if dataclasses.replace(entry, **same) == wanted:
+            theirs = dataclasses.asdict(entry.conventions)
+            fitting[name] = sum(theirs[field] != value for field, value in conventions.items())
+    return min(fitting, key=lambda name: fitting[name]) if fitting else None
 
 
 def model_name(wanted: Spec) -> str:

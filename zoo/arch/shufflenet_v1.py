@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, cast
 
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
+from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive
 from zoo.arch.windows import Padding
 from zoo.errors import SpecError
@@ -31,6 +33,10 @@ CHANNELS: dict[int, dict[float, tuple[int, tuple[int, int, int]]]] = {
         2.0: (48, (768, 1536, 3072)),
     },
 }
+
+
+MAX_UNITS = 1000
+"""A spec may come from a file that somebody has tampered with: expanding it must not take long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,21 +84,25 @@ class ShuffleNetV1Conventions(Conventions):
             raise SpecError(f"bn_momentum (={self.bn_momentum!r}) must be in (0, 1]")
 
 
-_MINDCV = ShuffleNetV1Conventions(shuffle_order="ng", pool_padding="SAME_UPPER")
-
 PRESETS: dict[str, ShuffleNetV1Conventions] = {
     # The authors' release, github.com/megvii-model/ShuffleNet-Series.
     "megvii": ShuffleNetV1Conventions(
         shuffle_order="ng", shuffle_position="after_depthwise", relu_position="before_concat"
     ),
     # github.com/mindspore-lab/mindcv, models/shufflenetv1.py.
-    "mindcv": _MINDCV,
+    "mindcv": ShuffleNetV1Conventions(shuffle_order="ng", pool_padding="SAME_UPPER"),
     # MindSpore's ShuffleNet tutorial: MindCV's network with a bias in the classifier.
     "mindspore_tutorial": ShuffleNetV1Conventions(
         shuffle_order="ng", pool_padding="SAME_UPPER", classifier_bias=True
     ),
     # The paper's text and figures; where it is silent (classifier bias), the authors' release.
     "paper": ShuffleNetV1Conventions(),
+    # github.com/open-mmlab/mmpretrain, models/backbones/shufflenet_v1.py.
+    "mmpretrain": ShuffleNetV1Conventions(
+        shuffle_position="after_depthwise", relu_position="before_concat", classifier_bias=True
+    ),
+    # github.com/osmr/pytorchcv, models/shufflenet.py.
+    "pytorchcv": ShuffleNetV1Conventions(concat_order="main_pool", classifier_bias=True),
     # github.com/kuangliu/pytorch-cifar, models/shufflenet.py, for 32×32 images.
     "kuangliu": ShuffleNetV1Conventions(
         first_unit_shuffle=False,
@@ -142,6 +152,10 @@ class ShuffleNetV1Spec(Spec):
                 f"stage_channels (={self.stage_channels}) and stage_repeats "
                 f"(={self.stage_repeats}) must have one entry a stage"
             )
+        if sum(self.stage_repeats) > MAX_UNITS:
+            raise SpecError(
+                f"stage_repeats (={self.stage_repeats}) must be at most {MAX_UNITS} in all"
+            )
 
     @property
     def width(self) -> float | None:
@@ -164,6 +178,39 @@ class ShuffleNetV1Spec(Spec):
                 dict(zip(("stem_channels", "stage_channels"), rows[width], strict=True)) | overrides
             )
         return super().replace(**overrides)
+
+    @classmethod
+    def from_shapes(
+        cls,
+        outer: Mapping[str, Shape],
+        units: Sequence[Mapping[str, Shape]],
+        conventions: Conventions,
+    ) -> ShuffleNetV1Spec:
+        """What a unit reads tells what the one before it made; a stage ends where that changes."""
+        try:
+            stem_channels, in_channels, *_ = outer["stem.conv.weight"]
+            num_classes, features = outer["classifier.weight"]
+            groups = units[0]["depthwise.conv.weight"][0] // units[0]["expand.conv.weight"][1]
+            read = [stem_channels] + [
+                unit["compress.conv.weight"][1] * groups for unit in units[1:]
+            ]
+        except (LookupError, ValueError, ZeroDivisionError):
+            raise SpecError(f"the layers are not those of a {cls.family}") from None
+        stages: list[list[int]] = []
+        for before, after in itertools.pairwise([*read, features]):
+            if before != after or not stages:
+                stages.append([])
+            stages[-1].append(after)
+        known = cast(ShuffleNetV1Conventions, conventions)
+        return cls(
+            num_classes=num_classes,
+            in_channels=in_channels,
+            groups=groups,
+            stem_channels=stem_channels,
+            stage_channels=tuple(stage[0] for stage in stages),
+            stage_repeats=tuple(len(stage) for stage in stages),
+            conventions=replace(known, classifier_bias="classifier.bias" in outer),
+        )
 
     def expand(self) -> Graph:
         c = self.conventions

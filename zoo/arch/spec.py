@@ -7,12 +7,13 @@ import hashlib
 import json
 import typing
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from zoo.arch.graph import Graph
+from zoo.arch.operator import Shape
 from zoo.errors import SpecError, unknown
 
 JSON_VERSION = 1
@@ -61,14 +62,35 @@ class Spec:
     def expand(self) -> Graph:
         """Return the graph of the network."""
 
+    @classmethod
+    @abstractmethod
+    def from_shapes(
+        cls,
+        outer: Mapping[str, Shape],
+        units: Sequence[Mapping[str, Shape]],
+        conventions: Conventions,
+    ) -> Self:
+        """Return the spec of a network from the shapes of its weights.
+
+        Args:
+            outer: canonical name → shape of what lies outside of the units.
+            units: the same for each unit in order, by the name inside it
+                (``expand.conv.weight``).
+            conventions: what shapes do not tell. What they do tell (whether the classifier has a
+                bias) is taken from them.
+
+        Raises:
+            SpecError: the layers are not those of the family.
+        """
+
     @cached_property
     def graph(self) -> Graph:
-        """The graph of the network.
+        """The graph of the network, which knows the spec it came from.
 
         Raises:
             GraphError: the values of the spec do not fit together; the message names the node.
         """
-        return self.expand()
+        return dataclasses.replace(self.expand(), origin=self)
 
     @property
     def sha256(self) -> str:

@@ -1,0 +1,256 @@
+"""Names of code bases: tables that cover the networks, both directions, and what is recognised."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import zoo
+from weights import randomise
+from weights.dialects import dialects, find_dialect, merge_pieces
+from weights.dialects.dialect import layer_patterns
+from weights.recognise import recognise
+
+DIALECTS = {dialect.name: dialect for dialect in dialects()}
+MODEL = "shufflenet_v1_0.5x_g3"
+
+# From ../shared facts: names that the code bases themselves print, one of each kind.
+LITERAL = {
+    "megvii": [
+        "first_conv.0.weight", "first_conv.1.running_var", "features.0.branch_main_1.0.weight",
+        "features.4.branch_main_1.4.bias", "features.15.branch_main_2.1.running_mean",
+        "classifier.0.weight",
+    ],
+    "mindcv": [
+        "first_conv.1.gamma", "features.0.branch_main_1.0.weight",
+        "features.4.branch_main_2.1.beta", "features.15.branch_main_2.3.moving_variance",
+        "classifier.weight",
+    ],
+    "mindspore_tutorial": [
+        "first_conv.0.weight", "features.0.branch_main_1.0.convs.0.weight",
+        "features.1.branch_main_1.0.convs.2.weight", "features.15.branch_main_2.2.convs.1.weight",
+        "features.3.branch_main_2.0.weight", "classifier.bias",
+    ],
+    "mmpretrain": [
+        "backbone.conv1.conv.weight", "backbone.layers.0.0.g_conv_1x1_compress.conv.weight",
+        "backbone.layers.1.7.depthwise_conv3x3_bn.bn.running_var",
+        "backbone.layers.2.3.g_conv_1x1_expand.bn.bias", "head.fc.bias",
+    ],
+    "pytorchcv": [
+        "features.init_block.conv.weight", "features.stage1.unit1.compress_conv1.weight",
+        "features.stage2.unit8.dw_bn2.running_mean", "features.stage3.unit4.expand_bn3.weight",
+        "output.weight", "output.bias",
+    ],
+    "kuangliu": [
+        "conv1.weight", "bn1.running_var", "layer1.0.conv1.weight", "layer2.7.bn3.bias",
+        "layer3.3.conv3.weight", "linear.bias",
+    ],
+    "zoo": [
+        "stem.conv.weight", "stage2.0.expand.bn.running_var", "classifier.weight",
+    ],
+    "zoo_mindspore": [
+        "stem.bn.gamma", "stage4.3.expand.bn.moving_variance", "classifier.weight",
+    ],
+}  # fmt: skip
+
+
+def spec_for(dialect, model=MODEL, **overrides):
+    """Return a network of a dialect, with its code base's conventions."""
+    if dialect.conventions == "kuangliu":
+        model = "shufflenet_v1_1.0x_g2_cifar"
+    elif dialect.conventions is not None:
+        overrides["conventions"] = dialect.conventions
+    return zoo.spec(model, **overrides)
+
+
+def drawn(spec, seed=0):
+    return randomise(spec.graph, seed)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_tables_cover_every_layer_once(name):
+    dialect = DIALECTS[name]
+    ours, theirs = zip(*dialect.rules, strict=True)
+    assert set(ours) == set(layer_patterns(zoo.spec(MODEL).graph))
+    assert len(set(ours)) == len(set(theirs)) == len(dialect.rules)
+    spec = spec_for(dialect)
+    names = dialect.names(spec.graph)
+    assert list(names.values()) == list(spec.graph.parameters)
+    written = dialect.write(spec.graph, drawn(spec))
+    for literal in LITERAL[name]:
+        assert literal in written, literal
+    assert set(LITERAL) == set(DIALECTS)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("split", [False, True])
+def test_a_network_is_recognised_by_names_and_shapes(name, split):
+    dialect = DIALECTS[name]
+    spec = spec_for(dialect, num_classes=7, in_channels=2)
+    weights = drawn(spec)
+    told = None if dialect.conventions else spec.conventions
+    written = dialect.write(spec.graph, weights, split=split)
+    found = recognise({f"module.net.{n}": a for n, a in written.items()}, conventions=told)
+    assert found.spec == spec
+    assert "every name begins with 'module.net.'" in found.notes
+    if not split:
+        assert found.dialect is dialect
+    for canonical, array in weights.items():
+        assert np.array_equal(found.weights[canonical], array)
+
+
+def test_recognised_networks_are_named_as_in_the_catalogue():
+    for model in zoo.list_models():
+        spec = zoo.spec(model, num_classes=5)
+        found = recognise(drawn(spec), conventions=spec.conventions)
+        assert found.spec == spec, model  # the image size of the CIFAR ones included
+
+
+@st.composite
+def specs(draw, dialect):
+    """Networks of any groups, channels and repeats, in the conventions of a code base."""
+    groups = draw(st.sampled_from([1, 2, 3, 4, 8]))
+    unit = 4 * groups  # what channels have to be divisible by, in any conventions
+    channels = [unit * draw(st.integers(1, 3))]
+    for _ in range(draw(st.integers(1, 3))):
+        channels.append(channels[-1] + unit * draw(st.integers(1, 3)))
+    presets = sorted(zoo.spec(MODEL).presets)
+    return zoo.spec(
+        "shufflenet_v1_1.0x_g1",
+        groups=groups,
+        stem_channels=channels[0],
+        stage_channels=tuple(channels[1:]),
+        stage_repeats=tuple(draw(st.integers(1, 3)) for _ in channels[1:]),
+        num_classes=draw(st.integers(1, 12)),
+        in_channels=draw(st.integers(1, 4)),
+        image_size=64,
+        conventions=dialect.conventions or draw(st.sampled_from(presets)),
+    )
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_there_and_back_is_exact_for_any_network(name, data):
+    dialect = DIALECTS[name]
+    spec = data.draw(specs(dialect))
+    weights = drawn(spec, data.draw(st.integers(0, 9)))
+    written = dialect.write(spec.graph, weights, split=data.draw(st.booleans()))
+    found = recognise(written, dialect=name, conventions=spec.conventions)
+    assert found.spec.replace(image_size=64) == spec
+    assert list(found.weights) == list(weights)
+    assert all(np.array_equal(found.weights[n], a) for n, a in weights.items())
+    again = dialect.write(spec.graph, found.weights)
+    assert all(np.array_equal(again[n], a) for n, a in dialect.write(spec.graph, weights).items())
+
+
+MEGVII, MINDCV = find_dialect("megvii")[0], find_dialect("mindcv")[0]
+
+
+def megvii(**changes):
+    """Return the arrays of a network in megvii's names, some of them changed (None: left out)."""
+    arrays = MEGVII.write(zoo.spec(MODEL).graph, drawn(zoo.spec(MODEL))) | changes
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+EXPAND = "features.3.branch_main_2.0.weight"
+
+
+def rejected(arrays, **told):
+    with pytest.raises(zoo.WeightsError) as error:
+        recognise(arrays, **told)
+    return str(error.value)
+
+
+def test_what_does_not_fit_is_listed_in_their_names():
+    text = rejected(megvii(**{EXPAND: np.ones((3, 3)), "first_conv.1.bias": None}))
+    assert text == (
+        "2 of 245 arrays do not fit shufflenet_v1_0.5x_g3 in dialect megvii:\n"
+        f"    {EXPAND}: shape (3, 3) must be (120, 10, 1, 1)\n"
+        "    first_conv.1.bias: missing"
+    )
+    # Another network was expected, but this one is nearer: that is what the message speaks of.
+    text = rejected(megvii(**{EXPAND: None}), like=zoo.spec("shufflenet_v1_1.0x_g3"))
+    assert text == (f"1 of 245 arrays do not fit {MODEL} in dialect megvii:\n    {EXPAND}: missing")
+
+
+def test_names_of_nobody_and_of_several():
+    text = rejected({"encoder.weight": np.ones(3), "decoder.weight": np.ones(3)})
+    assert text.startswith(
+        "2 names (encoder.weight, decoder.weight, …) are of no known dialect (megvii, mindcv, "
+    )
+    ours, theirs = list(drawn(zoo.spec(MODEL)).items()), list(megvii().items())
+    text = rejected(dict(theirs[:100] + ours[100:]))
+    assert text.startswith(
+        "146 of 246 names are of dialect zoo, 100 of dialect megvii (mixed dialects); not of zoo:\n"
+        "    first_conv.0.weight\n"
+    )
+    assert text.endswith("    … and 80 more")
+    text = rejected(megvii(), dialect="mindcv")
+    assert "names are of dialect mindcv; not of mindcv:" in text or "do not fit" in text
+
+
+def test_mixed_roles_are_not_taken_for_weights():
+    arrays = MINDCV.write(zoo.spec(MODEL).graph, drawn(zoo.spec(MODEL)))
+    arrays["first_conv.1.weight"] = arrays.pop("first_conv.1.gamma")
+    text = rejected(arrays)
+    assert "first_conv.1.gamma: missing" in text
+    assert "first_conv.1.weight: unexpected" in text
+
+
+def test_conventions_that_names_do_not_tell_are_asked_for():
+    text = rejected(drawn(zoo.spec(MODEL)))
+    assert text.startswith(
+        "the arrays are those of shufflenet_v1_0.5x_g3 in dialect zoo, whose names do not tell the "
+        "conventions; say which it is (model= or conventions=):\n"
+        "    conventions='megvii': shuffle_order='ng', shuffle_position='after_depthwise', "
+    )
+    candidates = re.findall(r"conventions='(\w+)'", text)
+    assert candidates == ["megvii", "mindcv", "paper", "mmpretrain", "pytorchcv"]
+    for preset in candidates:
+        found = recognise(drawn(zoo.spec(MODEL)), conventions=preset)
+        assert found.spec.conventions.concat_order == zoo.spec(
+            MODEL, conventions=preset
+        ).conventions.concat_order  # fmt: skip
+    # A bias in the classifier is seen, and so is the small stem.
+    biased = drawn(zoo.spec(MODEL, conventions="pytorchcv"))
+    assert recognise(biased, conventions="megvii").spec.conventions.classifier_bias
+    assert recognise(drawn(zoo.spec("shufflenet_v1_1.0x_g3_cifar"))).spec.preset_name == "kuangliu"
+
+
+def test_what_is_not_a_weight_is_set_aside_and_told():
+    arrays = MINDCV.write(zoo.spec(MODEL).graph, drawn(zoo.spec(MODEL)))
+    extra = {f"moments.{name}": array for name, array in arrays.items()}
+    extra |= {"global_step": np.array(7), "learning_rate": np.float32([0.1])}
+    found = recognise(extra | arrays)
+    assert found.dialect is MINDCV
+    assert found.notes == (
+        "246 arrays under 'moments.' are copies of the weights (an optimiser's, or an average): "
+        "not read",
+        "'global_step' is a single number, not a weight: not read",
+        "'learning_rate' is a single number, not a weight: not read",
+    )
+    counted = megvii(**{"first_conv.1.num_batches_tracked": np.array(3)})
+    assert recognise(counted).notes == ("1 counters num_batches_tracked: not weights, not read",)
+
+
+def test_split_convolutions_must_be_whole():
+    arrays = {"a.convs.0.weight": np.ones((2, 3)), "a.convs.2.weight": np.ones((2, 3))}
+    with pytest.raises(zoo.WeightsError) as error:
+        merge_pieces(arrays)
+    assert str(error.value) == "a.convs.1.weight: missing, while a.convs.2.weight is there"
+    arrays = {"a.convs.0.weight": np.ones((2, 3)), "a.convs.1.weight": np.ones((2, 4))}
+    with pytest.raises(zoo.WeightsError) as error:
+        merge_pieces(arrays)
+    assert str(error.value) == (
+        "a.convs.*.weight: the pieces must have one shape (shapes [(2, 3), (2, 4)])"
+    )
+
+
+def test_a_dialect_is_found_by_name():
+    with pytest.raises(zoo.UnknownNameError, match="unknown dialect 'megvi'; did you mean 'megvii"):
+        find_dialect("megvi")

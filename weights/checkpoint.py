@@ -1,0 +1,257 @@
+"""Weights from files and into files, whatever the format and the code base."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from weights import formats
+from weights.canonical import Weights, check
+from weights.dialects import find_dialect
+from weights.entries import choose
+from weights.recognise import Recognised, recognise
+from zoo.arch import Spec, base_model, model_name, spec_from_json
+from zoo.arch import spec as to_spec
+from zoo.arch.spec import Conventions
+from zoo.errors import WeightsError, ZooError
+
+METADATA_VERSION = "1"
+OWN_DIALECTS = {".ckpt": "zoo_mindspore"}
+"""Suffix → our dialect for it, where that is not the canonical one."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Checkpoint(Mapping[str, np.ndarray]):
+    """The weights in a file, by canonical name, and what they turned out to be.
+
+    It is a mapping, so that ``zoo.set_weights(model, zoo.load_weights(path))`` works.
+
+    Attributes:
+        path: the file.
+        format: "safetensors", "torch", "mindspore", "onnx" or "npz".
+        entry: where in the file the weights were; "" in files that are one flat set.
+        dialect: the code base whose names they had.
+        spec: the network, with the conventions it was trained in.
+        weights: canonical name → float32 array.
+        notes: what else was found in the file, what was not read, and what is odd.
+    """
+
+    path: Path
+    format: str
+    entry: str
+    dialect: str
+    spec: Spec
+    weights: Weights
+    notes: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.weights[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def model(self) -> str:
+        """The catalogue's name of the network, or its family where it is none of the catalogue."""
+        return base_model(self.spec) or self.spec.family
+
+    def summary(self) -> str:
+        """Return what was found, in a few lines."""
+        values = sum(array.size for array in self.weights.values())
+        place = f", entry {self.entry!r}" if self.entry else ""
+        lines = [
+            f"{self.path}: {self.format} file{place}, names of {self.dialect}",
+            f"{describe(self.spec)}; {len(self)} arrays, {values:,} values",
+            *(f"note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.summary()}>"
+
+
+def describe(spec: Spec) -> str:
+    """Return a network in one line: name, conventions, classes, input."""
+    name = base_model(spec)
+    if name is None:
+        own = {f.name for f in dataclasses.fields(Spec)}
+        fields = [f.name for f in dataclasses.fields(spec) if f.name not in own]
+        values = ", ".join(f"{field}={getattr(spec, field)}" for field in fields)
+        name = f"{spec.family} ({values})"
+    return (
+        f"{name}, conventions {spec.preset_name}, {spec.num_classes} classes, "
+        f"{spec.in_channels} input channels"
+    )
+
+
+def load_weights(
+    path: str | Path,
+    *,
+    model: str | Spec | None = None,
+    dialect: str | None = None,
+    conventions: str | Conventions | None = None,
+    entry: str | None = None,
+) -> Checkpoint:
+    """Return the weights in a file of any supported format and code base.
+
+    Format, code base, network, width, groups and classes are found from the bytes, names and
+    shapes. No code in the file is run, and no framework is needed.
+
+    Args:
+        path: the file.
+        model: the network that is expected, a name or a spec. Only needed where the file does not
+            tell the conventions: files of our own names that do not carry their spec.
+        dialect: consider only this code base's names.
+        conventions: a preset, where the names do not tell it.
+        entry: which set of arrays in the file, if there are several.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of no known network, of another one than
+            ``model``, or ambiguous; the message lists what does not fit, or the candidates.
+        UnknownNameError: no such model, dialect, preset or entry.
+
+    Example:
+        >>> zoo.load_weights("theirs.pth").spec.groups  # doctest: +SKIP
+        3
+    """
+    path = Path(path)
+    format_name, contents = formats.read(path)
+    like = to_spec(model) if model is not None else None
+    try:
+        place, arrays, notes = choose(contents, entry)
+        stated = _stated(contents.metadata)
+        if stated is not None and conventions is None:
+            found = recognise(arrays, dialect=dialect, like=stated, conventions=stated.conventions)
+            found = dataclasses.replace(found, spec=_with_details(found.spec, stated))
+        else:
+            found = recognise(arrays, dialect=dialect, like=like, conventions=conventions)
+        weights, oddities = _canonical(found)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    if like is not None:
+        require_same_network(path, found.spec, like)
+    return Checkpoint(
+        path, format_name, place, found.dialect.name, found.spec, weights,
+        (*notes, *found.notes, *oddities),
+    )  # fmt: skip
+
+
+def save_weights(
+    path: str | Path,
+    spec: Spec,
+    weights: Mapping[str, np.ndarray],
+    *,
+    dialect: str | None = None,
+    format: str | None = None,
+    split: bool = False,
+    force: bool = False,
+    verify: Callable[[Path], None] | None = None,
+) -> None:
+    """Write weights to a file, with the spec in its metadata. All or nothing.
+
+    Args:
+        path: the destination; its suffix decides the format.
+        spec: the network.
+        weights: canonical name → array.
+        dialect: whose names the file has; by default our own, MindSpore's spelling in a ``.ckpt``.
+            The conventions have to be those that the spec has.
+        format: instead of the suffix's.
+        split: write group convolutions as one convolution a group.
+        force: replace an existing file.
+        verify: called with the temporary file before it takes its place; what it raises leaves
+            the old file as it was.
+
+    Raises:
+        WeightsError: the weights do not fit, or the destination exists or can not be written.
+        UnknownNameError: no such dialect or format.
+    """
+    path = Path(path)
+    name = dialect or own_dialect(path)
+    (chosen,) = find_dialect(name, spec.family)
+    arrays = chosen.write(spec.graph, check(spec.graph, weights), split=split)
+    formats.write(path, arrays, metadata(spec, name), format=format, force=force, verify=verify)
+
+
+def own_dialect(path: Path) -> str:
+    """Return the name of our dialect for a destination."""
+    return OWN_DIALECTS.get(path.suffix, "zoo")
+
+
+def metadata(spec: Spec, dialect: str) -> dict[str, str]:
+    """Return what a file says about its weights, as text."""
+    return {
+        "zoo.version": METADATA_VERSION,
+        "zoo.model": model_name(spec),
+        "zoo.spec": spec.to_json(),
+        "zoo.spec_sha256": spec.sha256,
+        "zoo.dialect": dialect,
+    }
+
+
+def require_same_network(path: Path, found: Spec, wanted: Spec) -> None:
+    """Raise `WeightsError` unless two specs are one network, whatever head, input, conventions."""
+    adaptable = {f.name for f in dataclasses.fields(Spec)}
+    different = [
+        f"{field.name} (={getattr(found, field.name)}) must be {getattr(wanted, field.name)}"
+        for field in dataclasses.fields(wanted)
+        if field.name not in adaptable
+        and getattr(found, field.name, None) != getattr(wanted, field.name)
+    ]
+    if type(found) is not type(wanted) or different:
+        raise WeightsError(
+            f"{path}: holds {base_model(found) or found.family}, not "
+            f"{base_model(wanted) or wanted.family}: {', '.join(different) or 'another family'}"
+        )
+
+
+def _stated(written: Mapping[str, str]) -> Spec | None:
+    """Return the spec in a file's metadata, if there is one."""
+    if "zoo.spec" not in written:
+        return None
+    try:
+        spec = spec_from_json(written["zoo.spec"])
+    except ZooError as error:
+        raise WeightsError(f"the spec in the file's metadata can not be read: {error}") from None
+    if written.get("zoo.spec_sha256", spec.sha256) != spec.sha256:
+        raise WeightsError(
+            f"the spec in the file's metadata is damaged: its sha256 (={spec.sha256}) must be "
+            f"{written['zoo.spec_sha256']}"
+        )
+    return spec
+
+
+def _with_details(found: Spec, stated: Spec) -> Spec:
+    """Return the stated spec if it is what was found, but for what arrays can not tell."""
+    if found.replace(image_size=stated.image_size) != stated:
+        raise WeightsError(
+            f"the file's metadata says {describe(stated)}, its arrays are {describe(found)}"
+        )
+    return stated
+
+
+def _canonical(found: Recognised) -> tuple[Weights, tuple[str, ...]]:
+    """Return checked float32 weights, and notes on values that are not what they should be."""
+    weights = check(found.spec.graph, found.weights)
+    notes = []
+    not_finite = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if not_finite:
+        notes.append(f"{len(not_finite)} arrays hold NaN or infinity: {_some(not_finite)}")
+    rounded = [
+        name
+        for name, array in found.weights.items()
+        if array.dtype.itemsize > 4 and not np.array_equal(weights[name], array, equal_nan=True)
+    ]
+    if rounded:
+        notes.append(f"{len(rounded)} arrays were rounded to float32: {_some(rounded)}")
+    return weights, tuple(notes)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -1,0 +1,239 @@
+"""What a dialect is: a table of layer names in two spellings, from which both directions follow.
+
+A rule is a pair of patterns, canonical and theirs::
+
+    ("stage{stage}.{unit}.expand.conv", "features.{flat}.branch_main_2.2")
+
+``{stage}`` and ``{unit}`` are numbers, ``{flat}`` counts the units of all stages from 0, and
+``{stage-2}`` or ``{unit+1}`` are what stands there when the other side counts from elsewhere. A
+``.*`` at the end of theirs says that the layer is a list of convolutions, one a group
+(``….convs.0``, ``….convs.1``, …), as MindSpore's tutorial has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from weights.canonical import Weights
+from zoo.arch import Graph, Node, Shape
+from zoo.arch.operators import BatchNorm2d
+from zoo.arch.windows import Conv2d
+from zoo.errors import WeightsError
+
+MINDSPORE_ROLES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
+"""PyTorch's names for what a batch norm holds → MindSpore's."""
+
+PIECES = ".convs."
+"""What stands between the name of a split convolution and the number of the group."""
+
+_PLACEHOLDER = re.compile(r"\{(\w+)([+-]\d+)?\}")
+_UNIT = re.compile(r"stage(\d+)\.(\d+)\.(.+)")
+_CANONICAL_ROLES = {theirs: ours for ours, theirs in MINDSPORE_ROLES.items()}
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Shapes by canonical names, as far as they can be known before the network is.
+
+    Attributes:
+        outer: name → shape of what lies outside of the units (``stem.conv.weight``).
+        units: the same for each unit in order, by the name inside it (``expand.conv.weight``).
+        strange: their names that no rule of the dialect knows.
+    """
+
+    outer: dict[str, Shape]
+    units: list[dict[str, Shape]]
+    strange: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How one code base names the weights of one family.
+
+    Attributes:
+        name: as the user gives it (``--from megvii``).
+        family: of the networks it names.
+        source: where the code is.
+        framework: whose names a batch norm's arrays have.
+        rules: (canonical, theirs), see this module.
+        conventions: the preset that the code base follows; None where names do not tell.
+    """
+
+    name: str
+    family: str
+    source: str
+    framework: Literal["torch", "mindspore"]
+    rules: tuple[tuple[str, str], ...]
+    conventions: str | None
+
+    @property
+    def splits(self) -> bool:
+        """Whether some layers are lists of convolutions."""
+        return any(theirs.endswith(".*") for _, theirs in self.rules)
+
+    def names(self, graph: Graph) -> dict[str, str]:
+        """Return their name → canonical name, for every parameter of a network.
+
+        Split convolutions are named as the whole they make up: see `merge_pieces`.
+        """
+        return {
+            f"{theirs}.{self._role(node, role)}": f"{node.name}.{role}"
+            for node, theirs, _ in self._layers(graph)
+            for role in node.op.parameters()
+        }
+
+    def write(self, graph: Graph, weights: Weights, *, split: bool = False) -> Weights:
+        """Return the arrays of a network under their names.
+
+        Args:
+            graph: the network, its group convolutions native.
+            weights: that fit it.
+            split: write every group convolution as a list of convolutions, also where the code
+                base has native ones.
+        """
+        found: Weights = {}
+        for node, theirs, always in self._layers(graph):
+            op = node.op
+            groups = op.groups if isinstance(op, Conv2d) else 1
+            grouped = isinstance(op, Conv2d) and 1 < groups < op.in_channels
+            for role in op.parameters():
+                array, name = weights[f"{node.name}.{role}"], self._role(node, role)
+                if always or (split and grouped):
+                    for i, piece in enumerate(np.split(array, groups)):
+                        found[f"{theirs}{PIECES}{i}.{name}"] = piece
+                else:
+                    found[f"{theirs}.{name}"] = array
+        return found
+
+    def read(self, graph: Graph, arrays: Weights) -> Weights:
+        """Return canonical weights from arrays under their names, which have to be all there."""
+        return {ours: arrays[theirs] for theirs, ours in self.names(graph).items()}
+
+    def _role(self, node: Node, role: str) -> str:
+        renamed = self.framework == "mindspore" and isinstance(node.op, BatchNorm2d)
+        return MINDSPORE_ROLES[role] if renamed else role
+
+    def _layers(self, graph: Graph) -> Iterator[tuple[Node, str, bool]]:
+        """Yield (node, their name of it, whether it is a list of convolutions with them)."""
+        nodes = [node for node in graph.nodes if node.op.parameters()]
+        table, flat = dict(self.rules), _flat_indices(node.name for node in nodes)
+        for node in nodes:
+            theirs = table.get(node.name)
+            if match := _UNIT.fullmatch(node.name):
+                stage, unit = int(match[1]), int(match[2])
+                numbers = {"stage": stage, "unit": unit, "flat": flat[stage, unit]}
+                pattern = table[f"stage{{stage}}.{{unit}}.{match[3]}"]
+                theirs = _PLACEHOLDER.sub(_filled(numbers), pattern)
+            if theirs is None:
+                raise KeyError(f"{self.name}: no rule for the layer {node.name}")
+            yield node, theirs.removesuffix(".*"), theirs.endswith(".*")
+
+    def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
+        """Return what their names say, without knowing which network they are of.
+
+        Args:
+            shapes: their name → shape, split convolutions taken together.
+        """
+        outer: dict[str, Shape] = {}
+        units: dict[tuple[int, ...], dict[str, Shape]] = {}
+        strange = []
+        for name, shape in shapes.items():
+            layer, _, role = name.rpartition(".")
+            found = self._parse(layer)
+            if found is None or (self.framework == "torch" and role in _CANONICAL_ROLES):
+                strange.append(name)
+                continue
+            pattern, numbers = found
+            role = _CANONICAL_ROLES.get(role, role)
+            if not numbers:
+                outer[f"{pattern}.{role}"] = shape
+            else:
+                inside = pattern.partition("{unit}.")[2]
+                units.setdefault(numbers, {})[f"{inside}.{role}"] = shape
+        return Skeleton(outer, [units[key] for key in sorted(units)], strange)
+
+    @cached_property
+    def _parsers(self) -> list[tuple[re.Pattern[str], str, dict[str, int]]]:
+        """(pattern of their layers, canonical pattern, placeholder → what to subtract)."""
+        parsers = []
+        for canonical, theirs in self.rules:
+            offsets = {name: int(by or 0) for name, by in _PLACEHOLDER.findall(theirs)}
+            pattern = re.escape(theirs.removesuffix(".*"))
+            for name in offsets:
+                pattern = re.sub(rf"\\{{{name}.*?\\}}", rf"(?P<{name}>\\d+)", pattern)
+            parsers.append((re.compile(pattern), canonical, offsets))
+        return parsers
+
+    def _parse(self, layer: str) -> tuple[str, tuple[int, ...]] | None:
+        """Return (canonical pattern, position of the unit) of their layer, or None."""
+        for pattern, canonical, offsets in self._parsers:
+            if match := pattern.fullmatch(layer):
+                numbers = {
+                    name: int(text) - offsets[name] for name, text in match.groupdict().items()
+                }
+                keys = ("flat",) if "flat" in numbers else ("stage", "unit")
+                return canonical, tuple(numbers[key] for key in keys if key in numbers)
+        return None
+
+
+def layer_patterns(graph: Graph) -> tuple[str, ...]:
+    """Return the canonical patterns of a family's layers, read off one of its networks."""
+    layers = (node.name for node in graph.nodes if node.op.parameters())
+    return tuple(dict.fromkeys(_UNIT.sub(r"stage{stage}.{unit}.\3", name) for name in layers))
+
+
+def merge_pieces(arrays: Mapping[str, np.ndarray]) -> Weights:
+    """Return the arrays with the pieces of split convolutions joined: they are runs of its rows.
+
+    Raises:
+        WeightsError: a piece is missing, or of another shape than its siblings.
+    """
+    found: Weights = {}
+    pieces: dict[str, dict[int, np.ndarray]] = {}
+    for name, array in arrays.items():
+        layer, separator, rest = name.rpartition(PIECES)
+        number, _, role = rest.partition(".")
+        if not separator or not number.isdecimal() or len(number) > 4:
+            found[name] = array
+            continue
+        whole = f"{layer}.{role}"
+        found[whole] = array  # keeps the place; replaced below
+        pieces.setdefault(whole, {})[int(number)] = array
+    for whole, parts in pieces.items():
+        layer, _, role = whole.rpartition(".")
+        missing = [i for i in range(max(parts) + 1) if i not in parts]
+        if missing:
+            raise WeightsError(
+                f"{layer}{PIECES}{missing[0]}.{role}: missing, while {layer}{PIECES}{max(parts)}"
+                f".{role} is there"
+            )
+        shapes = {part.shape for part in parts.values()}
+        if len(shapes) > 1:
+            raise WeightsError(
+                f"{layer}{PIECES}*.{role}: the pieces must have one shape (shapes {sorted(shapes)})"
+            )
+        joined = [parts[i] for i in range(len(parts))]
+        found[whole] = np.concatenate(joined) if joined[0].ndim else joined[0]
+    return found
+
+
+def _filled(numbers: Mapping[str, int]) -> Callable[[re.Match[str]], str]:
+    return lambda match: str(numbers[match[1]] + int(match[2] or 0))
+
+
+def _flat_indices(names: Iterable[str]) -> dict[tuple[int, int], int]:
+    positions: Iterator[tuple[int, int]] = (
+        (int(match[1]), int(match[2])) for name in names if (match := _UNIT.fullmatch(name))
+    )
+    return {position: i for i, position in enumerate(sorted(set(positions)))}

@@ -1,0 +1,24 @@
+"""pytorchcv, github.com/osmr/pytorchcv."""
+
+from weights.dialects.dialect import Dialect
+
+_UNIT, _THEIRS = "stage{stage}.{unit}", "features.stage{stage-1}.unit{unit+1}"
+
+V1 = Dialect(
+    name="pytorchcv",
+    family="shufflenet_v1",
+    source="github.com/osmr/pytorchcv, models/shufflenet.py",
+    framework="torch",
+    conventions="pytorchcv",
+    rules=(
+        ("stem.conv", "features.init_block.conv"),
+        ("stem.bn", "features.init_block.bn"),
+        (f"{_UNIT}.compress.conv", f"{_THEIRS}.compress_conv1"),
+        (f"{_UNIT}.compress.bn", f"{_THEIRS}.compress_bn1"),
+        (f"{_UNIT}.depthwise.conv", f"{_THEIRS}.dw_conv2"),
+        (f"{_UNIT}.depthwise.bn", f"{_THEIRS}.dw_bn2"),
+        (f"{_UNIT}.expand.conv", f"{_THEIRS}.expand_conv3"),
+        (f"{_UNIT}.expand.bn", f"{_THEIRS}.expand_bn3"),
+        ("classifier", "output"),
+    ),
+)

@@ -1,0 +1,258 @@
+"""Which code base, which network: read off the names and shapes of arrays, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from weights.canonical import Weights, listed
+from weights.dialects import Dialect, dialects, find_dialect, merge_pieces
+from zoo.arch import Shape, Spec, base_model
+from zoo.arch.catalogue import CATALOGUE, FAMILIES
+from zoo.arch.spec import Conventions
+from zoo.errors import GraphError, SpecError, WeightsError
+
+COUNTER = "num_batches_tracked"
+"""What PyTorch's batch norm counts; no output depends on it, and MindSpore has none."""
+
+JOINED = "group convolutions are split, one convolution a group: joined"
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What arrays turned out to be: canonical ``weights`` of the network ``spec``."""
+
+    dialect: Dialect
+    spec: Spec
+    weights: Weights
+    notes: tuple[str, ...]
+
+
+def recognise(
+    arrays: Mapping[str, np.ndarray],
+    *,
+    dialect: str | None = None,
+    like: Spec | None = None,
+    conventions: str | Conventions | None = None,
+) -> Recognised:
+    """Return which network the arrays are of, and its canonical weights.
+
+    Args:
+        arrays: name → array, as a file holds them.
+        dialect: consider this one only.
+        like: the network that is expected. Its conventions are taken where the names do not tell
+            them, and what does not fit is told as a difference from it.
+        conventions: a preset or conventions that the network has, whatever the code base.
+
+    Raises:
+        WeightsError: the names are of no dialect or of several, arrays are missing, unexpected or
+            mis-shaped, or more than one set of conventions is possible: all are listed.
+        UnknownNameError: there is no such dialect or preset.
+    """
+    considered = find_dialect(dialect) if dialect else list(dialects())
+    if like is not None:
+        considered = [d for d in considered if d.family == like.family] or considered
+    arrays, notes = _without_counters(arrays)
+    whole = merge_pieces(arrays)
+    split = whole.keys() != arrays.keys()
+    arrays = whole
+    # Of dialects that differ in this alone, the one that splits as the file does.
+    considered = sorted(considered, key=lambda candidate: candidate.splits != split)
+    readings = [
+        reading
+        for prefix in _prefixes(arrays)
+        for candidate in considered
+        if (reading := _read(candidate, arrays, prefix))
+    ]
+    if not readings:
+        raise WeightsError(_of_no_dialect(considered, arrays))
+    fitting: dict[str, tuple[str, Recognised]] = {}
+    misfits: list[tuple[int, str]] = []
+    for reading in readings:
+        for preset, assumed in _conventions(reading, like, conventions):
+            try:
+                spec = reading.spec(assumed)
+            except (SpecError, GraphError):
+                continue
+            problems = reading.problems(spec)
+            if not problems:
+                joined = (JOINED,) if split and not reading.dialect.splits else ()
+                found = reading.recognised(spec, (*notes, *joined))
+                fitting.setdefault(spec.to_json(), (preset, found))
+            else:
+                misfits.append(_told(reading, spec, problems))
+        if fitting:
+            break  # a dialect that comes later says less
+    if not fitting:
+        misfits += [
+            _told(reading, near, reading.problems(near))
+            for reading in readings
+            for near in _near(reading, like)
+        ]
+        raise WeightsError(min(misfits)[1])
+    if len(fitting) > 1:
+        raise WeightsError(_ambiguous(list(fitting.values())))
+    return next(iter(fitting.values()))[1]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Arrays as one dialect understands them."""
+
+    dialect: Dialect
+    prefix: str
+    arrays: Weights
+    notes: tuple[str, ...]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        return {name: array.shape for name, array in self.arrays.items()}
+
+    def spec(self, conventions: Conventions) -> Spec:
+        """Return the spec that the shapes tell, with the catalogue's image size for it."""
+        family = _family(self.dialect)
+        skeleton = self.dialect.skeleton(self.shapes)
+        spec = family.from_shapes(skeleton.outer, skeleton.units, conventions)
+        base = base_model(spec)
+        return spec.replace(image_size=CATALOGUE[base].image_size if base else spec.image_size)
+
+    def problems(self, spec: Spec) -> list[str]:
+        """Return what keeps the arrays from being exactly those of a network."""
+        names, expected = self.dialect.names(spec.graph), spec.graph.parameters
+        missing = [f"{name}: missing" for name in names if name not in self.arrays]
+        shapes = [
+            f"{name}: shape {self.arrays[name].shape} must be {expected[ours].shape}"
+            for name, ours in names.items()
+            if name in self.arrays and self.arrays[name].shape != expected[ours].shape
+        ]
+        unexpected = [f"{name}: unexpected" for name in self.arrays if name not in names]
+        return [self.prefix + problem for problem in (*shapes, *missing, *unexpected)]
+
+    def recognised(self, spec: Spec, notes: tuple[str, ...]) -> Recognised:
+        weights = self.dialect.read(spec.graph, self.arrays)
+        if self.prefix:
+            notes = (*notes, f"every name begins with {self.prefix!r}")
+        return Recognised(self.dialect, spec, weights, (*notes, *self.notes))
+
+
+def _read(dialect: Dialect, arrays: Weights, prefix: str) -> _Reading | None:
+    """Return the arrays as a dialect understands them, or None if some names are strange to it.
+
+    Optimisers and averages keep arrays under the names of the weights with something in front
+    (MindSpore's ``moments.``), and single numbers of their own: these are set aside.
+    """
+    named = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    strange = dialect.skeleton({n: a.shape for n, a in named.items()}).strange
+    if len(strange) == len(named):
+        return None
+    known = {name: array for name, array in named.items() if name not in set(strange)}
+    aside: dict[str, int] = {}
+    for name in strange:
+        front, dot, rest = name.partition(".")
+        if dot and rest in known:
+            aside[f"{front}."] = aside.get(f"{front}.", 0) + 1
+        elif named[name].size == 1:
+            aside[name] = 0
+        else:
+            return None
+    notes = tuple(
+        f"{count} arrays under {name!r} are copies of the weights (an optimiser's, or an average): "
+        "not read" if count else f"{name!r} is a single number, not a weight: not read"
+        for name, count in aside.items()
+    )  # fmt: skip
+    return _Reading(dialect, prefix, known, notes)
+
+
+def _conventions(
+    reading: _Reading, like: Spec | None, told: str | Conventions | None
+) -> Iterator[tuple[str, Conventions]]:
+    """Yield (preset, conventions) that may be: those told, the code base's, or any."""
+    family = _family(reading.dialect)
+    told = told or reading.dialect.conventions or (like.conventions if like is not None else None)
+    if isinstance(told, str):
+        yield told, family.preset(told)
+    elif told is not None:
+        yield "custom", told
+    else:
+        yield from family.presets.items()
+
+
+def _family(dialect: Dialect) -> type[Spec]:
+    return next(family for family in FAMILIES if family.family == dialect.family)
+
+
+def _near(reading: _Reading, like: Spec | None) -> Iterator[Spec]:
+    """Yield the networks that arrays which are of none may have been meant as."""
+    family = _family(reading.dialect)
+    theirs = reading.dialect.conventions
+    for spec in [like] if like is not None else FAMILIES[family].values():
+        if type(spec) is family:
+            with suppress(GraphError):  # its channels may not divide in their conventions
+                yield spec.replace(conventions=theirs) if theirs else spec
+
+
+def _told(reading: _Reading, spec: Spec, problems: list[str]) -> tuple[int, str]:
+    """Return (how much is wrong, the text that says so)."""
+    name = base_model(spec) or spec.family
+    text = (
+        f"{len(problems)} of {len(reading.arrays)} arrays do not fit {name} in dialect "
+        f"{reading.dialect.name}:\n{listed(problems)}"
+    )
+    return len(problems), text
+
+
+def _ambiguous(found: list[tuple[str, Recognised]]) -> str:
+    first = found[0][1]
+    base = base_model(first.spec) or first.spec.family
+    rows = []
+    others = [dataclasses.asdict(other.spec.conventions) for _, other in found]
+    for (preset, _), theirs in zip(found, others, strict=True):
+        differing = ", ".join(
+            f"{field}={value!r}"
+            for field, value in theirs.items()
+            if any(other[field] != value for other in others)
+        )
+        rows.append(f"conventions={preset!r}: {differing}")
+    return (
+        f"the arrays are those of {base} in dialect {first.dialect.name}, whose names do not "
+        f"tell the conventions; say which it is (model= or conventions=):\n{listed(rows)}"
+    )
+
+
+def _of_no_dialect(considered: list[Dialect], arrays: Weights) -> str:
+    """Return the text for names that no dialect knows all of."""
+    shapes = {name: array.shape for name, array in arrays.items()}
+    known = {d.name: set(shapes) - set(d.skeleton(shapes).strange) for d in considered}
+    best = max(known, key=lambda name: len(known[name]), default="")
+    rest = [name for name in shapes if name not in known.get(best, ())]
+    if not best or not known[best]:
+        some = ", ".join(list(shapes)[:3])
+        names = ", ".join(d.name for d in considered)
+        return f"{len(shapes)} names ({some}, …) are of no known dialect ({names})"
+    second = max(known, key=lambda name: len(known[name] & set(rest)))
+    text = f"{len(known[best])} of {len(shapes)} names are of dialect {best}"
+    if theirs := [name for name in rest if name in known[second]]:
+        text += f", {len(theirs)} of dialect {second} (mixed dialects)"
+    return f"{text}; not of {best}:\n{listed(rest)}"
+
+
+def _prefixes(arrays: Weights) -> list[str]:
+    """Return the beginnings that all names share, the shortest first: ``""``, ``"module."``."""
+    prefixes, names = [""], list(arrays)
+    while names:
+        first, dot, _ = names[0].removeprefix(prefixes[-1]).partition(".")
+        longer = f"{prefixes[-1]}{first}{dot}"
+        if not dot or not all(name.startswith(longer) for name in names):
+            break
+        prefixes.append(longer)
+    return prefixes
+
+
+def _without_counters(arrays: Mapping[str, np.ndarray]) -> tuple[Weights, tuple[str, ...]]:
+    kept = {name: array for name, array in arrays.items() if not name.endswith(f".{COUNTER}")}
+    count = len(arrays) - len(kept)
+    return kept, (f"{count} counters {COUNTER}: not weights, not read",) if count else ()

@@ -1,0 +1,41 @@
+"""Published weights as a checkpoint: fetched once, converted once to our own file."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from weights.checkpoint import Checkpoint, load_weights, save_weights
+from weights.pretrained.catalogue import Pretrained, find
+from weights.pretrained.download import cache_path, fetch
+from zoo.errors import WeightsError
+
+
+def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoint:
+    """Return published weights by name, downloading and converting them on first use.
+
+    Args:
+        model: a name of `zoo.list_models`.
+        tag: who trained on what, ``"mindcv/imagenet1k"``.
+        progress: show a bar while downloading.
+
+    Raises:
+        UnknownNameError: there are no such weights.
+        WeightsError: the file can not be had, or does not hold what the catalogue says.
+    """
+    entry = find(model, tag)
+    original = cache_path(entry)
+    converted = original.with_name(f"{original.stem}-zoo.safetensors")
+    if converted.exists():
+        try:
+            return _as_published(load_weights(converted, model=model), entry)
+        except WeightsError:
+            converted.unlink()  # damaged, or of an older version: made again from the original
+    path = fetch(entry, progress=progress)
+    found = load_weights(path, model=model, dialect=entry.dialect)
+    save_weights(converted, found.spec, found.weights, force=True)
+    return _as_published(load_weights(converted, model=model), entry)
+
+
+def _as_published(found: Checkpoint, entry: Pretrained) -> Checkpoint:
+    notes = (f"published as {entry.tag}, {entry.licence}: {entry.url}", *found.notes)
+    return dataclasses.replace(found, notes=notes)

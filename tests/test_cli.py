@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -69,6 +70,44 @@ def test_photographs_are_real_and_normalised():
     assert abs(images[0] - images[1]).mean() > 0.3
 
 
+def test_convert_and_inspect(tmp_path):
+    from weights import randomise, save_weights
+
+    spec = zoo.spec("shufflenet_v1_0.5x_g3")
+    theirs, ours = tmp_path / "theirs.pth", tmp_path / "ours.ckpt"
+    save_weights(theirs, spec, randomise(spec.graph), dialect="megvii")
+    result = run("convert", str(theirs), str(ours), "--conventions", "paper")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        f"{theirs}: torch file, names of megvii",
+        "shufflenet_v1_0.5x_g3, conventions megvii, 1000 classes, 3 input channels; 246 arrays, "
+        "729,564 values",
+        f"{ours}: mindspore file, names of zoo_mindspore",
+        "shufflenet_v1_0.5x_g3, conventions paper, 1000 classes, 3 input channels",
+        result.stdout.splitlines()[-1],
+    ]
+    assert "verified: numpy before, numpy after, error " in result.stdout
+    assert isinstance(run("convert", str(theirs), str(ours)).exception, zoo.WeightsError)
+    assert run("convert", str(theirs), str(ours), "--force", "--verify", "none").exit_code == 0
+    shown = run("inspect", str(ours), "--depth", "1").stdout
+    assert f"{ours}: mindspore file, names of zoo_mindspore" in shown
+    assert "metadata zoo.model: shufflenet_v1_0.5x_g3" in shown
+    assert "stage4" in shown
+    strange = tmp_path / "strange.npz"
+    np.savez(strange, [1.0, np.nan], name=np.arange(3))
+    shown = run("inspect", str(strange)).stdout
+    assert "of no network known here" in shown
+    assert "because: " in shown
+    assert "NaN or inf" in shown
+
+
+def test_published_weights_are_listed():
+    shown = run("list", "--weights").stdout
+    assert "shufflenet_v1_1.0x_g3  weights='mindcv/imagenet1k'" in shown
+    assert "top-1 67.77 %, top-5 87.73 %, Apache-2.0, conventions mindcv" in shown
+    assert isinstance(run("list", "--weights", "*g8").exception, zoo.UnknownNameError)
+
+
 @pytest.mark.slow
 def test_demo(tmp_path):
     result = run("demo", "shufflenet_v1_1.0x_g3_cifar", "--out", str(tmp_path / "new"))
@@ -85,6 +124,16 @@ ERRORS = [
      "zoo: stage2.0.shuffle: channels (=60) must be divisible by groups (=7)"),
     (["info", "shufflenet_v1_1.0x_g3", "--set", "groups"],
      "zoo: --set 'groups' must be KEY=VALUE"),
+    (["convert", "missing.pth", "out.ckpt"], "zoo: missing.pth: no such file, and no published w"),
+    (["convert", "mindcv/imagenet1k", "out.ckpt"],
+     "zoo: weights 'mindcv/imagenet1k': model must be a network of the catalogue, of which they"),
+    (["convert", "missing.pth", "out.h5"], "zoo: out.h5: the suffix must be one of .safetensors, "),
+    (["convert", "missing.pth", "out.pth", "--to", "mindvc"], "zoo: unknown dialect 'mindvc'; did"),
+    (["convert", "missing.pth", "out.pth", "--set", "groups=3"],
+     "zoo: --set changes the spec of --model, which is missing"),
+    (["convert", "missing.pth", "out.pth", "--verify", "numpy"],
+     "zoo: verify (=['numpy']) must name two backends, for before and after"),
+    (["inspect", "missing.pth"], "zoo: missing.pth: no such file"),
     (["parity", "shufflenet_v1_1.0x_g3", "--backends", "numpy", "--level", "training"],
      "zoo: backend 'numpy' does no level 'training'"),
     (["parity", "shufflenet_v1_0.5x_g3", "--backends", "numpy", "--size", "32", "--json",

@@ -12,9 +12,10 @@ import pytest
 import zoo
 
 PUBLIC = [
-    "BackendNotInstalledError", "Cost", "Finding", "Graph", "GraphError", "InputError",
-    "ParityReport", "Spec", "SpecError", "UnknownNameError", "WeightsError", "ZooError", "cost",
-    "create", "get_weights", "list_models", "parity", "set_weights", "spec", "spec_from_json",
+    "BackendNotInstalledError", "Checkpoint", "ConventionError", "Conversion", "Cost", "Finding",
+    "Graph", "GraphError", "InputError", "ParityReport", "Spec", "SpecError", "UnknownNameError",
+    "WeightsError", "ZooError", "convert", "cost", "create", "get_weights", "list_models", "load",
+    "load_weights", "parity", "save", "set_weights", "spec", "spec_from_json",
 ]  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def test_a_broken_framework_is_told_apart_from_a_missing_one(tmp_path, monkeypat
         raise ImportError("numpy.core.multiarray failed to import")
 
     monkeypatch.setattr(backends.importlib, "import_module", broken)
-    with pytest.raises(zoo.BackendNotInstalledError) as error:
+    with pytest.raises(backends.BackendNotInstalledError) as error:
         backends.load("torch")
     assert str(error.value) == (
         "backend 'torch': 'torch' is installed but can not be imported (numpy.core.multiarray "

@@ -11,13 +11,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weights import Checkpoint as Checkpoint
+    from weights import load_weights as load_weights
     from zoo.arch import Cost as Cost
     from zoo.arch import Graph as Graph
     from zoo.arch import Spec as Spec
     from zoo.arch import list_models as list_models
     from zoo.arch import spec as spec
     from zoo.arch import spec_from_json as spec_from_json
+    from zoo.conversion import Conversion as Conversion
+    from zoo.conversion import convert as convert
     from zoo.errors import BackendNotInstalledError as BackendNotInstalledError
+    from zoo.errors import ConventionError as ConventionError
     from zoo.errors import GraphError as GraphError
     from zoo.errors import InputError as InputError
     from zoo.errors import SpecError as SpecError
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     from zoo.models import cost as cost
     from zoo.models import create as create
     from zoo.models import get_weights as get_weights
+    from zoo.models import load as load
+    from zoo.models import save as save
     from zoo.models import set_weights as set_weights
     from zoo.proof import Finding as Finding
     from zoo.proof import ParityReport as ParityReport
@@ -36,8 +43,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "zoo.arch": ("Cost", "Graph", "Spec", "list_models", "spec", "spec_from_json"),
+    "zoo.conversion": ("Conversion", "convert"),
     "zoo.errors": (
         "BackendNotInstalledError",
+        "ConventionError",
         "GraphError",
         "InputError",
         "SpecError",
@@ -45,8 +54,9 @@ _HOMES = {
         "WeightsError",
         "ZooError",
     ),
-    "zoo.models": ("cost", "create", "get_weights", "set_weights"),
+    "zoo.models": ("cost", "create", "get_weights", "load", "save", "set_weights"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
+    "weights": ("Checkpoint", "load_weights"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -26,8 +26,18 @@ Overrides = Annotated[
 
 
 @app.command("list")
-def list_(pattern: Annotated[str, typer.Argument(help="Shell-style pattern.")] = "*") -> None:
-    """List the networks."""
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Shell-style pattern.")] = "*",
+    weights: Annotated[
+        bool, typer.Option("--weights", help="List the published weights instead.")
+    ] = False,
+) -> None:
+    """List the networks, or the published weights that `create` takes by name."""
+    if weights:
+        from zoo.filetable import print_pretrained
+
+        print_pretrained(pattern)
+        return
     names = arch.list_models(pattern)
     if not names:
         raise unknown("model", pattern, arch.list_models())
@@ -50,6 +60,75 @@ def info(
         typer.echo(wanted.to_json())
         return
     table.print_info(name, wanted, models.cost(wanted, image_size=size), depth)
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SRC", help="A file of any code base, or published weights."),
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DST", help="The suffix decides the format.")
+    ],
+    model: Annotated[str | None, typer.Option(help="The network, where SRC does not tell.")] = None,
+    from_dialect: Annotated[
+        str | None, typer.Option("--from", metavar="DIALECT", help="Whose names SRC has.")
+    ] = None,
+    to_dialect: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DIALECT", help="Whose names to write, and conventions."),
+    ] = None,
+    conventions: Annotated[
+        str | None, typer.Option(help="A preset to convert to, by permuting channels.")
+    ] = None,
+    changes: Overrides = None,
+    entry: Annotated[str | None, typer.Option(help="Which set of arrays in SRC.")] = None,
+    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    num_classes: Annotated[int | None, typer.Option(help="Start a new classifier.")] = None,
+    in_channels: Annotated[int | None, typer.Option(help="Adapt the first convolution.")] = None,
+    verify: Annotated[
+        str, typer.Option(help="Backends that run the network before and after, or none.")
+    ] = "numpy,numpy",
+    seed: Annotated[int, typer.Option(help="Of a new classifier.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing DST.")] = False,
+) -> None:
+    """Convert weights between formats, code bases and conventions, and verify the result."""
+    from zoo import conversion
+
+    expected = None
+    if model is not None or changes:
+        if model is None:
+            raise ZooError("--set changes the spec of --model, which is missing")
+        expected = arch.spec(model, **parse(changes))
+    done = conversion.convert(
+        source,
+        destination,
+        model=expected,
+        from_dialect=from_dialect,
+        to_dialect=to_dialect,
+        conventions=conventions,
+        entry=entry,
+        group_conv=group_conv,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        seed=seed,
+        verify=None if verify == "none" else [part.strip() for part in verify.split(",")],
+        force=force,
+    )
+    typer.echo(done.summary())
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A file of weights.")],
+    entry: Annotated[str | None, typer.Option(help="Which set of arrays in the file.")] = None,
+    depth: Annotated[int, typer.Option(help="Sum up names to so many parts; 0 for all.")] = 2,
+) -> None:
+    """Show what is in a file of weights: code base, network, conventions, arrays, oddities."""
+    from zoo.filetable import print_file
+
+    print_file(file, entry, depth)
 
 
 @app.command()

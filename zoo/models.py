@@ -1,8 +1,9 @@
-"""Models from specs: the one place where weights and backends meet."""
+"""Models from specs and files: where weights and backends meet."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import backends
 import weights as arrays
 from zoo import arch
 from zoo.arch import Graph, Spec
-from zoo.errors import unknown
+from zoo.errors import WeightsError, unknown
+from zoo.loading import Source, resolve
 from zoo.passes import Weights, merge_group_conv, split_group_conv
 
 GROUP_CONV = {"native": merge_group_conv, "split": split_group_conv}
@@ -23,7 +25,8 @@ def create(
     *,
     backend: str = "torch",
     seed: int = 0,
-    weights: Mapping[str, np.ndarray] | None = None,
+    weights: Source | None = None,
+    adapt: bool = False,
     group_conv: str = "native",
     outputs: Sequence[str] | None = None,
     **overrides: Any,
@@ -39,7 +42,13 @@ def create(
         model: a name of `list_models`, or a spec.
         backend: ``"torch"``, ``"mindspore"`` or ``"numpy"`` (the float64 reference).
         seed: of the initial weights, which are the same bits on every backend.
-        weights: canonical name → array, as `get_weights` returns them, instead of initial ones.
+        weights: instead of initial ones: a file of any code base that `load_weights` reads,
+            published weights by name (``"mindcv/imagenet1k"``), or canonical name → array, as
+            `get_weights` returns them. A file brings its conventions and number of classes with
+            it; where ``model`` is a spec or ``overrides`` say otherwise, it is converted exactly
+            or refused.
+        adapt: fit the weights of a file to another ``num_classes`` (a new classifier from the seed)
+            or ``in_channels`` (filters summed or repeated, as timm does); see `weights.adapt`.
         group_conv: ``"native"``, or ``"split"`` for slices → convolutions → concat.
         outputs: nodes (``"stage2.0.expand.bn"``) or scopes (``"stage2"``: the last node in it)
             whose values are returned, as a tuple if there are several. What they do not need is
@@ -50,20 +59,62 @@ def create(
         UnknownNameError: the model, backend, override, node or ``group_conv`` does not exist.
         SpecError, GraphError: the values of the spec do not fit together.
         WeightsError: the weights do not fit; every name that is wrong is listed.
+        ConventionError: the file's conventions and those asked for are not the same function.
         BackendNotInstalledError: the framework is missing; tells what to install.
 
     Example:
         >>> model = create("shufflenet_v1_0.5x_g3", backend="numpy", num_classes=10)
     """
-    graph = arch.spec(model, **overrides).graph
     realise = _realisation(group_conv)
-    wanted = graph.select([outputs] if isinstance(outputs, str) else outputs) if outputs else graph
+    _ = arch.spec(model, **overrides)  # what is wrong with these is told before a file is read
     engine = backends.load(backend)
-    found = arrays.initialise(graph, seed) if weights is None else arrays.check(graph, weights)
+    spec, found = resolve(model, weights, overrides, adapt=adapt, seed=seed)
+    graph = spec.graph
+    wanted = graph.select([outputs] if isinstance(outputs, str) else outputs) if outputs else graph
     realised, found = realise(wanted, {name: found[name] for name in wanted.parameters})
     native = engine.build(realised)
     engine.set_parameters(native, found)
     return native
+
+
+def load(path: str | Path, *, backend: str = "torch", **options: Any) -> Any:
+    """Return the network in a file, native in a framework, rebuilt from the file alone.
+
+    Our own files carry their spec. Files of other code bases are recognised by names and shapes.
+
+    Args:
+        path: a file that `load_weights` reads.
+        backend: as for `create`.
+        **options: ``group_conv``, ``outputs``, ``adapt``, ``seed`` and overrides, as for `create`.
+
+    Raises:
+        WeightsError: the file can not be read, or does not tell which network it is.
+        ZooError: as `create`.
+    """
+    backends.load(backend)
+    checkpoint = arrays.load_weights(path)
+    return create(checkpoint.spec, backend=backend, weights=checkpoint, **options)
+
+
+def save(model: Any, path: str | Path, *, group_conv: str = "native", force: bool = False) -> None:
+    """Write a live model to a file from which `load` rebuilds it on any backend.
+
+    Args:
+        model: a model made by `create`.
+        path: the destination. ``.safetensors`` is our own format; ``.pth``, ``.ckpt``, ``.onnx``
+            and ``.npz`` are written under our names as well, with the spec in their metadata.
+        group_conv: ``"split"`` writes one convolution a group.
+        force: replace an existing file.
+
+    Raises:
+        WeightsError: the model was not made by `create` or is part of a network (``outputs=``), or
+            the destination exists or can not be written.
+    """
+    spec = backends.backend_of(model).graph_of(model).origin
+    if spec is None:
+        raise WeightsError("the model is a part of a network (outputs=), which no file describes")
+    _ = _realisation(group_conv)
+    arrays.save_weights(path, spec, get_weights(model), split=group_conv == "split", force=force)
 
 
 def _realisation(group_conv: str) -> Any:

@@ -1,0 +1,127 @@
+"""What converting a PyTorch checkpoint to a MindSpore one costs: time, memory, imports.
+
+    python benchmarks/convert.py        # half a minute
+
+Time is a ratio: each conversion is timed beside a copy of the same arrays through safetensors
+(load and save), in turns, so that what disturbs one disturbs the other. Both write to the same
+folder. Memory is that of a process of its own: the growth of its resident set over what it has
+after its imports, at the peak. Writes ``benchmarks/results/convert.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from safetensors.numpy import load_file, save_file
+
+import zoo
+from weights import randomise, save_weights
+
+RESULTS = Path(__file__).parent / "results" / "convert.json"
+MODEL = "shufflenet_v1_2.0x_g3"
+FRAMEWORKS = ("torch", "mindspore", "onnx", "onnxruntime")
+
+# The first conversion is of a small network: it does all imports, so that the growth is that of the
+# arrays alone. (getrusage would tell the parent's peak, which a new process inherits.)
+WORKER = """
+import json, pathlib, sys, zoo
+def kib(field):
+    status = pathlib.Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field))
+small, small_out, source, destination, verify = sys.argv[1:]
+options = {} if verify == "yes" else {"verify": None}
+zoo.convert(small, small_out, **options)
+before = kib("VmRSS")
+zoo.convert(source, destination, **options)
+loaded = sorted(set(sys.modules) & set(%r))
+print(json.dumps({"growth": (kib("VmHWM") - before) * 1024, "frameworks": loaded}))
+"""
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="Pairs of runs.")] = 21,
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS,
+) -> None:
+    """Measure, write down and print."""
+    spec = zoo.spec(MODEL)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        source, plain = folder / "theirs.pth", folder / "plain.safetensors"
+        save_weights(source, spec, randomise(spec.graph), dialect="megvii")
+        save_weights(plain, spec, randomise(spec.graph))
+        jobs: dict[str, Callable[[], Any]] = {
+            "convert": lambda: zoo.convert(source, folder / "ours.ckpt", verify=None, force=True),
+            "convert, other conventions": lambda: zoo.convert(
+                source, folder / "paper.ckpt", conventions="paper", verify=None, force=True
+            ),
+            "convert and verify": lambda: zoo.convert(source, folder / "ours.ckpt", force=True),
+        }
+        ratios = {name: paired(job, lambda: copied(plain), rounds) for name, job in jobs.items()}
+        memory = {
+            "convert": growth(folder, source, "no"),
+            "convert and verify": growth(folder, source, "yes"),
+        }
+        size = source.stat().st_size
+    results = {
+        "model": MODEL,
+        "file_bytes": size,
+        "rounds": rounds,
+        "times_of_a_copy": {name: round(ratio, 2) for name, ratio in ratios.items()},
+        "memory_of_the_file": {name: round(m["growth"] / size, 2) for name, m in memory.items()},
+        "frameworks_imported": memory["convert and verify"]["frameworks"],
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=1) + "\n")
+    table = Table(title=f"{MODEL}.pth → .ckpt, {size / 2**20:.1f} MiB")
+    for column in ("", "time / copy through safetensors", "memory / size of the file"):
+        table.add_column(column)
+    for name, ratio in ratios.items():
+        share = results["memory_of_the_file"].get(name)
+        table.add_row(name, f"{ratio:.1f}", "" if share is None else f"{share:.1f}")
+    Console().print(table)
+    typer.echo(f"frameworks imported: {results['frameworks_imported'] or 'none'}")
+
+
+def copied(path: Path) -> None:
+    """Copy a file of arrays through safetensors."""
+    save_file(load_file(path), path.with_name("copy.safetensors"))
+
+
+def paired(job: Callable[[], Any], beside: Callable[[], Any], rounds: int) -> float:
+    """Return the median over rounds of the time of one job divided by that of the other."""
+    ratios = []
+    for _ in range(rounds + 2):
+        seconds = []
+        for run in (job, beside):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[0] / seconds[1])
+    return median(ratios[2:])
+
+
+def growth(folder: Path, source: Path, verify: str) -> dict[str, Any]:
+    """Return the growth of a process in bytes, and the frameworks that it imported."""
+    tiny = zoo.spec("shufflenet_v1_0.5x_g3", num_classes=2, stage_repeats=(1, 1, 1))
+    small = folder / "small.pth"
+    save_weights(small, tiny, randomise(tiny.graph), dialect="megvii", force=True)
+    arguments = [small, folder / f"small-{verify}.ckpt", source, folder / f"{verify}.ckpt", verify]
+    command = [sys.executable, "-c", WORKER % (FRAMEWORKS,), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)

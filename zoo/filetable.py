@@ -1,0 +1,103 @@
+"""What the command line prints about files of weights and about published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import weights as arrays
+from weights import formats, pretrained
+from weights.entries import choose
+from zoo.errors import WeightsError, unknown
+from zoo.proof.table import STYLE
+
+
+def print_file(path: Path, entry: str | None, depth: int) -> None:
+    """Print what a file holds, and which network it is, or why it is none.
+
+    Args:
+        path: the file.
+        entry: which set of arrays.
+        depth: arrays are summed up to so many parts of their names; 0 for each array.
+
+    Raises:
+        WeightsError: the file can not be read at all.
+    """
+    console = Console()
+    name, contents = formats.read(path)
+    place, held, notes = choose(contents, entry)
+    try:
+        summary = arrays.load_weights(path, entry=entry).summary()
+        console.print(summary, highlight=False, soft_wrap=True, markup=False)
+    except WeightsError as error:
+        where = f", entry {place!r}" if place else ""
+        lines = [
+            f"{path}: {name} file{where}, of no network known here",
+            *(f"note: {note}" for note in notes),
+            f"because: {error}",
+        ]
+        console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+    for key, value in contents.metadata.items():
+        line = f"metadata {key}: {value}"
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.print(_table(held, depth))
+
+
+def _table(held: Mapping[str, np.ndarray], depth: int) -> Table:
+    table = Table(**STYLE)
+    table.add_column("name", no_wrap=True)
+    for column in ("shape", "dtype", "values", "min", "mean", "max"):
+        table.add_column(column, justify="right", no_wrap=True)
+    groups: dict[str, list[np.ndarray]] = {}
+    for name, array in held.items():
+        key = ".".join(name.split(".")[:depth]) if depth else name
+        groups.setdefault(key, []).append(array)
+    for key, members in groups.items():
+        shape = (
+            "×".join(map(str, members[0].shape)) if len(members) == 1 else f"{len(members)} arrays"
+        )
+        dtypes = sorted({str(array.dtype) for array in members})
+        table.add_row(
+            key, shape, ", ".join(dtypes), f"{sum(a.size for a in members):,}", *_range(members)
+        )
+    table.add_section()
+    values = sum(array.size for array in held.values())
+    table.add_row("total", f"{len(held)} arrays", "", f"{values:,}", "", "", "", style="bold")
+    return table
+
+
+def _range(members: list[np.ndarray]) -> tuple[str, str, str]:
+    flat = [array.ravel() for array in members if array.size and array.dtype.kind in "fiub"]
+    if not flat:
+        return ("", "", "")
+    values = np.concatenate(flat).astype(np.float64)
+    if not np.isfinite(values).all():
+        return ("NaN or inf",) * 3
+    return (f"{values.min():.3g}", f"{values.mean():.3g}", f"{values.max():.3g}")
+
+
+def print_pretrained(pattern: str) -> None:
+    """Print the published weights of the networks that match a pattern."""
+    entries = pretrained.list_pretrained(pattern)
+    if not entries:
+        raise unknown("model", pattern, {e.model for e in pretrained.list_pretrained()})
+    console = Console()
+    for entry in entries:
+        p = entry.preprocessing
+        accuracy = [
+            f"{name} {value:.2f} %"
+            for name, value in (("top-1", entry.top1), ("top-5", entry.top5))
+            if value is not None
+        ]
+        lines = [
+            f"[bold]{entry.model}[/bold]  weights={entry.tag!r}",
+            f"  {', '.join([*accuracy, entry.licence])}, conventions {entry.conventions}",
+            f"  {p.channel_order}, resize {p.resize} ({p.interpolation}), crop {p.crop}, "
+            f"mean {p.mean}, std {p.std}",
+            f"  {entry.url}, sha256 {entry.sha256}…",
+        ]
+        console.print("\n".join(lines), highlight=False, soft_wrap=True)

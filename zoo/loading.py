@@ -1,0 +1,118 @@
+"""From what a user gives as a network and its weights to a spec and arrays that fit it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import weights as arrays
+from weights import Checkpoint
+from zoo import arch
+from zoo.arch import Spec
+from zoo.errors import SpecError, WeightsError
+from zoo.passes import Weights, convert_conventions
+
+Source = str | Path | Mapping[str, np.ndarray]
+"""A file, the name of published weights, or canonical name → array."""
+
+log = logging.getLogger("zoo")
+
+
+def resolve(
+    model: str | Spec,
+    weights: Source | None,
+    overrides: Mapping[str, Any],
+    *,
+    adapt: bool,
+    seed: int,
+) -> tuple[Spec, Weights]:
+    """Return the spec of the network that is meant, and weights that fit it.
+
+    Weights from a file bring their conventions, classes and channels with them, unless ``model`` is
+    a spec, which states them all, or ``overrides`` do.
+    """
+    wanted = arch.spec(model, **overrides)
+    if weights is None:
+        return wanted, arrays.initialise(wanted.graph, seed)
+    if isinstance(weights, str | Path):
+        weights = from_source(weights, wanted)
+    if not isinstance(weights, Checkpoint):
+        return wanted, arrays.check(wanted.graph, weights)
+    arrays.require_same_network(weights.path, weights.spec, wanted)
+    if isinstance(model, str):
+        wanted = weights.spec.replace(**overrides)
+    found, notes = fit(weights, wanted, adapt=adapt, seed=seed)
+    for note in notes:
+        log.info("%s: %s", weights.path, note)
+    return wanted, found
+
+
+def from_source(
+    source: str | Path,
+    wanted: Spec | None,
+    *,
+    dialect: str | None = None,
+    entry: str | None = None,
+) -> Checkpoint:
+    """Return the weights in a file, or published ones by name (``"mindcv/imagenet1k"``).
+
+    Args:
+        source: a file, or the name of published weights.
+        wanted: the network that is expected; needed for published weights.
+        dialect: as for `load_weights`.
+        entry: as for `load_weights`.
+
+    Raises:
+        WeightsError: there is neither, or the weights are of another network.
+        SpecError: published weights of what?
+    """
+    if Path(source).exists():
+        return arrays.load_weights(source, model=wanted, dialect=dialect, entry=entry)
+    from weights import pretrained  # the only use of what it imports
+
+    if not pretrained.is_tag(str(source)):
+        tags = ", ".join(sorted({entry.tag for entry in pretrained.list_pretrained()}))
+        raise WeightsError(f"{source}: no such file, and no published weights ({tags})")
+    name = arch.base_model(wanted) if wanted is not None else None
+    if name is None:
+        raise SpecError(
+            f"weights {str(source)!r}: model must be a network of the catalogue, of which they are"
+        )
+    return pretrained.load_pretrained(name, str(source), progress=sys.stderr.isatty())
+
+
+def fit(
+    checkpoint: Checkpoint, wanted: Spec, *, adapt: bool, seed: int
+) -> tuple[Weights, tuple[str, ...]]:
+    """Return a checkpoint's weights for the same network in other conventions, or adapted.
+
+    Raises:
+        ConventionError: the conventions are not the same function; the fields are named.
+        WeightsError: classes or channels differ and ``adapt`` is not set.
+    """
+    spec = checkpoint.spec
+    found: Weights = dict(checkpoint.weights)
+    notes: tuple[str, ...] = ()
+    if spec.conventions != wanted.conventions:
+        converted = dataclasses.replace(spec, conventions=wanted.conventions)
+        found = convert_conventions(spec, converted, found)
+        spec = converted
+    different = [
+        f"{field} (={getattr(spec, field)}) must be {getattr(wanted, field)}"
+        for field in ("num_classes", "in_channels")
+        if getattr(spec, field) != getattr(wanted, field)
+    ]
+    if different and not adapt:
+        raise WeightsError(
+            f"{checkpoint.path}: {' and '.join(different)}; adapt=True starts a new classifier "
+            "from the seed and fits the first convolution to the channels"
+        )
+    if different:
+        found, notes = arrays.adapt(found, spec.graph, wanted.graph, seed=seed)
+    return arrays.check(wanted.graph, found), notes

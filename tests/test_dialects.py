@@ -238,6 +238,34 @@ def test_what_is_not_a_weight_is_set_aside_and_told():
     assert recognise(counted).notes == ("1 counters num_batches_tracked: not weights, not read",)
 
 
+SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 7, 12, 36, 120]), max_size=5).map(tuple)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_the_names_and_shapes_nothing_else_than_a_weights_error(data):
+    """Arrays of a file that somebody has tampered with: dropped, renamed, of any shape."""
+    dialect = DIALECTS[data.draw(st.sampled_from(sorted(DIALECTS)))]
+    spec = data.draw(specs(dialect))
+    arrays = dialect.write(spec.graph, drawn(spec), split=data.draw(st.booleans()))
+    for _ in range(data.draw(st.integers(1, 4))):
+        name = data.draw(st.sampled_from(sorted(arrays)))
+        change = data.draw(st.sampled_from(["drop", "rename", "reshape", "number"]))
+        array = arrays.pop(name)
+        if change == "rename":
+            arrays[data.draw(st.text(max_size=5)) + name] = array
+        elif change == "reshape":
+            arrays[name] = np.broadcast_to(np.float32(1), data.draw(SHAPES))
+        elif change == "number":
+            digits = data.draw(st.sampled_from(["0", "7", "-1", "99999999999999999999", "٣"]))
+            arrays[re.sub(r"\d+", digits, name, count=1)] = array
+    try:
+        found = recognise(arrays, conventions=data.draw(st.sampled_from([None, "paper"])))
+    except zoo.WeightsError:
+        return
+    assert all(found.weights[n].shape == p.shape for n, p in found.spec.graph.parameters.items())
+
+
 def test_split_convolutions_must_be_whole():
     arrays = {"a.convs.0.weight": np.ones((2, 3)), "a.convs.2.weight": np.ones((2, 3))}
     with pytest.raises(zoo.WeightsError) as error:

@@ -49,10 +49,13 @@ def run(code: str, *blocked: str) -> str:
 
 
 FRAMEWORKS = ("torch", "torchvision", "mindspore", "onnx", "onnxruntime")
-EXTRAS = (*FRAMEWORKS, "typer", "rich", "matplotlib", "sklearn", "PIL", "scipy", "click")
+EXTRAS = (
+    *FRAMEWORKS, "safetensors", "pooch", "typer", "rich", "matplotlib", "sklearn", "PIL", "scipy",
+    "click",
+)  # fmt: skip
 
 
-def test_numpy_and_safetensors_are_enough():
+def test_numpy_is_enough():
     out = run(
         "import zoo\n"
         "name = 'shufflenet_v1_0.5x_g3'\n"

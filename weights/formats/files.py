@@ -67,7 +67,7 @@ def atomic(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".part", dir=path.parent
+            prefix=f".{path.name[:64]}.", suffix=".part", dir=path.parent
         )
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -22,7 +22,7 @@ from hypothesis.extra import numpy as hnp
 from weights.formats import registry
 from weights.formats.arrays import PLAIN
 from weights.formats.contents import Contents
-from weights.formats.pth import FORMAT
+from weights.formats.pth.format import FORMAT
 from zoo.errors import WeightsError
 
 FORMS = {"zip": True, "legacy": False}

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 import torch
 
-from weights.formats.pickles import MAX_STEPS
-from weights.formats.pth import FORMAT
+from weights.formats.pth.format import FORMAT
+from weights.formats.pth.legacy import MAGIC, PROTOCOL
+from weights.formats.pth.pickles import MAX_STEPS
+from weights.formats.pth.write import pickled
 from weights.formats.registry import DAMAGE
-from weights.formats.torch_legacy import MAGIC, PROTOCOL
-from weights.formats.torch_write import pickled
 from zoo.errors import WeightsError
 
 REFUSED = (
@@ -239,7 +239,7 @@ def test_malformed(opcodes):
 
 
 def test_too_many_steps(monkeypatch):
-    monkeypatch.setattr("weights.formats.pickles.MAX_STEPS", 1000)
+    monkeypatch.setattr("weights.formats.pth.pickles.MAX_STEPS", 1000)
     assert "more than 1000 steps" in refusal(zipped(b"N0" * 500 + b"N."))
 
 

@@ -13,7 +13,7 @@ Weights = dict[str, np.ndarray]
 
 
 def check(graph: Graph, weights: Mapping[str, np.ndarray]) -> Weights:
-    """Return the weights as contiguous, aligned float32 arrays in the graph's order.
+    """Return the weights as contiguous float32 arrays in the graph's order, copied only if needed.
 
     Raises:
         WeightsError: names are missing, unexpected or of another shape; all of them are listed at
@@ -46,8 +46,7 @@ def check(graph: Graph, weights: Mapping[str, np.ndarray]) -> Weights:
             if rows
         ]
         raise WeightsError("the weights do not fit the network:\n" + "\n".join(lines))
-    # Arrays that are views of a file's bytes may begin anywhere: copied then, not else.
-    return {name: np.require(array, np.float32, ["C", "A"]) for name, array in found.items()}
+    return {name: np.ascontiguousarray(array, np.float32) for name, array in found.items()}
 
 
 def listed(rows: list[str], most: int = 20) -> str:

@@ -36,7 +36,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
         entry: where in the file the weights were; "" in files that are one flat set.
         dialect: the code base whose names they had.
         spec: the network, with the conventions it was trained in.
-        weights: canonical name → float32 array.
+        weights: canonical name → float32 array, a read-only view of the file's bytes where it can
+            be: copy one before you change it.
         notes: what else was found in the file, what was not read, and what is odd.
     """
 

@@ -111,7 +111,7 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
             the destination exists or can not be written.
     """
     spec = backends.backend_of(model).graph_of(model).origin
-    if spec is None:
+    if not isinstance(spec, Spec):
         raise WeightsError("the model is a part of a network (outputs=), which no file describes")
     _ = _realisation(group_conv)
     arrays.save_weights(path, spec, get_weights(model), split=group_conv == "split", force=force)

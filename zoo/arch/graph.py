@@ -10,13 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from zoo.arch.operator import Operator, Parameter, Shape
 from zoo.errors import GraphError, InputError, unknown
-
-if TYPE_CHECKING:
-    from zoo.arch.spec import Spec
 
 INPUT = "input"
 """The name that nodes read the network's input by."""
@@ -43,7 +39,7 @@ class Graph:
             windows fit.
         nodes: the nodes, each after those it reads.
         outputs: the names of the values that a call returns.
-        origin: the spec that it came from, with which it is saved; equality does not ask for it.
+        origin: the `Spec` that it came from, with which it is saved; equality does not ask for it.
 
     Raises:
         GraphError: a name that is malformed, doubled or unknown, a wrong number of inputs, or
@@ -54,7 +50,7 @@ class Graph:
     image_size: tuple[int, int]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    origin: Spec | None = field(default=None, compare=False, repr=False)
+    origin: object = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         seen = {INPUT}

@@ -13,7 +13,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from weights.formats.inert import (
+from weights.formats.pth.inert import (
     ForbiddenNameError,
     Global,
     Marker,

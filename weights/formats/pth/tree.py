@@ -6,9 +6,9 @@ import numpy as np
 
 from weights.formats.arrays import shown
 from weights.formats.contents import Arrays, Contents
-from weights.formats.inert import Global, Opaque, Record, printable
-from weights.formats.numpy_objects import PickledArray
-from weights.formats.torch_objects import Dtype, Records, Storage, Tensor
+from weights.formats.pth.inert import Global, Opaque, Record, printable
+from weights.formats.pth.numpy_objects import PickledArray
+from weights.formats.pth.tensors import Dtype, Records, Storage, Tensor
 from zoo.errors import WeightsError
 
 MAX_DEPTH = 4

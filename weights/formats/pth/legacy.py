@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 
 from weights.formats.arrays import shown
-from weights.formats.pickles import load
-from weights.formats.torch_objects import Pickled, Records, torch_names
+from weights.formats.pth.pickles import load
+from weights.formats.pth.tensors import Pickled, Records, torch_names
 from zoo.errors import WeightsError
 
 MAGIC = 0x1950A86A20F9469CFC6C

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from weights.formats.arrays import MAX_DIM, MAX_RANK, shown
-from weights.formats.inert import Global, Marker, Opaque
+from weights.formats.pth.inert import Global, Marker, Opaque
 from zoo.errors import WeightsError
 
 # The dtypes that are plain numbers, as numpy.dtype is called: no objects, no records, no text.

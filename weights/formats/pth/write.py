@@ -15,8 +15,8 @@ import numpy as np
 
 from weights.formats.arrays import metadata_to_json, octets, plain, shown, utf8
 from weights.formats.files import MAX_BYTES
-from weights.formats.inert import MAX_KEY
-from weights.formats.torch_objects import DTYPES
+from weights.formats.pth.inert import MAX_KEY
+from weights.formats.pth.tensors import DTYPES
 from zoo.errors import WeightsError
 
 TOP = "archive"

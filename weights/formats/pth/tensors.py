@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from weights.formats.arrays import MAX_SHOWN, shown
-from weights.formats.inert import Builder, Global, Marker, Opaque, Record
-from weights.formats.numpy_objects import is_shape, numpy_names
+from weights.formats.pth.inert import Builder, Global, Marker, Opaque, Record
+from weights.formats.pth.numpy_objects import is_shape, numpy_names
 from zoo.errors import WeightsError
 
 

@@ -15,8 +15,8 @@ import zlib
 from dataclasses import dataclass, field
 
 from weights.formats.arrays import shown
-from weights.formats.pickles import load
-from weights.formats.torch_objects import Pickled, Records, torch_names
+from weights.formats.pth.pickles import load
+from weights.formats.pth.tensors import Pickled, Records, torch_names
 from zoo.errors import WeightsError
 
 _MAGIC = b"PK\3\4"

@@ -1,8 +1,8 @@
 """PyTorch's checkpoints (.pth, .pt, .pth.tar, .bin), read and written without PyTorch.
 
 A checkpoint is a pickle beside the bytes of its arrays: `pickles` reads the one as data,
-`torch_objects` makes views of the others, `torch_zip` and `torch_legacy` know how they lie in a
-file, and `torch_tree` finds the sets of arrays in what people save around them.
+`tensors` makes views of the others, `archive` and `legacy` know how they lie in a
+file, and `tree` finds the sets of arrays in what people save around them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from weights.formats.arrays import metadata_from_json
 from weights.formats.contents import Contents, Format
-from weights.formats.torch_legacy import is_legacy, read_legacy
-from weights.formats.torch_tree import contents_of
-from weights.formats.torch_write import MAX_METADATA, METADATA, write_zip
-from weights.formats.torch_zip import is_zip, read_zip
+from weights.formats.pth.archive import is_zip, read_zip
+from weights.formats.pth.legacy import is_legacy, read_legacy
+from weights.formats.pth.tree import contents_of
+from weights.formats.pth.write import MAX_METADATA, METADATA, write_zip
 from zoo.errors import WeightsError
 
 # The first member of a file from before PyTorch 0.1.10: a tar archive, told by "ustar" in its head.

@@ -51,7 +51,7 @@ def _table(held: Mapping[str, np.ndarray], depth: int) -> Table:
     table = Table(**STYLE)
     table.add_column("name", no_wrap=True)
     for column in ("shape", "dtype", "values", "min", "mean", "max"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=column != "dtype")
     groups: dict[str, list[np.ndarray]] = {}
     for name, array in held.items():
         key = ".".join(name.split(".")[:depth]) if depth else name

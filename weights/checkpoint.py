@@ -202,7 +202,7 @@ def require_same_network(path: Path, found: Spec, wanted: Spec) -> None:
     different = [
         f"{field.name} (={getattr(found, field.name)}) must be {getattr(wanted, field.name)}"
         for field in dataclasses.fields(wanted)
-        if field.name not in adaptable
+        if field.name not in {*adaptable, *wanted.weightless}
         and getattr(found, field.name, None) != getattr(wanted, field.name)
     ]
     if type(found) is not type(wanted) or different:
@@ -230,7 +230,8 @@ def _stated(written: Mapping[str, str]) -> Spec | None:
 
 def _with_details(found: Spec, stated: Spec) -> Spec:
     """Return the stated spec if it is what was found, but for what arrays can not tell."""
-    if found.replace(image_size=stated.image_size) != stated:
+    details = {field: getattr(stated, field) for field in type(stated).weightless}
+    if type(found) is not type(stated) or found.replace(**details) != stated:
         raise WeightsError(
             f"the file's metadata says {describe(stated)}, its arrays are {describe(found)}"
         )

@@ -113,12 +113,13 @@ class _Reading:
         return {name: array.shape for name, array in self.arrays.items()}
 
     def spec(self, conventions: Conventions) -> Spec:
-        """Return the spec that the shapes tell, with the catalogue's image size for it."""
+        """Return the spec that the shapes tell; what they do not tell is the catalogue's."""
         family = _family(self.dialect)
         skeleton = self.dialect.skeleton(self.shapes)
         spec = family.from_shapes(skeleton.outer, skeleton.units, conventions)
         base = base_model(spec)
-        return spec.replace(image_size=CATALOGUE[base].image_size if base else spec.image_size)
+        entry = CATALOGUE[base] if base else spec
+        return spec.replace(**{field: getattr(entry, field) for field in family.weightless})
 
     def problems(self, spec: Spec) -> list[str]:
         """Return what keeps the arrays from being exactly those of a network."""

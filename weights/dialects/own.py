@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+
 from weights.dialects.dialect import Dialect, layer_patterns
 from zoo.arch.catalogue import FAMILIES
 from zoo.arch.spec import Spec
@@ -10,10 +13,10 @@ from zoo.arch.spec import Spec
 def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
     """Return the family's canonical dialect and that of its MindSpore cells.
 
-    Their tables map every name to itself: the patterns are read off one network of the family.
+    Their tables map every name to itself: the patterns are read off the family's networks.
     """
-    example = next(iter(FAMILIES[family].values()))
-    rules = tuple((pattern, pattern) for pattern in layer_patterns(example.graph))
+    patterns = (p for spec in _kinds(family) for p in layer_patterns(spec.graph))
+    rules = tuple((pattern, pattern) for pattern in dict.fromkeys(patterns))
 
     def dialect(name: str, framework: str) -> Dialect:
         return Dialect(
@@ -26,3 +29,18 @@ def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
         )
 
     return dialect("zoo", "torch"), dialect("zoo_mindspore", "mindspore")
+
+
+def _kinds(family: type[Spec]) -> Iterator[Spec]:
+    """Yield networks of a family that differ in more than numbers: in what they have, how many."""
+    seen = set()
+    for spec in FAMILIES[family].values():
+        values = (getattr(spec, field.name) for field in dataclasses.fields(spec))
+        kind = tuple(
+            len(value) if isinstance(value, tuple) else value
+            for value in values
+            if isinstance(value, bool | str | tuple)
+        )
+        if kind not in seen:
+            seen.add(kind)
+            yield spec

@@ -46,7 +46,7 @@ class GraphBuilder:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Put ``name`` in front of the names given inside."""
+        """Put ``name`` in front of the names given inside; an empty one changes nothing."""
         self._scope.append(name)
         try:
             yield
@@ -63,7 +63,7 @@ class GraphBuilder:
 
     def add_node(self, name: str, make: Callable[[], Operator], *inputs: str) -> str:
         """Add the operator that ``make`` returns."""
-        path = ".".join((*self._scope, name))
+        path = ".".join((*filter(None, self._scope), name))
         try:
             op = make()
         except GraphError as error:
@@ -141,6 +141,24 @@ class GraphBuilder:
     def sigmoid(self, x: str, name: str = "sigmoid") -> str:
         """Add a sigmoid."""
         return self.add_node(name, Sigmoid, x)
+
+    def squeeze_excite(
+        self, x: str, hidden_channels: int, *, gate: Callable[[str], str] | None = None
+    ) -> str:
+        """Weigh each channel by what all of them are on average (arXiv:1709.01507).
+
+        Mean over the image, 1×1 convolution to ``hidden_channels``, ReLU, 1×1 convolution back,
+        gate, product with ``x``.
+
+        Args:
+            x: the value.
+            hidden_channels: between the two convolutions, which have biases.
+            gate: the method that adds the gate; a sigmoid by default.
+        """
+        y = self.global_avg_pool(x)
+        y = self.relu(self.conv(y, hidden_channels, bias=True, name="squeeze"))
+        y = self.conv(y, self.channels(x), bias=True, name="excite")
+        return self.mul(x, (gate or self.sigmoid)(y))
 
     def channel_shuffle(
         self, x: str, groups: int, order: Literal["gn", "ng"], name: str = "shuffle"

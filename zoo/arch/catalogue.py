@@ -7,12 +7,13 @@ import fnmatch
 import json
 from typing import Any
 
-from zoo.arch import shufflenet_v1
+from zoo.arch import shufflenet_v1, shufflenet_v2
 from zoo.arch.spec import JSON_VERSION, Spec
 from zoo.errors import SpecError, unknown
 
 FAMILIES: dict[type[Spec], dict[str, Spec]] = {
     shufflenet_v1.ShuffleNetV1Spec: shufflenet_v1.MODELS,
+    shufflenet_v2.ShuffleNetV2Spec: shufflenet_v2.MODELS,
 }
 
 
@@ -79,10 +80,6 @@ def spec_from_json(text: str) -> Spec:
     return families[family].from_fields(fields)
 
 
-ADAPTABLE = ("num_classes", "in_channels", "image_size")
-"""What users change without making it another network."""
-
-
 def base_model(wanted: Spec) -> str | None:
     """Return the catalogue's network that a spec is, whatever its head, input and conventions.
 
@@ -94,7 +91,8 @@ def base_model(wanted: Spec) -> str | None:
     for name, entry in CATALOGUE.items():
         if type(entry) is not type(wanted):
             continue
-        same = {field: getattr(wanted, field) for field in (*ADAPTABLE, "conventions")}
+        free = {"num_classes", "in_channels", "conventions", *wanted.weightless}
+        same = {field: getattr(wanted, field) for field in free}
         if dataclasses.replace(entry, **same) == wanted:
             theirs = dataclasses.asdict(entry.conventions)
             fitting[name] = sum(theirs[field] != value for field, value in conventions.items())

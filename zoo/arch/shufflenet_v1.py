@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_positive
+from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
 from zoo.arch.windows import Padding
 from zoo.errors import SpecError
 
@@ -35,10 +35,6 @@ CHANNELS: dict[int, dict[float, tuple[int, tuple[int, int, int]]]] = {
 }
 
 
-MAX_UNITS = 1000
-"""A spec may come from a file that somebody has tampered with: expanding it must not take long."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ShuffleNetV1Conventions(Conventions):
     """Where networks called "ShuffleNet V1" are different functions. The defaults are the paper's.
@@ -58,8 +54,6 @@ class ShuffleNetV1Conventions(Conventions):
         stem: ``"imagenet"`` is 3×3 stride 2 and a max pool, ``"cifar"`` a 1×1 convolution.
         pool_padding: of the max pool and the shortcut's average pool: 1 on each side, or
             SAME_UPPER.
-        classifier_bias: whether the classifier has a bias.
-        bn_eps, bn_momentum: of every batch norm, in PyTorch's sense.
     """
 
     shuffle_order: Literal["gn", "ng"] = "gn"
@@ -72,16 +66,6 @@ class ShuffleNetV1Conventions(Conventions):
     bottleneck_of: Literal["stage", "unit"] = "stage"
     stem: Literal["imagenet", "cifar"] = "imagenet"
     pool_padding: Literal["symmetric", "SAME_UPPER"] = "symmetric"
-    classifier_bias: bool = False
-    bn_eps: float = 1e-5
-    bn_momentum: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.bn_eps > 0:
-            raise SpecError(f"bn_eps (={self.bn_eps!r}) must be positive")
-        if not 0 < self.bn_momentum <= 1:
-            raise SpecError(f"bn_momentum (={self.bn_momentum!r}) must be in (0, 1]")
 
 
 PRESETS: dict[str, ShuffleNetV1Conventions] = {
@@ -140,22 +124,7 @@ class ShuffleNetV1Spec(Spec):
         super().__post_init__()
         for name in ("groups", "stem_channels"):
             require_positive(name, getattr(self, name))
-        for name in ("stage_channels", "stage_repeats"):
-            if not isinstance(getattr(self, name), tuple):
-                raise SpecError(
-                    f"{name} (={getattr(self, name)!r}) must be a list of whole numbers"
-                )
-            for value in getattr(self, name):
-                require_positive(name, value)
-        if not self.stage_channels or len(self.stage_channels) != len(self.stage_repeats):
-            raise SpecError(
-                f"stage_channels (={self.stage_channels}) and stage_repeats "
-                f"(={self.stage_repeats}) must have one entry a stage"
-            )
-        if sum(self.stage_repeats) > MAX_UNITS:
-            raise SpecError(
-                f"stage_repeats (={self.stage_repeats}) must be at most {MAX_UNITS} in all"
-            )
+        require_rows(self, "stage_channels", "stage_repeats")
 
     @property
     def width(self) -> float | None:

@@ -19,9 +19,22 @@ from zoo.errors import SpecError, unknown
 JSON_VERSION = 1
 
 
-@dataclass(frozen=True)
+MAX_UNITS = 1000
+"""A spec may come from a file that somebody has tampered with: expanding it must not take long."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Conventions:
-    """Base of a family's conventions: where published networks of one name differ."""
+    """Base of a family's conventions: where published networks of one name differ.
+
+    Attributes:
+        classifier_bias: whether the classifier has a bias.
+        bn_eps, bn_momentum: of every batch norm, in PyTorch's sense.
+    """
+
+    classifier_bias: bool = False
+    bn_eps: float = 1e-5
+    bn_momentum: float = 0.1
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -32,6 +45,10 @@ class Conventions:
                 raise SpecError(f"{field.name} (={value!r}) must be one of {', '.join(choices)}")
             if hint is bool and not isinstance(value, bool):
                 raise SpecError(f"{field.name} (={value!r}) must be True or False")
+        if not self.bn_eps > 0:
+            raise SpecError(f"bn_eps (={self.bn_eps!r}) must be positive")
+        if not 0 < self.bn_momentum <= 1:
+            raise SpecError(f"bn_momentum (={self.bn_momentum!r}) must be in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +65,8 @@ class Spec:
     family: ClassVar[str]
     presets: ClassVar[Mapping[str, Conventions]]
     conventions_type: ClassVar[type[Conventions]]
+    weightless: ClassVar[tuple[str, ...]] = ("image_size",)
+    """Fields that make no difference to the weights: no file of them tells these."""
 
     num_classes: int = 1000
     in_channels: int = 3
@@ -160,6 +179,27 @@ class Spec:
 def _frozen(value: Any) -> Any:
     """Return JSON's lists as the tuples that a frozen spec holds."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def require_rows(spec: Spec, *names: str) -> None:
+    """Raise `SpecError` unless fields are lists of whole numbers, all of one length.
+
+    The one called ``stage_repeats`` may not ask for more than `MAX_UNITS`.
+    """
+    rows = {name: getattr(spec, name) for name in names}
+    for name, row in rows.items():
+        if not isinstance(row, tuple):
+            raise SpecError(f"{name} (={row!r}) must be a list of whole numbers")
+        for value in row:
+            require_positive(name, value)
+    if len({len(row) for row in rows.values()}) != 1 or not next(iter(rows.values())):
+        told = [f"{name} (={row})" for name, row in rows.items()]
+        listed = " and ".join([", ".join(told[:-1]), told[-1]]) if told[1:] else told[0]
+        raise SpecError(f"{listed} must have one entry a stage")
+    if sum(rows.get("stage_repeats", ())) > MAX_UNITS:
+        raise SpecError(
+            f"stage_repeats (={rows['stage_repeats']}) must be at most {MAX_UNITS} in all"
+        )
 
 
 def require_positive(name: str, value: object) -> None:

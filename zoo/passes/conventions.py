@@ -110,7 +110,7 @@ def convert_conventions(source: Spec, target: Spec, weights: Weights) -> Weights
 
     Args:
         source: the spec that the weights are of.
-        target: the same network under other conventions; the nominal image size may differ too.
+        target: the same network under other conventions; `Spec.weightless` fields may differ too.
         weights: canonical name → array.
 
     Raises:
@@ -122,7 +122,7 @@ def convert_conventions(source: Spec, target: Spec, weights: Weights) -> Weights
         raise SpecError(f"a {source.family} can not become a {target.family}")
     for field in dataclasses.fields(source):
         one, other = getattr(source, field.name), getattr(target, field.name)
-        if field.name not in ("conventions", "image_size") and one != other:
+        if field.name not in ("conventions", *source.weightless) and one != other:
             raise SpecError(
                 f"{field.name} (={one!r}) must be that of the target (={other!r}): only "
                 f"conventions can be converted"

@@ -1,0 +1,274 @@
+"""ShuffleNet V2 (Ma, Zhang, Zheng, Sun: arXiv:1807.11164), its two large forms, and how published.
+
+The appendix of the paper gives ShuffleNet V2-50 and SE-ShuffleNet V2-164: deeper and wider, the
+latter with squeeze and excitation (arXiv:1709.01507) and residuals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, cast
+
+from zoo.arch.builder import GraphBuilder
+from zoo.arch.graph import Graph
+from zoo.arch.operator import Shape
+from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
+from zoo.arch.windows import Padding
+from zoo.errors import SpecError
+
+# Table 5 of the paper: width → (stage 2, stage 3, stage 4), last convolution. The published 2.0x
+# networks have 976 channels in stage 4 and 244 and 488 before, as the table.
+CHANNELS: dict[float, tuple[tuple[int, int, int], int]] = {
+    0.5: ((48, 96, 192), 1024),
+    1.0: ((116, 232, 464), 1024),
+    1.5: ((176, 352, 704), 1024),
+    2.0: ((244, 488, 976), 2048),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuffleNetV2Conventions(Conventions):
+    """Where networks called "ShuffleNet V2" are different functions.
+
+    Attributes:
+        shuffle: ``"end"`` of every unit, two groups, the first half then passing the next unit by;
+            or ``"start"`` of the units at stride 1, where the even channels pass by.
+        stride_2_split: what the main branch of a unit with two branches makes: half of the output
+            (``"symmetric"``), or what the other branch, which keeps its channels, leaves of it
+            (``"asymmetric"``, whose multiply-adds are those of the paper).
+        stem: ``"imagenet"`` is 3×3 stride 2 and a max pool; ``"tiny"``, for 64×64, the same at
+            stride 1; ``"cifar"``, for 32×32, 3×3 stride 1 without the pool.
+        pool_padding: of the max pool: 1 on each side, or SAME_UPPER.
+    """
+
+    shuffle: Literal["end", "start"] = "end"
+    stride_2_split: Literal["symmetric", "asymmetric"] = "symmetric"
+    stem: Literal["imagenet", "tiny", "cifar"] = "imagenet"
+    pool_padding: Literal["symmetric", "SAME_UPPER"] = "symmetric"
+    classifier_bias: bool = True
+
+
+PRESETS: dict[str, ShuffleNetV2Conventions] = {
+    # The authors' release, github.com/megvii-model/ShuffleNet-Series.
+    "megvii": ShuffleNetV2Conventions(
+        shuffle="start", stride_2_split="asymmetric", classifier_bias=False
+    ),
+    # torchvision.models.shufflenetv2; mmpretrain's network is the same.
+    "torchvision": ShuffleNetV2Conventions(),
+    # github.com/mindspore-lab/mindcv, models/shufflenetv2.py.
+    "mindcv": ShuffleNetV2Conventions(
+        shuffle="start",
+        stride_2_split="asymmetric",
+        pool_padding="SAME_UPPER",
+        classifier_bias=False,
+    ),
+    # github.com/osmr/pytorchcv, models/shufflenetv2b.py.
+    "pytorchcv": ShuffleNetV2Conventions(stride_2_split="asymmetric"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuffleNetV2Spec(Spec):
+    """A ShuffleNet V2.
+
+    Attributes:
+        stem_channels: of each 3×3 convolution before the max pool; the first has stride 2.
+        stage_channels, stage_repeats: channels and units of each stage.
+        stage_strides: of the first unit of each stage, which has two branches at stride 1 too.
+        last_channels: of the 1×1 convolution before the classifier.
+        squeeze_excite: whether the main branch ends in squeeze and excitation, its hidden width
+            half of the unit's channels.
+        residual: whether units at stride 1 with one branch add what they read to what they make.
+        dropout: probability before the classifier, in training.
+        conventions: see `ShuffleNetV2Conventions`; by default those of the authors' release.
+    """
+
+    family: ClassVar[str] = "shufflenet_v2"
+    presets: ClassVar[Mapping[str, Conventions]] = PRESETS
+    conventions_type: ClassVar[type[Conventions]] = ShuffleNetV2Conventions
+    weightless: ClassVar[tuple[str, ...]] = ("image_size", "dropout")
+
+    stem_channels: tuple[int, ...] = (24,)
+    stage_channels: tuple[int, ...]
+    stage_repeats: tuple[int, ...] = (4, 8, 4)
+    stage_strides: tuple[int, ...] = (2, 2, 2)
+    last_channels: int
+    squeeze_excite: bool = False
+    residual: bool = False
+    dropout: float = 0.0
+    conventions: ShuffleNetV2Conventions = PRESETS["megvii"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("last_channels", self.last_channels)
+        require_rows(self, "stage_channels", "stage_repeats", "stage_strides")
+        require_rows(self, "stem_channels")
+        if not 0 <= self.dropout < 1:
+            raise SpecError(f"dropout (={self.dropout!r}) must be in [0, 1)")
+
+    def replace(self, **overrides: Any) -> ShuffleNetV2Spec:
+        """Return the spec with fields changed; ``width`` takes its row of the channel table."""
+        if "width" in overrides:
+            width = overrides.pop("width")
+            if width not in CHANNELS:
+                known = ", ".join(f"{w}" for w in CHANNELS)
+                raise SpecError(f"width (={width!r}) must be one of {known}")
+            row = dict(zip(("stage_channels", "last_channels"), CHANNELS[width], strict=True))
+            overrides = row | overrides
+        return super().replace(**overrides)
+
+    @classmethod
+    def from_shapes(
+        cls,
+        outer: Mapping[str, Shape],
+        units: Sequence[Mapping[str, Shape]],
+        conventions: Conventions,
+    ) -> ShuffleNetV2Spec:
+        """A unit with a shortcut of its own begins a stage; strides are those of the paper."""
+        try:
+            names = sorted(name for name in outer if re.fullmatch(r"stem\..*conv\.weight", name))
+            stem = [outer[name] for name in names]
+            stem_channels = tuple(shape[0] for shape in stem)
+            last_channels, in_channels = outer["last.conv.weight"][0], stem[0][1]
+            repeats: list[int] = []
+            channels: list[int] = []
+            for unit in units:
+                if "shortcut.expand.conv.weight" in unit:
+                    made = (unit[f"{branch}expand.conv.weight"][0] for branch in ("", "shortcut."))
+                    channels.append(sum(made))
+                    repeats.append(0)
+                repeats[-1] += 1
+            num_classes = outer["classifier.weight"][0]
+        except (LookupError, ValueError):
+            raise SpecError(f"the layers are not those of a {cls.family}") from None
+        squeeze_excite = any("se.squeeze.weight" in unit for unit in units)
+        known = cast(ShuffleNetV2Conventions, conventions)
+        return cls(
+            num_classes=num_classes,
+            in_channels=in_channels,
+            stem_channels=stem_channels,
+            stage_channels=tuple(channels),
+            stage_repeats=tuple(repeats),
+            stage_strides=(1, 2, 2, 2) if len(channels) == 4 else (2,) * len(channels),
+            last_channels=last_channels,
+            squeeze_excite=squeeze_excite,
+            residual=squeeze_excite,
+            conventions=replace(known, classifier_bias="classifier.bias" in outer),
+        )
+
+    def expand(self) -> Graph:
+        c = self.conventions
+        g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
+        x = self._stem(g)
+        stages = zip(self.stage_channels, self.stage_repeats, self.stage_strides, strict=True)
+        for stage, (out_channels, repeats, stride) in enumerate(stages, start=2):
+            for i in range(repeats):
+                with g.scope(f"stage{stage}.{i}"):
+                    x = self._unit(g, x, out_channels, stride if i == 0 else None)
+        with g.scope("last"):
+            x = g.relu(g.conv_bn(x, self.last_channels))
+        x = g.flatten(g.global_avg_pool(x))
+        if self.dropout:
+            x = g.dropout(x, self.dropout)
+        return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
+
+    def _stem(self, g: GraphBuilder) -> str:
+        c, x = self.conventions, g.input
+        with g.scope("stem"):
+            for i, channels in enumerate(self.stem_channels):
+                stride = 2 if c.stem == "imagenet" and i == 0 else 1
+                with g.scope(str(i) if len(self.stem_channels) > 1 else ""):
+                    x = g.relu(g.conv_bn(x, channels, kernel_size=3, stride=stride))
+            if c.stem == "cifar":
+                return x
+            padding: Padding = "SAME_UPPER" if c.pool_padding == "SAME_UPPER" else (1, 1, 1, 1)
+            return g.max_pool(x, kernel_size=3, stride=2, padding=padding)
+
+    def _unit(self, g: GraphBuilder, x: str, out_channels: int, stride: int | None) -> str:
+        """Figure 3 (c) of the paper, or (d) with a ``stride``: both branches read all of ``x``."""
+        c = self.conventions
+        if stride is None:
+            passing, x = self._split(g, x)
+            main_channels = out_channels - g.channels(passing)
+        elif c.stride_2_split == "symmetric":
+            main_channels = out_channels // 2
+        else:
+            main_channels = out_channels - g.channels(x)
+        mid_channels = out_channels // 2
+
+        with g.scope("compress"):
+            y = g.relu(g.conv_bn(x, mid_channels))
+        with g.scope("depthwise"):
+            y = g.conv_bn(y, mid_channels, kernel_size=3, stride=stride or 1, groups=mid_channels)
+        with g.scope("expand"):
+            y = g.conv_bn(y, main_channels)
+        if self.squeeze_excite:
+            with g.scope("se"):
+                y = g.squeeze_excite(y, out_channels // 2)
+        if self.residual and stride is None:
+            y = g.add(x, y)
+        y = g.relu(y)
+
+        if stride is not None:
+            with g.scope("shortcut.depthwise"):
+                channels = g.channels(x)
+                passing = g.conv_bn(x, channels, kernel_size=3, stride=stride, groups=channels)
+            with g.scope("shortcut.expand"):
+                passing = g.relu(g.conv_bn(passing, out_channels - main_channels))
+        x = g.concat((passing, y))
+        return g.channel_shuffle(x, 2, "gn") if c.shuffle == "end" else x
+
+    def _split(self, g: GraphBuilder, x: str) -> tuple[str, str]:
+        """Return (what passes by, what the main branch reads): half of the channels each."""
+        if self.conventions.shuffle == "start":
+            x = g.channel_shuffle(x, 2, "ng")
+        channels = g.channels(x)
+        with g.scope("split"):
+            return (
+                g.slice(x, 0, channels // 2, name="0"),
+                g.slice(x, channels // 2, channels, name="1"),
+            )
+
+
+def _models() -> dict[str, Spec]:
+    models: dict[str, Spec] = {
+        f"shufflenet_v2_{width}x": ShuffleNetV2Spec(stage_channels=stages, last_channels=last)
+        for width, (stages, last) in CHANNELS.items()
+    }
+    # For CIFAR-10 and Tiny ImageNet, as their images want it.
+    stems: list[tuple[Literal["cifar", "tiny"], int, int]] = [("cifar", 32, 10), ("tiny", 64, 200)]
+    for stem, size, classes in stems:
+        for width in CHANNELS:
+            plain = cast(ShuffleNetV2Spec, models[f"shufflenet_v2_{width}x"])
+            models[f"shufflenet_v2_{width}x_{stem}"] = replace(
+                plain,
+                conventions=replace(plain.conventions, stem=stem),
+                image_size=size,
+                num_classes=classes,
+            )
+    # Table 9 (appendix) of the paper; its text counts the units with symmetric branches.
+    models["shufflenet_v2_50"] = ShuffleNetV2Spec(
+        stem_channels=(64,),
+        stage_channels=(244, 488, 976, 1952),
+        stage_repeats=(3, 4, 6, 3),
+        stage_strides=(1, 2, 2, 2),
+        last_channels=2048,
+        conventions=PRESETS["torchvision"],
+    )
+    models["se_shufflenet_v2_164"] = ShuffleNetV2Spec(
+        stem_channels=(64, 64, 128),
+        stage_channels=(340, 680, 1360, 2720),
+        stage_repeats=(10, 10, 23, 10),
+        stage_strides=(1, 2, 2, 2),
+        last_channels=2048,
+        squeeze_excite=True,
+        residual=True,
+        conventions=PRESETS["torchvision"],
+    )
+    return models
+
+
+MODELS = _models()
+"""Name → spec of the published networks."""

@@ -18,6 +18,7 @@ import zoo
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import ChannelPermute
 from zoo.arch.shufflenet_v1 import ShuffleNetV1Conventions, ShuffleNetV1Spec
+from zoo.arch.shufflenet_v2 import ShuffleNetV2Conventions, ShuffleNetV2Spec
 from zoo.arch.spec import Conventions, Spec
 from zoo.errors import ConventionError, SpecError
 from zoo.passes import convert_conventions, match_channels, match_weights
@@ -64,7 +65,15 @@ def assert_converts(source, target, size, seed=0):
     return moved
 
 
-WIDTHS = [name for name in zoo.list_models() if not name.endswith("cifar")]
+SMALL_IMAGES = ("_cifar", "_tiny")
+WIDTHS, WIDTHS_V2 = (
+    [
+        name
+        for name in zoo.list_models()
+        if type(zoo.spec(name)) is family and not name.endswith(SMALL_IMAGES)
+    ]
+    for family in (ShuffleNetV1Spec, ShuffleNetV2Spec)
+)
 # Shuffle order: not where a bottleneck's channels divide unevenly among the groups (shared facts;
 # g4's stage 3 has 136 / 4 = 34 channels a group, of which its four readers can not take the same).
 OTHER_ORDER = {
@@ -90,16 +99,20 @@ FREE = [
 ]
 
 
+def assert_there_and_back(source, target):
+    """The way back is the inverse, on the graphs alone."""
+    there = match_channels(source.graph, target.graph)
+    back = match_channels(target.graph, source.graph)
+    for node, order in there.items():
+        for one, other in ((order.read, back[node].read), (order.made, back[node].made)):
+            assert np.array_equal(one[other], np.arange(len(one))), node
+
+
 @pytest.mark.parametrize("name", WIDTHS)
 def test_every_width(name):
     source = zoo.spec(name)
     for change in FREE:
-        target = source.replace(**change)
-        there = match_channels(source.graph, target.graph)
-        back = match_channels(target.graph, source.graph)
-        for node, order in there.items():
-            for one, other in ((order.read, back[node].read), (order.made, back[node].made)):
-                assert np.array_equal(one[other], np.arange(len(one))), node
+        assert_there_and_back(source, source.replace(**change))
     for order, position in itertools.product(("gn", "ng"), ("before", "after")):
         target = source.replace(shuffle_order=order, shuffle_position=f"{position}_depthwise")
         if order == "gn" and name in OTHER_ORDER:
@@ -125,6 +138,89 @@ def test_the_shuffle_orders_of_eight_groups_stage_by_stage(width, possible):
         else:
             with pytest.raises(ConventionError, match=r"stage2\.1\.expand\.conv: group 0 must"):
                 match_channels(stage.graph, other.graph)
+
+
+# The shuffle of V2: not where the branches of a stage's first unit are no halves. megvii's shuffle
+# leaves the next unit every other channel of either, the others' the second half of the longer.
+UNEVEN = {
+    "shufflenet_v2_1.0x": (46, 12),
+    "shufflenet_v2_1.5x": (76, 12),
+    "shufflenet_v2_2.0x": (110, 12),
+}
+
+
+def without_residual(spec):
+    """Return the network whose units add nothing: a residual ties what passes by from afar."""
+    return dataclasses.replace(spec, residual=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if "164" in n else []) for n in WIDTHS_V2],
+)
+def test_every_width_of_v2(name):
+    """On the graphs alone: the weights of SE-ShuffleNet V2-164 are half a gigabyte."""
+    published = zoo.spec(name)
+    halves = without_residual(published.replace(conventions="torchvision"))
+    assert_there_and_back(halves, halves.replace(shuffle="start"))
+    if name == "shufflenet_v2_0.5x":  # each stage doubles the channels: these are halves too
+        for preset in ("pytorchcv", "torchvision"):
+            assert_there_and_back(published, published.replace(conventions=preset))
+    if name in UNEVEN:
+        with pytest.raises(ConventionError) as refused:
+            match_channels(published.graph, published.replace(conventions="pytorchcv").graph)
+        main, shortcut = UNEVEN[name]
+        assert str(refused.value) == (
+            f"stage2.1.compress.conv: reads {main} channels of relu(stage2.0.expand.bn), "
+            f"{shortcut} of relu(stage2.0.shortcut.expand.bn), must read relu(stage2.0.expand.bn)"
+        )
+    hard = [dict(stem="tiny"), dict(stem="cifar"), dict(pool_padding="SAME_UPPER")]
+    if name != "shufflenet_v2_0.5x":
+        hard.append(dict(stride_2_split="asymmetric"))
+    for change in hard:
+        with pytest.raises(ConventionError):
+            match_channels(halves.graph, halves.replace(**change).graph)
+
+
+def test_a_residual_ties_what_passes_by_to_the_shuffle():
+    spec = zoo.spec("se_shufflenet_v2_164")
+    for channels, repeats in zip(spec.stage_channels, spec.stage_repeats, strict=True):
+        stage = spec.replace(
+            stage_channels=(channels,), stage_repeats=(repeats,), stage_strides=(2,)
+        )
+        with pytest.raises(ConventionError, match=r"^stage2\.\d\.compress\.conv: must read other "):
+            match_channels(stage.graph, stage.replace(shuffle="start").graph)
+        few = stage.replace(stage_repeats=(4,))
+        assert_there_and_back(few, few.replace(shuffle="start"))
+
+
+def tiny_v2(**changes):
+    fields = dict(
+        stem_channels=(6,), stage_channels=(20, 40), stage_repeats=(4, 2), stage_strides=(2, 2),
+        last_channels=12, num_classes=7, image_size=32,
+    )  # fmt: skip
+    return zoo.spec("shufflenet_v2_1.0x", **(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("source", "change"),
+    [
+        (zoo.spec("shufflenet_v2_0.5x", num_classes=20), "torchvision"),
+        (zoo.spec("shufflenet_v2_0.5x", num_classes=20), "pytorchcv"),
+        (zoo.spec("shufflenet_v2_0.5x_cifar", conventions="pytorchcv"), "torchvision"),
+        (zoo.spec("shufflenet_v2_1.0x", num_classes=20, conventions="torchvision"), "start"),
+        (tiny_v2(conventions="torchvision", squeeze_excite=True), "start"),
+        (tiny_v2(conventions="torchvision", squeeze_excite=True, residual=True), "start"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_code_bases_of_v2(source, change):
+    target = (
+        source.replace(shuffle=change) if change == "start" else source.replace(conventions=change)
+    )
+    moved = assert_converts(source, target, min(source.image_size, 64))
+    same = source.conventions.shuffle == target.conventions.shuffle
+    assert bool(moved) == (not same)
 
 
 @pytest.mark.parametrize(
@@ -201,9 +297,23 @@ REFUSED = [
     (dict(stem="cifar"), "stem (='imagenet') to 'cifar': "
      "stem.conv: kernel_size (=(3, 3)) must be (1, 1)"),
     (dict(pool_padding="SAME_UPPER", classifier_bias=True, shuffle_order="gn", bn_eps=1e-3),
-     "pool_padding (='symmetric') to 'SAME_UPPER': "
-     "stem.pool: padding (=(1, 1, 1, 1)) must be 'SAME_UPPER'\n"
-     "  bn_eps (=1e-05) to 0.001: stem.bn: eps (=1e-05) must be 0.001"),
+     "bn_eps (=1e-05) to 0.001: stem.bn: eps (=1e-05) must be 0.001\n"
+     "  pool_padding (='symmetric') to 'SAME_UPPER': "
+     "stem.pool: padding (=(1, 1, 1, 1)) must be 'SAME_UPPER'"),
+]  # fmt: skip
+REFUSED_V2 = [
+    (dict(pool_padding="SAME_UPPER"), "pool_padding (='symmetric') to 'SAME_UPPER': "
+     "stem.pool: padding (=(1, 1, 1, 1)) must be 'SAME_UPPER'"),
+    (dict(stride_2_split="symmetric", bn_eps=1e-3), "bn_eps (=1e-05) to 0.001: "
+     "stem.bn: eps (=1e-05) must be 0.001\n"
+     "  stride_2_split (='asymmetric') to 'symmetric': "
+     "stage2.0.expand.conv: out_channels (=14) must be 10"),
+    (dict(shuffle="end"), "shuffle (='start') to 'end': "
+     "stage2.1.compress.conv: reads 7 channels of relu(stage2.0.expand.bn), "
+     "3 of relu(stage2.0.shortcut.expand.bn), must read 9 channels of relu(stage2.0.expand.bn), "
+     "1 of relu(stage2.0.shortcut.expand.bn)"),
+    (dict(stem="tiny"), "stem (='imagenet') to 'tiny': "
+     "stem.conv: stride (=(2, 2)) must be (1, 1)"),
 ]  # fmt: skip
 
 
@@ -214,6 +324,14 @@ def test_refusals(change, reason):
     with pytest.raises(ConventionError) as refused:
         convert_conventions(source, source.replace(**change), arrays)
     assert str(refused.value) == (f"megvii can not become custom by permuting weights:\n  {reason}")
+
+
+@pytest.mark.parametrize(("change", "reason"), REFUSED_V2, ids=[str(c) for c, _ in REFUSED_V2])
+def test_refusals_of_v2(change, reason):
+    source = tiny_v2()
+    with pytest.raises(ConventionError) as refused:
+        convert_conventions(source, source.replace(**change), weights.randomise(source.graph))
+    assert str(refused.value).partition(" by ")[2] == f"permuting weights:\n  {reason}"
 
 
 def test_code_bases_that_are_not_the_same_function():
@@ -289,14 +407,14 @@ HARD = ("pool_padding", "bn_eps", "depthwise_relu", "bottleneck_of", "stem")
 
 
 @st.composite
-def conventions(draw):
-    hints = typing.get_type_hints(ShuffleNetV1Conventions)
+def conventions(draw, family=ShuffleNetV1Conventions):
+    hints = typing.get_type_hints(family)
     drawn = {}
     for name, hint in hints.items():
         rare = 8 if name in HARD or name == "first_unit_grouped" else 1
         choices = typing.get_args(hint) or {bool: (False, True), float: (1e-5, 1e-3)}[hint]
         drawn[name] = draw(st.sampled_from([choices[0]] * (rare - 1) + list(choices)))
-    return ShuffleNetV1Conventions(**drawn)
+    return family(**drawn)
 
 
 @st.composite
@@ -309,6 +427,38 @@ def pairs(draw):
         stage_repeats=tuple(draw(st.integers(1, 3)) for _ in stages), image_size=32,
     )  # fmt: skip
     return tuple(spec.replace(conventions=draw(conventions())) for _ in range(2))
+
+
+@st.composite
+def pairs_of_v2(draw):
+    stem = channels = 2 * draw(st.integers(1, 4))
+    stages = []
+    for _ in range(draw(st.integers(1, 3))):
+        channels += draw(st.sampled_from([channels, channels, 2, 6, 10]))
+        stages.append(channels)
+    spec = ShuffleNetV2Spec(
+        stem_channels=(stem,), stage_channels=tuple(stages), stage_strides=(2,) * len(stages),
+        stage_repeats=tuple(draw(st.integers(1, 5)) for _ in stages), last_channels=6,
+        num_classes=7, image_size=32, squeeze_excite=draw(st.booleans()),
+        residual=draw(st.booleans()),
+    )  # fmt: skip
+    drawn = (draw(conventions(ShuffleNetV2Conventions)) for _ in range(2))
+    return tuple(spec.replace(conventions=c) for c in drawn)
+
+
+def expected_of_v2(source, target):
+    a, b = source.conventions, target.conventions
+    read = (*source.stem_channels, *source.stage_channels)
+    doubling = all(after == 2 * before for before, after in itertools.pairwise(read))
+    pooled = a.stem != "cifar"
+    if a.bn_eps != b.bn_eps or a.stem != b.stem or (pooled and a.pool_padding != b.pool_padding):
+        return False
+    if a.stride_2_split != b.stride_2_split and not doubling:
+        return False
+    halves = doubling or a.stride_2_split == "symmetric"
+    if a.shuffle == b.shuffle or (halves and not source.residual):
+        return True
+    return None
 
 
 def expected_of(source, target):
@@ -327,23 +477,32 @@ def expected_of(source, target):
     return True if groups <= 3 or a.shuffle_order == b.shuffle_order else None
 
 
-@settings(max_examples=120, deadline=None)
-@given(specs=pairs(), seed=st.integers(0, 2**32))
-def test_random_conventions_are_converted_exactly_or_refused(specs, seed):
-    source, target = specs
+def assert_exact_or_refused(source, target, seed, expected):
     arrays = weights.randomise(source.graph, seed)
     if not target.conventions.classifier_bias and "classifier.bias" in arrays:
         arrays["classifier.bias"][:] = 0
     try:
         found = convert_conventions(source, target, arrays)
     except ConventionError:
-        assert expected_of(source, target) is not True
+        assert expected(source, target) is not True
         with pytest.raises(ConventionError):
             match_channels(target.graph, source.graph)
         return
-    assert expected_of(source, target) is not False
+    assert expected(source, target) is not False
     assert error(run(source.graph, arrays, 32), run(target.graph, found, 32)) < EXACT
     assert_same(convert_conventions(target, source, found), arrays)
+
+
+@settings(max_examples=120, deadline=None)
+@given(specs=pairs(), seed=st.integers(0, 2**32))
+def test_random_conventions_are_converted_exactly_or_refused(specs, seed):
+    assert_exact_or_refused(*specs, seed, expected_of)
+
+
+@settings(max_examples=120, deadline=None)
+@given(specs=pairs_of_v2(), seed=st.integers(0, 2**32))
+def test_random_conventions_of_v2_are_converted_exactly_or_refused(specs, seed):
+    assert_exact_or_refused(*specs, seed, expected_of_v2)
 
 
 def permute(g, x, order, name="permute"):

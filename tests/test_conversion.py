@@ -14,11 +14,14 @@ import torch
 from conftest import BACKENDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_dialects import DIALECTS, specs
+from test_dialects import DIALECTS, IDS, V1, V2, specs
 
 import zoo
 from weights import adapt, initialise, load_weights, randomise, save_weights
+from weights.dialects import Dialect
+from weights.dialects.dialect import layer_patterns
 from weights.formats import FORMATS
+from weights.pretrained import list_pretrained
 from zoo.proof.measure import relative_maximum
 
 MODEL = "shufflenet_v1_0.5x_g3"
@@ -31,18 +34,25 @@ def sha256(path):
 
 def small(dialect, **overrides):
     """Return a small network in the conventions of a dialect."""
+    if dialect.family == "shufflenet_v1":
+        fields = dict(
+            stem_channels=12, stage_channels=(24, 48), stage_repeats=(2, 1), num_classes=5,
+            image_size=32, conventions=dialect.conventions or "paper",
+        )  # fmt: skip
+        return zoo.spec("shufflenet_v1_1.0x_g3", **(fields | overrides))
     fields = dict(
-        stem_channels=12, stage_channels=(24, 48), stage_repeats=(2, 1), num_classes=5,
-        image_size=32, conventions=dialect.conventions or "paper",
+        stem_channels=(6,), stage_channels=(20, 40), stage_repeats=(2, 1), stage_strides=(2, 2),
+        last_channels=8, num_classes=5, image_size=32,
+        conventions=dialect.conventions or "torchvision",
     )  # fmt: skip
-    return zoo.spec("shufflenet_v1_1.0x_g3", **(fields | overrides))
+    return zoo.spec("shufflenet_v2_1.0x", **(fields | overrides))
 
 
 @pytest.fixture
 def theirs(tmp_path):
     """A file in megvii's names, made by PyTorch, with what training scripts put beside."""
     spec = zoo.spec(MODEL, num_classes=10)
-    arrays = DIALECTS["megvii"].write(spec.graph, randomise(spec.graph, 3))
+    arrays = V1["megvii"].write(spec.graph, randomise(spec.graph, 3))
     state = {f"module.{name}": torch.from_numpy(array) for name, array in arrays.items()}
     state["module.first_conv.1.num_batches_tracked"] = torch.tensor(9)
     path = tmp_path / "theirs.pth.tar"
@@ -51,14 +61,15 @@ def theirs(tmp_path):
 
 
 @pytest.mark.parametrize("to_format", SUFFIXES)
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_written_file_says_what_it_holds(to_format, dialect, tmp_path):
-    spec = small(DIALECTS[dialect])
+@pytest.mark.parametrize("key", DIALECTS, ids=IDS)
+def test_a_written_file_says_what_it_holds(to_format, key, tmp_path):
+    dialect = DIALECTS[key]
+    spec = small(dialect)
     weights = randomise(spec.graph, 1)
     path = tmp_path / f"file{SUFFIXES[to_format]}"
-    save_weights(path, spec, weights, dialect=dialect)
+    save_weights(path, spec, weights, dialect=dialect.name)
     found = load_weights(path)
-    assert (found.format, found.dialect, found.spec) == (to_format, dialect, spec)
+    assert (found.format, found.dialect, found.spec) == (to_format, dialect.name, spec)
     assert found.notes == ()
     assert list(found) == list(weights)
     assert all(np.array_equal(found[name], array) for name, array in weights.items())
@@ -67,10 +78,10 @@ def test_a_written_file_says_what_it_holds(to_format, dialect, tmp_path):
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_there_and_back_gives_the_same_bytes(data, tmp_path_factory):
-    """A → B → A for every pair of formats and dialects, over drawn networks."""
+    """A → B → A for every pair of formats and of a family's dialects, over drawn networks."""
     folder = tmp_path_factory.mktemp("there_and_back")
-    names = st.sampled_from(sorted(DIALECTS))
-    first, second = DIALECTS[data.draw(names)], DIALECTS[data.draw(names)]
+    family = data.draw(st.sampled_from([V1, V2]))
+    first, second = (family[data.draw(st.sampled_from(sorted(family)))] for _ in range(2))
     spec = data.draw(specs(first))
     weights = randomise(spec.graph, data.draw(st.integers(0, 9)))
     a, b = (data.draw(st.sampled_from(sorted(SUFFIXES))) for _ in range(2))
@@ -80,8 +91,12 @@ def test_there_and_back_gives_the_same_bytes(data, tmp_path_factory):
     options = dict(verify=None, group_conv=data.draw(st.sampled_from(["native", "split"])))
     try:
         done = zoo.convert(here, there, to_dialect=second.name, **options)
-    except zoo.ConventionError:
+    except (zoo.ConventionError, zoo.GraphError):  # the other split may leave a branch nothing
         assert second.conventions is not None  # our own names never refuse
+        assert not there.exists()
+        return
+    except zoo.WeightsError:  # of V2 only ours have several stems, squeeze and excitation
+        assert not set(layer_patterns(spec.graph)) <= set(dict(second.rules))
         assert not there.exists()
         return
     assert load_weights(there).spec == done.spec
@@ -103,32 +118,96 @@ def round_trip(folder, first, second, spec, a="safetensors", b="npz"):
         zoo.convert(here, there, to_dialect=second, force=True)
     except (zoo.ConventionError, zoo.GraphError):
         return False
-    told = None if DIALECTS[first].conventions else spec.conventions
+    told = None if DIALECTS[first, spec.family].conventions else spec.conventions
     zoo.convert(there, back, to_dialect=first, force=True, conventions=told)
     assert sha256(back) == sha256(here), (first, a, second, b)
     return True
 
 
-def test_every_pair_of_dialects(tmp_path):
+DOUBLING = dict(stage_channels=(12, 24))
+"""Channels of V2 with which both splits at stride 2 are halves, as at 0.5x."""
+CLASSES = [
+    # (family, channels, sets of code bases that are one function, channels in other orders;
+    # of the first set are our own names: see small())
+    (V1, {}, [{"megvii", "mmpretrain", "pytorchcv"}, {"mindcv", "mindspore_tutorial"}]),
+    (V2, {}, [{"torchvision", "mmpretrain"}]),
+    (V2, DOUBLING, [{"torchvision", "mmpretrain", "megvii", "pytorchcv"}]),
+]
+
+
+@pytest.mark.parametrize(("family", "channels", "classes"), CLASSES, ids=["V1", "V2", "V2-0.5x"])
+def test_every_pair_of_dialects(family, channels, classes, tmp_path):
     """Each pair there and back, verified; those that are other functions are refused."""
-    same = {"megvii", "mmpretrain", "pytorchcv"}  # one function, its channels in other orders
-    same_upper = {"mindcv", "mindspore_tutorial"}
-    for first, dialect in DIALECTS.items():
-        for second in DIALECTS:
-            alike = {first, second} <= same or {first, second} <= same_upper or first == second
-            from_ours = dialect.conventions is None and second in same  # "paper", see small()
+    for first, dialect in family.items():
+        spec = small(dialect, **channels)
+        for second in family:
+            alike = first == second or any({first, second} <= same for same in classes)
+            from_ours = dialect.conventions is None and second in classes[0]
             expected = alike or from_ours or second.startswith("zoo")
-            assert round_trip(tmp_path, first, second, small(dialect)) == expected, (first, second)
+            assert round_trip(tmp_path, first, second, spec) == expected, (first, second)
 
 
 def test_every_pair_of_formats(tmp_path):
     for a in SUFFIXES:
         for b in SUFFIXES:
-            assert round_trip(tmp_path, "megvii", "zoo", small(DIALECTS["megvii"]), a, b)
+            assert round_trip(tmp_path, "megvii", "zoo", small(V1["megvii"]), a, b)
+
+
+def test_why_v2_of_other_code_bases_is_another_function(tmp_path):
+    save_weights(
+        tmp_path / "a.pth", small(V2["megvii"]), randomise(small(V2["megvii"]).graph),
+        dialect="megvii",
+    )  # fmt: skip
+    reasons = {
+        "torchvision": "  shuffle (='start') to 'end': stage2.1.compress.conv: reads 7 channels of "
+        "relu(stage2.0.expand.bn), 3 of relu(stage2.0.shortcut.expand.bn), must read 9 channels of "
+        "relu(stage2.0.expand.bn), 1 of relu(stage2.0.shortcut.expand.bn)\n"
+        "  stride_2_split (='asymmetric') to 'symmetric': stage2.0.expand.conv: out_channels (=14) "
+        "must be 10",
+        "mindcv": "  pool_padding (='symmetric') to 'SAME_UPPER': stem.pool: padding "
+        "(=(1, 1, 1, 1)) must be 'SAME_UPPER'",
+    }
+    for code_base, reason in reasons.items():
+        with pytest.raises(zoo.ConventionError) as error:
+            zoo.convert(tmp_path / "a.pth", tmp_path / "b.ckpt", to_dialect=code_base)
+        assert str(error.value) == (
+            f"megvii can not become {code_base} by permuting weights:\n{reason}"
+        )
+    with pytest.raises(zoo.UnknownNameError, match=r"^unknown shufflenet_v2 dialect 'kuangliu'"):
+        zoo.convert(tmp_path / "a.pth", tmp_path / "b.pth", to_dialect="kuangliu")
+    assert not list(tmp_path.glob("b.*"))
+
+
+def test_what_arrays_do_not_tell_is_in_the_file(tmp_path):
+    """Strides, the residual, several stems: no code base's, and read back all the same."""
+    spec = small(
+        V2["zoo"],
+        stem_channels=(4, 5, 6, 7),
+        squeeze_excite=True,
+        stage_strides=(1, 2),
+        dropout=0.1,
+    )
+    weights = randomise(spec.graph)
+    save_weights(tmp_path / "a.safetensors", spec, weights)
+    assert load_weights(tmp_path / "a.safetensors").spec == spec
+    done = zoo.convert(tmp_path / "a.safetensors", tmp_path / "b.ckpt", num_classes=3)
+    assert load_weights(tmp_path / "b.ckpt").spec == spec.replace(num_classes=3) == done.spec
+    np.savez(tmp_path / "bare.npz", **weights)
+    assert load_weights(tmp_path / "bare.npz", model=spec).spec == spec.replace(
+        image_size=224, dropout=0.0
+    )
+    with pytest.raises(zoo.WeightsError) as error:
+        zoo.convert(tmp_path / "a.safetensors", tmp_path / "c.pth", to_dialect="torchvision")
+    assert str(error.value) == (
+        "dialect torchvision has no name for stem.0.conv: no shufflenet_v2 of its code base has "
+        "such a layer"
+    )
+    with pytest.raises(zoo.WeightsError, match=r"residual \(=False\) must be True"):
+        load_weights(tmp_path / "a.safetensors", model=spec.replace(residual=True))
 
 
 def test_a_bias_is_added_as_zeros_and_left_out_only_as_zeros(tmp_path):
-    spec = small(DIALECTS["mmpretrain"])
+    spec = small(V1["mmpretrain"])
     weights = randomise(spec.graph)
     save_weights(tmp_path / "a.pth", spec, weights, dialect="mmpretrain")
     with pytest.raises(zoo.ConventionError, match=r"classifier\.bias: must be zero to be left out"):
@@ -168,14 +247,14 @@ def test_verified_by_any_two_backends(before, after, theirs, tmp_path, graph_mod
 def test_a_conversion_that_went_wrong_is_noticed(theirs, tmp_path, monkeypatch):
     path = tmp_path / "ours.ckpt"
     path.write_bytes(b"old")
-    write = type(DIALECTS["zoo"]).write
+    write = Dialect.write
 
     def swapped(dialect, graph, weights, **options):
         found = write(dialect, graph, weights, **options)
         gamma, beta = "stage2.1.expand.bn.gamma", "stage2.1.expand.bn.beta"
         return found | {gamma: found[beta], beta: found[gamma]}
 
-    monkeypatch.setattr(type(DIALECTS["zoo"]), "write", swapped)
+    monkeypatch.setattr(Dialect, "write", swapped)
     with pytest.raises(zoo.WeightsError, match=r"stage2.1.expand.bn.weight: read back, the array"):
         zoo.convert(theirs, path, force=True)
     assert path.read_bytes() == b"old"
@@ -244,9 +323,9 @@ def test_sources_that_can_not_be_read(tmp_path, theirs):
     folder.mkdir()
     cut = tmp_path / "cut.pth"
     cut.write_bytes(theirs.read_bytes()[:-3000])
+    tags = ", ".join(sorted({entry.tag for entry in list_pretrained()}))
     for path, text in {
-        tmp_path / "missing.ckpt": "no such file, and no published weights (mindcv/imagenet1k, "
-            "mmpretrain/imagenet1k)",
+        tmp_path / "missing.ckpt": f"no such file, and no published weights ({tags})",
         empty: "the file is empty",
         folder: "is a folder, not a file",
         junk: "of no known format (safetensors, torch, mindspore, onnx, npz); it starts with "
@@ -273,6 +352,11 @@ def test_a_file_of_another_network(theirs, tmp_path):
             f"{theirs}: holds shufflenet_v1_0.5x_g3, not {other}: stem_channels (=12) must be 24, "
             "stage_channels (=(120, 240, 480)) must be (240, 480, 960)"
         )
+    with pytest.raises(zoo.WeightsError) as error:
+        zoo.load_weights(theirs, model="shufflenet_v2_1.0x")
+    assert str(error.value) == (
+        f"{theirs}: holds shufflenet_v1_0.5x_g3, not shufflenet_v2_1.0x: another family"
+    )
 
 
 def test_destinations_are_kept(theirs, tmp_path):

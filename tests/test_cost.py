@@ -30,6 +30,13 @@ WITH_BIAS = {
     "shufflenet_v1_1.0x_g2": 1_733_848,
     "shufflenet_v1_1.0x_g4": 1_968_344,
 }
+# V2+: megvii's README says 5.1, 5.6 and 6.7M parameters (digits cut off), 156, 222 and 360M MACs;
+# to the unit as their code has them.
+V2_PLUS = {
+    "shufflenet_v2_plus_small": (5_137_116, 155_845_008),
+    "shufflenet_v2_plus_medium": (5_679_840, 222_249_984),
+    "shufflenet_v2_plus_large": (6_768_220, 360_050_704),
+}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -44,6 +51,12 @@ def test_published_counts(name):
 @pytest.mark.parametrize("name", WITH_BIAS)
 def test_published_counts_with_a_bias(name):
     assert zoo.cost(name, classifier_bias=True).params == WITH_BIAS[name]
+
+
+@pytest.mark.parametrize("name", V2_PLUS)
+def test_published_counts_of_v2_plus(name):
+    cost = zoo.cost(name)
+    assert (cost.params, cost.macs) == V2_PLUS[name]
 
 
 def test_a_node_by_hand():

@@ -15,11 +15,15 @@ from weights.dialects import dialects, find_dialect, merge_pieces
 from weights.dialects.dialect import layer_patterns
 from weights.recognise import recognise
 
-DIALECTS = {dialect.name: dialect for dialect in dialects()}
-MODEL = "shufflenet_v1_0.5x_g3"
+FAMILIES = ("shufflenet_v1", "shufflenet_v2")
+DIALECTS = {(d.name, d.family): d for d in dialects() if d.family in FAMILIES}
+V1, V2 = ({n: d for (n, of), d in DIALECTS.items() if of == family} for family in FAMILIES)
+IDS = ["-".join(key) for key in DIALECTS]
+MODEL, MODEL_V2 = "shufflenet_v1_0.5x_g3", "shufflenet_v2_1.0x"
+MODELS = dict(zip(FAMILIES, (MODEL, MODEL_V2), strict=True))
 
 # From ../shared facts: names that the code bases themselves print, one of each kind.
-LITERAL = {
+LITERAL_V1 = {
     "megvii": [
         "first_conv.0.weight", "first_conv.1.running_var", "features.0.branch_main_1.0.weight",
         "features.4.branch_main_1.4.bias", "features.15.branch_main_2.1.running_mean",
@@ -56,10 +60,52 @@ LITERAL = {
         "stem.bn.gamma", "stage4.3.expand.bn.moving_variance", "classifier.weight",
     ],
 }  # fmt: skip
+LITERAL_V2 = {
+    "megvii": [
+        "first_conv.0.weight", "first_conv.1.running_var", "features.0.branch_main.0.weight",
+        "features.0.branch_proj.0.weight", "features.0.branch_proj.3.running_mean",
+        "features.4.branch_main.4.bias", "features.12.branch_proj.2.weight",
+        "features.15.branch_main.6.running_var", "conv_last.1.weight", "classifier.0.weight",
+    ],
+    "mindcv": [
+        "first_conv.1.gamma", "features.0.branch_main.0.weight", "features.0.branch_proj.3.beta",
+        "features.15.branch_main.6.moving_variance", "conv_last.1.moving_mean",
+        "classifier.weight",
+    ],
+    "torchvision": [
+        "conv1.0.weight", "conv1.1.running_var", "stage2.0.branch1.0.weight",
+        "stage2.0.branch1.3.bias", "stage3.7.branch2.4.running_mean", "stage4.3.branch2.6.weight",
+        "conv5.0.weight", "conv5.1.running_mean", "fc.weight", "fc.bias",
+    ],
+    "mmpretrain": [
+        "backbone.conv1.conv.weight", "backbone.layers.0.0.branch1.0.conv.weight",
+        "backbone.layers.0.0.branch1.1.bn.running_var", "backbone.layers.1.7.branch2.1.bn.bias",
+        "backbone.layers.2.3.branch2.2.conv.weight", "backbone.layers.3.bn.weight", "head.fc.bias",
+    ],
+    "pytorchcv": [
+        "features.init_block.conv.conv.weight", "features.stage1.unit1.conv1.conv.weight",
+        "features.stage1.unit1.shortcut_dconv.bn.weight", "features.final_block.bn.running_var",
+        "features.stage3.unit1.shortcut_conv.conv.weight", "output.weight", "output.bias",
+        "features.stage2.unit8.dconv.bn.running_mean", "features.stage3.unit4.conv2.bn.weight",
+    ],
+    "zoo": [
+        "stem.conv.weight", "stage2.0.shortcut.expand.bn.running_var", "last.bn.weight",
+        "classifier.weight",
+    ],
+    "zoo_mindspore": [
+        "stem.bn.gamma", "stage4.0.shortcut.depthwise.bn.moving_variance", "last.bn.beta",
+    ],
+}  # fmt: skip
+LITERAL = {
+    (name, family): names
+    for family, literal in zip(FAMILIES, (LITERAL_V1, LITERAL_V2), strict=True)
+    for name, names in literal.items()
+}
 
 
-def spec_for(dialect, model=MODEL, **overrides):
+def spec_for(dialect, **overrides):
     """Return a network of a dialect, with its code base's conventions."""
+    model = MODELS[dialect.family]
     if dialect.conventions == "kuangliu":
         model = "shufflenet_v1_1.0x_g2_cifar"
     elif dialect.conventions is not None:
@@ -71,25 +117,39 @@ def drawn(spec, seed=0):
     return randomise(spec.graph, seed)
 
 
-@pytest.mark.parametrize("name", DIALECTS)
-def test_tables_cover_every_layer_once(name):
-    dialect = DIALECTS[name]
-    ours, theirs = zip(*dialect.rules, strict=True)
-    assert set(ours) == set(layer_patterns(zoo.spec(MODEL).graph))
-    assert len(set(ours)) == len(set(theirs)) == len(dialect.rules)
+def test_tables_cover_every_layer_once():
+    """Those of code bases the layers of their networks, our own all layers of the catalogue."""
+    for dialect in dialects():
+        ours, theirs = zip(*dialect.rules, strict=True)
+        assert len(set(ours)) == len(set(theirs)) == len(dialect.rules), dialect.name
+        networks = [
+            set(layer_patterns(zoo.spec(name).graph))
+            for name in zoo.list_models()
+            if zoo.spec(name).family == dialect.family
+        ]
+        assert any(network <= set(ours) for network in networks), dialect.name
+        assert set(ours) <= set().union(*networks), dialect.name
+        if dialect.conventions is None:
+            assert set(ours) == set().union(*networks), dialect.name
+
+
+@pytest.mark.parametrize("key", DIALECTS, ids=IDS)
+def test_names_are_those_that_the_code_bases_print(key):
+    dialect = DIALECTS[key]
     spec = spec_for(dialect)
+    assert set(dict(dialect.rules)) >= set(layer_patterns(spec.graph))
     names = dialect.names(spec.graph)
     assert list(names.values()) == list(spec.graph.parameters)
     written = dialect.write(spec.graph, drawn(spec))
-    for literal in LITERAL[name]:
+    for literal in LITERAL[key]:
         assert literal in written, literal
     assert set(LITERAL) == set(DIALECTS)
 
 
-@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("key", DIALECTS, ids=IDS)
 @pytest.mark.parametrize("split", [False, True])
-def test_a_network_is_recognised_by_names_and_shapes(name, split):
-    dialect = DIALECTS[name]
+def test_a_network_is_recognised_by_names_and_shapes(key, split):
+    dialect = DIALECTS[key]
     spec = spec_for(dialect, num_classes=7, in_channels=2)
     weights = drawn(spec)
     told = None if dialect.conventions else spec.conventions
@@ -106,12 +166,14 @@ def test_a_network_is_recognised_by_names_and_shapes(name, split):
 def test_recognised_networks_are_named_as_in_the_catalogue():
     for model in zoo.list_models():
         spec = zoo.spec(model, num_classes=5)
-        found = recognise(drawn(spec), conventions=spec.conventions)
+        shapes = {name: p.shape for name, p in spec.graph.parameters.items()}
+        arrays = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+        found = recognise(arrays, conventions=spec.conventions)
         assert found.spec == spec, model  # the image size of the CIFAR ones included
 
 
 @st.composite
-def specs(draw, dialect):
+def specs_of_v1(draw, dialect):
     """Networks of any groups, channels and repeats, in the conventions of a code base."""
     groups = draw(st.sampled_from([1, 2, 3, 4, 8]))
     unit = 4 * groups  # what channels have to be divisible by, in any conventions
@@ -132,15 +194,53 @@ def specs(draw, dialect):
     )
 
 
-@pytest.mark.parametrize("name", DIALECTS)
+@st.composite
+def specs_of_v2(draw, dialect):
+    """Networks of any channels and repeats, with either split; what only ours can have, of ours."""
+    ours = dialect.conventions is None
+    spec = zoo.spec(MODEL_V2)
+    conventions = spec.preset(dialect.conventions or draw(st.sampled_from(sorted(spec.presets))))
+    stems = draw(st.lists(st.integers(1, 9), min_size=1, max_size=5 if ours else 1))
+    channels = [stems[-1]]
+    for _ in range(draw(st.sampled_from([3, 4, 1, 2]))):
+        more = 2 * draw(st.integers(1, 6)) + channels[-1] % 2
+        channels.append(channels[-1] + draw(st.sampled_from([more, channels[-1]])))
+    squeeze_excite = ours and draw(st.booleans())
+    stages = len(channels) - 1
+    return spec.replace(
+        stem_channels=tuple(stems),
+        stage_channels=tuple(channels[1:]),
+        stage_repeats=tuple(draw(st.integers(1, 3)) for _ in range(stages)),
+        # No file of another code base tells these: the paper's are taken.
+        stage_strides=(1, 2, 2, 2) if stages == 4 else (2,) * stages,
+        last_channels=draw(st.integers(1, 12)),
+        squeeze_excite=squeeze_excite,
+        residual=squeeze_excite,
+        num_classes=draw(st.integers(1, 12)),
+        in_channels=draw(st.integers(1, 4)),
+        image_size=64,
+        conventions=conventions,
+    )
+
+
+SPECS = dict(zip(FAMILIES, (specs_of_v1, specs_of_v2), strict=True))
+
+
+def specs(dialect):
+    """Networks of a dialect's family in the conventions of its code base."""
+    return SPECS[dialect.family](dialect)
+
+
+@pytest.mark.parametrize("key", DIALECTS, ids=IDS)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_there_and_back_is_exact_for_any_network(name, data):
-    dialect = DIALECTS[name]
+def test_there_and_back_is_exact_for_any_network(key, data):
+    dialect = DIALECTS[key]
     spec = data.draw(specs(dialect))
     weights = drawn(spec, data.draw(st.integers(0, 9)))
     written = dialect.write(spec.graph, weights, split=data.draw(st.booleans()))
-    found = recognise(written, dialect=name, conventions=spec.conventions)
+    found = recognise(written, dialect=dialect.name, conventions=spec.conventions)
+    assert found.dialect is dialect
     assert found.spec.replace(image_size=64) == spec
     assert list(found.weights) == list(weights)
     assert all(np.array_equal(found.weights[n], a) for n, a in weights.items())
@@ -148,7 +248,7 @@ def test_there_and_back_is_exact_for_any_network(name, data):
     assert all(np.array_equal(again[n], a) for n, a in dialect.write(spec.graph, weights).items())
 
 
-MEGVII, MINDCV = find_dialect("megvii")[0], find_dialect("mindcv")[0]
+MEGVII, MINDCV = V1["megvii"], V1["mindcv"]
 
 
 def megvii(**changes):
@@ -186,12 +286,12 @@ def test_names_of_nobody_and_of_several():
     ours, theirs = list(drawn(zoo.spec(MODEL)).items()), list(megvii().items())
     text = rejected(dict(theirs[:100] + ours[100:]))
     assert text.startswith(
-        "146 of 246 names are of dialect zoo, 100 of dialect megvii (mixed dialects); not of zoo:\n"
-        "    first_conv.0.weight\n"
+        "146 of 246 names are of dialect zoo for shufflenet_v1, 100 of dialect megvii for "
+        "shufflenet_v1 (mixed dialects); not of zoo:\n    first_conv.0.weight\n"
     )
     assert text.endswith("    … and 80 more")
     text = rejected(megvii(), dialect="mindcv")
-    assert "names are of dialect mindcv; not of mindcv:" in text or "do not fit" in text
+    assert text.startswith("165 of 246 names are of dialect mindcv for shufflenet_v1; not of mind")
 
 
 def test_mixed_roles_are_not_taken_for_weights():
@@ -245,7 +345,7 @@ SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 7, 12, 36, 120]), max_size=5).map
 @given(data=st.data())
 def test_whatever_the_names_and_shapes_nothing_else_than_a_weights_error(data):
     """Arrays of a file that somebody has tampered with: dropped, renamed, of any shape."""
-    dialect = DIALECTS[data.draw(st.sampled_from(sorted(DIALECTS)))]
+    dialect = DIALECTS[data.draw(st.sampled_from(list(DIALECTS)))]
     spec = data.draw(specs(dialect))
     arrays = dialect.write(spec.graph, drawn(spec), split=data.draw(st.booleans()))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -259,8 +359,9 @@ def test_whatever_the_names_and_shapes_nothing_else_than_a_weights_error(data):
         elif change == "number":
             digits = data.draw(st.sampled_from(["0", "7", "-1", "99999999999999999999", "٣"]))
             arrays[re.sub(r"\d+", digits, name, count=1)] = array
+    preset = data.draw(st.sampled_from([None, spec.conventions]))
     try:
-        found = recognise(arrays, conventions=data.draw(st.sampled_from([None, "paper"])))
+        found = recognise(arrays, conventions=preset)
     except zoo.WeightsError:
         return
     assert all(found.weights[n].shape == p.shape for n, p in found.spec.graph.parameters.items())
@@ -282,3 +383,98 @@ def test_split_convolutions_must_be_whole():
 def test_a_dialect_is_found_by_name():
     with pytest.raises(zoo.UnknownNameError, match="unknown dialect 'megvi'; did you mean 'megvii"):
         find_dialect("megvi")
+    assert [d.family for d in find_dialect("mmpretrain")] == list(FAMILIES)
+    assert find_dialect("mmpretrain", "shufflenet_v2") == [V2["mmpretrain"]]
+    with pytest.raises(zoo.UnknownNameError) as error:
+        find_dialect("kuangliu", "shufflenet_v2")
+    assert str(error.value) == (
+        "unknown shufflenet_v2 dialect 'kuangliu'; known: megvii, mindcv, mmpretrain, pytorchcv, "
+        "torchvision, zoo, zoo_mindspore"
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# Families beside each other
+
+
+def megvii_v2(**changes):
+    spec = zoo.spec(MODEL_V2)
+    arrays = V2["megvii"].write(spec.graph, drawn(spec)) | changes
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def test_what_does_not_fit_is_told_for_the_nearest_family():
+    projected = "features.4.branch_proj.2.weight"
+    text = rejected(megvii_v2(**{projected: np.ones((3, 3))}))
+    assert text == (
+        "1 of 281 arrays do not fit shufflenet_v2_1.0x in dialect megvii:\n"
+        f"    {projected}: shape (3, 3) must be (116, 116, 1, 1)"
+    )
+    text = rejected(megvii_v2(**{"features.4.branch_main_1.0.weight": np.ones((3, 3))}))
+    assert text == (
+        "281 of 282 names are of dialect megvii for shufflenet_v2, 1 of dialect megvii for "
+        "shufflenet_v1 (mixed dialects); not of megvii:\n    features.4.branch_main_1.0.weight"
+    )
+    canonical = drawn(zoo.spec(MODEL))
+    del canonical["stage3.0.expand.bn.bias"]  # V2's table knows all of V1's canonical names too
+    text = rejected(canonical)
+    assert text == (
+        f"1 of 245 arrays do not fit {MODEL} in dialect zoo:\n    stage3.0.expand.bn.bias: missing"
+    )
+    assert rejected(canonical, conventions="paper") == text
+
+
+def test_a_network_of_another_family_than_expected_is_still_recognised():
+    for arrays, other in ((megvii(), MODEL_V2), (megvii_v2(), MODEL)):
+        found = recognise(arrays, like=zoo.spec(other))
+        assert found.spec.family != zoo.spec(other).family
+        assert found.spec.preset_name == "megvii"
+    text = rejected(megvii(**{EXPAND: None}), like=zoo.spec(MODEL_V2))
+    assert text == f"1 of 245 arrays do not fit {MODEL} in dialect megvii:\n    {EXPAND}: missing"
+
+
+def test_conventions_of_another_family_are_refused():
+    with pytest.raises(zoo.UnknownNameError) as error:
+        recognise(megvii_v2(), conventions="paper")
+    assert str(error.value).startswith(
+        "unknown shufflenet_v2 preset 'paper'; known: megvii, mindcv"
+    )
+    with pytest.raises(zoo.SpecError, match=r"must be ShuffleNetV2Conventions"):
+        recognise(megvii_v2(), conventions=zoo.spec(MODEL).conventions)
+
+
+def test_what_no_array_tells_is_what_was_expected():
+    """Strides and the residual change the function, and no shape."""
+    spec = zoo.spec(
+        MODEL_V2, stem_channels=(4, 6), stage_channels=(12, 24, 48), stage_repeats=(2, 1, 1),
+        last_channels=8, squeeze_excite=True, stage_strides=(1, 2, 1), image_size=64, dropout=0.1,
+    )  # fmt: skip
+    arrays = drawn(spec)
+    alone = recognise(arrays, conventions="megvii").spec
+    assert (alone.stage_strides, alone.residual) == ((2, 2, 2), True)
+    found = recognise(arrays, like=spec)
+    assert found.spec == spec.replace(image_size=224, dropout=0.0)
+    assert list(found.weights) == list(spec.graph.parameters)
+    # Expectations that the arrays contradict are none.
+    assert recognise(arrays, like=spec.replace(last_channels=9)).spec.last_channels == 8
+
+
+def test_layers_that_a_code_base_does_not_have():
+    spec = zoo.spec("se_shufflenet_v2_164")
+    with pytest.raises(zoo.WeightsError) as error:
+        V2["torchvision"].names(spec.graph)
+    assert str(error.value) == (
+        "dialect torchvision has no name for stem.0.conv: no shufflenet_v2 of its code base has "
+        "such a layer"
+    )
+
+
+@pytest.mark.parametrize(("width", "last"), [(1.5, 1553), (2.0, 2153)])
+def test_last_convolutions_as_wide_as_pytorchcv_has_them(width, last):
+    spec = zoo.spec(MODEL_V2, width=width, last_channels=last, conventions="pytorchcv")
+    shapes = {name: p.shape for name, p in spec.graph.parameters.items()}
+    arrays = {
+        theirs: np.broadcast_to(np.float32(0), shapes[ours])
+        for theirs, ours in V2["pytorchcv"].names(spec.graph).items()
+    }
+    assert recognise(arrays).spec == spec

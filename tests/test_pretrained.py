@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import importlib.util
 import os
 import socket
 import subprocess
@@ -193,6 +194,13 @@ def put(wanted, content, suffix=""):
 # The catalogue
 
 
+def of(publisher):
+    """Return the entries of a publisher, of which there are some."""
+    entries = [e for e in pretrained.list_pretrained() if e.dialect == publisher]
+    assert entries
+    return entries
+
+
 @pytest.mark.parametrize("published", pretrained.list_pretrained(), ids=lambda e: e.file)
 def test_entries(published):
     assert published.model in zoo.list_models()
@@ -214,30 +222,75 @@ def test_entries(published):
     assert pretrained.is_tag(published.tag)
 
 
-def test_mindcv_has_the_files_that_its_package_names():
-    from mindcv.models.shufflenetv1 import default_cfgs
-
-    theirs = {config["url"] for config in default_cfgs.values()} - {""}
-    assert {e.url for e in pretrained.list_pretrained() if e.dialect == "mindcv"} == theirs
+@pytest.mark.parametrize("module", ["shufflenetv1", "shufflenetv2"])
+def test_mindcv_has_the_files_that_its_package_names(module):
+    configs = importlib.import_module(f"mindcv.models.{module}").default_cfgs.values()
+    entries = [e for e in of("mindcv") if f"/{module}/" in e.url]
+    assert {e.url for e in entries} == {config["url"] for config in configs} - {""}
 
 
 def test_mindcv_treats_pictures_as_the_entries_say():
     from mindcv.data import constants
 
-    treatment = pretrained.list_pretrained()[0].preprocessing
-    np.testing.assert_allclose(np.array(treatment.mean) * 255, constants.IMAGENET_DEFAULT_MEAN)
-    np.testing.assert_allclose(np.array(treatment.std) * 255, constants.IMAGENET_DEFAULT_STD)
-    assert treatment.resize == treatment.crop // constants.DEFAULT_CROP_PCT
+    for published in of("mindcv"):
+        treatment = published.preprocessing
+        np.testing.assert_allclose(np.array(treatment.mean) * 255, constants.IMAGENET_DEFAULT_MEAN)
+        np.testing.assert_allclose(np.array(treatment.std) * 255, constants.IMAGENET_DEFAULT_STD)
+        assert treatment.resize == treatment.crop // constants.DEFAULT_CROP_PCT
+
+
+def test_torchvision_says_of_its_files_what_the_entries_say():
+    from torchvision.models import get_model_weights, list_models
+
+    theirs = {}
+    for name in list_models(include="shufflenet_v2_x*"):
+        weights = get_model_weights(name).IMAGENET1K_V1
+        theirs[f"shufflenet_v2_{name[-3:].replace('_', '.')}x"] = weights
+    assert {e.model for e in of("torchvision")} == set(theirs)
+    for published in of("torchvision"):
+        weights = theirs[published.model]
+        measured = weights.meta["_metrics"]["ImageNet-1K"]
+        spec = zoo.spec(published.model, conventions=published.conventions)
+        assert published.url == weights.url
+        assert (published.top1, published.top5) == (measured["acc@1"], measured["acc@5"])
+        assert weights.meta["num_params"] == zoo.cost(spec).params
+        treatment, transforms = published.preprocessing, weights.transforms()
+        assert [list(treatment.mean), list(treatment.std)] == [transforms.mean, transforms.std]
+        assert [[treatment.resize], [treatment.crop]] == [
+            transforms.resize_size,
+            transforms.crop_size,
+        ]
+        assert treatment.interpolation == transforms.interpolation.value
+
+
+def test_mmpretrain_says_of_its_files_what_the_entries_say():
+    import yaml
+
+    package = Path(importlib.util.find_spec("mmpretrain").origin).parent
+    for published in of("mmpretrain"):
+        folder = published.url.split("/")[-2]
+        file = package / ".mim" / "configs" / folder / "metafile.yml"
+        (theirs,) = yaml.safe_load(file.read_text())["Models"]
+        measured = theirs["Results"][0]["Metrics"]
+        assert published.url == theirs["Weights"]
+        assert published.top1 == measured["Top 1 Accuracy"]
+        assert published.top5 == measured["Top 5 Accuracy"]
 
 
 def test_list_and_is_tag():
     everything = pretrained.list_pretrained()
+    publishers = {
+        "shufflenet_v1_0.5x_g3": ["mindcv"],
+        "shufflenet_v1_1.0x_g3": ["mindcv", "mmpretrain"],
+        "shufflenet_v2_0.5x": ["mindcv", "torchvision"],
+        "shufflenet_v2_1.0x": ["mindcv", "mmpretrain", "torchvision"],
+        "shufflenet_v2_1.5x": ["mindcv", "torchvision"],
+        "shufflenet_v2_2.0x": ["mindcv", "torchvision"],
+    }
     assert [(e.model, e.tag) for e in everything] == [
-        ("shufflenet_v1_0.5x_g3", "mindcv/imagenet1k"),
-        ("shufflenet_v1_1.0x_g3", "mindcv/imagenet1k"),
-        ("shufflenet_v1_1.0x_g3", "mmpretrain/imagenet1k"),
+        (model, f"{publisher}/imagenet1k") for model, by in publishers.items() for publisher in by
     ]
-    assert pretrained.list_pretrained("*1.0x*") == everything[1:]
+    assert pretrained.list_pretrained("*v1_1.0x*") == everything[1:3]
     assert pretrained.list_pretrained("*g8") == []
     assert not pretrained.is_tag("weights.ckpt")
 
@@ -251,7 +304,8 @@ def test_list_and_is_tag():
          "mindcv/imagenet1k, mmpretrain/imagenet1k"),
         ("shufflenet_v1_1.0x_g8", "mindcv/imagenet1k", "no weights are published for "
          "'shufflenet_v1_1.0x_g8'; there are some for shufflenet_v1_0.5x_g3, "
-         "shufflenet_v1_1.0x_g3"),
+         "shufflenet_v1_1.0x_g3, shufflenet_v2_0.5x, shufflenet_v2_1.0x, shufflenet_v2_1.5x, "
+         "shufflenet_v2_2.0x"),
         ("shufflenet_v1_1.0x_g33", "mindcv/imagenet1k", "unknown model 'shufflenet_v1_1.0x_g33'; "
          "did you mean"),
     ],

@@ -62,7 +62,7 @@ def test_numpy_is_enough():
         "model = zoo.create(name, backend='numpy', image_size=32)\n"
         "import numpy as np\n"
         "y = model(np.ones((1, 3, 32, 32)))\n"
-        "print(len(zoo.list_models()), zoo.cost(name).params, y.shape)\n"
+        "print(len(zoo.list_models()) > 13, zoo.cost(name).params, y.shape)\n"
         "print(zoo.parity(name, backends=['numpy'], image_size=32).passed)\n"
         "import tempfile, pathlib\n"
         "folder = pathlib.Path(tempfile.mkdtemp())\n"
@@ -70,7 +70,7 @@ def test_numpy_is_enough():
         "print(zoo.convert(folder / 'a.pth', folder / 'b.ckpt', conventions='paper').dialect)",
         *EXTRAS,
     )
-    assert out.splitlines() == ["13 717324 (1, 1000)", "True", "zoo_mindspore"]
+    assert out.splitlines() == ["True 717324 (1, 1000)", "True", "zoo_mindspore"]
 
 
 def test_importing_and_listing_load_no_framework():

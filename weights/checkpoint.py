@@ -87,7 +87,7 @@ def describe(spec: Spec) -> str:
         values = ", ".join(f"{field}={getattr(spec, field)}" for field in fields)
         name = f"{spec.family} ({values})"
     return (
-        f"{name}, conventions {spec.preset_name}, {spec.num_classes} classes, "
+        f"{name}, conventions {spec.conventions_told}, {spec.num_classes} classes, "
         f"{spec.in_channels} input channels"
     )
 
@@ -198,17 +198,22 @@ def metadata(spec: Spec, dialect: str) -> dict[str, str]:
 
 def require_same_network(path: Path, found: Spec, wanted: Spec) -> None:
     """Raise `WeightsError` unless two specs are one network, whatever head, input, conventions."""
+    if type(found) is not type(wanted):
+        raise WeightsError(
+            f"{path}: holds {base_model(found) or found.family}, not "
+            f"{base_model(wanted) or wanted.family}: another family"
+        )
     adaptable = {f.name for f in dataclasses.fields(Spec)}
     different = [
         f"{field.name} (={getattr(found, field.name)}) must be {getattr(wanted, field.name)}"
         for field in dataclasses.fields(wanted)
         if field.name not in {*adaptable, *wanted.weightless}
-        and getattr(found, field.name, None) != getattr(wanted, field.name)
+        and getattr(found, field.name) != getattr(wanted, field.name)
     ]
-    if type(found) is not type(wanted) or different:
+    if different:
         raise WeightsError(
             f"{path}: holds {base_model(found) or found.family}, not "
-            f"{base_model(wanted) or wanted.family}: {', '.join(different) or 'another family'}"
+            f"{base_model(wanted) or wanted.family}: {', '.join(different)}"
         )
 
 
@@ -231,7 +236,7 @@ def _stated(written: Mapping[str, str]) -> Spec | None:
 def _with_details(found: Spec, stated: Spec) -> Spec:
     """Return the stated spec if it is what was found, but for what arrays can not tell."""
     details = {field: getattr(stated, field) for field in type(stated).weightless}
-    if type(found) is not type(stated) or found.replace(**details) != stated:
+    if type(found) is not type(stated) or dataclasses.replace(found, **details) != stated:
         raise WeightsError(
             f"the file's metadata says {describe(stated)}, its arrays are {describe(found)}"
         )

@@ -6,15 +6,16 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from weights.canonical import Weights, listed
-from weights.dialects import Dialect, dialects, find_dialect, merge_pieces
+from weights.dialects import Dialect, Skeleton, dialects, find_dialect, merge_pieces
 from zoo.arch import Shape, Spec, base_model
 from zoo.arch.catalogue import CATALOGUE, FAMILIES
 from zoo.arch.spec import Conventions
-from zoo.errors import GraphError, SpecError, WeightsError
+from zoo.errors import GraphError, SpecError, WeightsError, unknown
 
 COUNTER = "num_batches_tracked"
 """What PyTorch's batch norm counts; no output depends on it, and MindSpore has none."""
@@ -51,17 +52,17 @@ def recognise(
     Raises:
         WeightsError: the names are of no dialect or of several, arrays are missing, unexpected or
             mis-shaped, or more than one set of conventions is possible: all are listed.
-        UnknownNameError: there is no such dialect or preset.
+        UnknownNameError: there is no such dialect, or no such preset in the family.
+        SpecError: ``conventions`` are another family's.
     """
     considered = find_dialect(dialect) if dialect else list(dialects())
-    if like is not None:
-        considered = [d for d in considered if d.family == like.family] or considered
     arrays, notes = _without_counters(arrays)
     whole = merge_pieces(arrays)
     split = whole.keys() != arrays.keys()
     arrays = whole
-    # Of dialects that differ in this alone, the one that splits as the file does.
-    considered = sorted(considered, key=lambda candidate: candidate.splits != split)
+    # First those of the expected family; then, of dialects that differ in this alone, the one that
+    # splits as the file does.
+    considered = sorted(considered, key=lambda d: (_is_other(d, like), d.splits != split))
     readings = [
         reading
         for prefix in _prefixes(arrays)
@@ -70,12 +71,14 @@ def recognise(
     ]
     if not readings:
         raise WeightsError(_of_no_dialect(considered, arrays))
+    if conventions is not None:
+        _require_admitted(readings, conventions)
     fitting: dict[str, tuple[str, Recognised]] = {}
     misfits: list[tuple[int, str]] = []
     for reading in readings:
         for preset, assumed in _conventions(reading, like, conventions):
             try:
-                spec = reading.spec(assumed)
+                spec = _as_expected(reading.spec(assumed), like)
             except (SpecError, GraphError):
                 continue
             problems = reading.problems(spec)
@@ -89,11 +92,12 @@ def recognise(
             break  # a dialect that comes later says less
     if not fitting:
         misfits += [
-            _told(reading, near, reading.problems(near))
+            _told(reading, near, problems)
             for reading in readings
-            for near in _near(reading, like)
+            for near, problems in _near(reading, like, conventions) or _near(reading, None, None)
         ]
-        raise WeightsError(min(misfits)[1])
+        nothing = "the arrays are of no network in the conventions asked for"
+        raise WeightsError(min(misfits, default=(0, nothing))[1])
     if len(fitting) > 1:
         raise WeightsError(_ambiguous(list(fitting.values())))
     return next(iter(fitting.values()))[1]
@@ -106,17 +110,13 @@ class _Reading:
     dialect: Dialect
     prefix: str
     arrays: Weights
+    skeleton: Skeleton
     notes: tuple[str, ...]
-
-    @property
-    def shapes(self) -> dict[str, Shape]:
-        return {name: array.shape for name, array in self.arrays.items()}
 
     def spec(self, conventions: Conventions) -> Spec:
         """Return the spec that the shapes tell; what they do not tell is the catalogue's."""
         family = _family(self.dialect)
-        skeleton = self.dialect.skeleton(self.shapes)
-        spec = family.from_shapes(skeleton.outer, skeleton.units, conventions)
+        spec = family.from_shapes(self.skeleton.outer, self.skeleton.units, conventions)
         base = base_model(spec)
         entry = CATALOGUE[base] if base else spec
         return spec.replace(**{field: getattr(entry, field) for field in family.weightless})
@@ -147,7 +147,8 @@ def _read(dialect: Dialect, arrays: Weights, prefix: str) -> _Reading | None:
     (MindSpore's ``moments.``), and single numbers of their own: these are set aside.
     """
     named = {name.removeprefix(prefix): array for name, array in arrays.items()}
-    strange = dialect.skeleton({n: a.shape for n, a in named.items()}).strange
+    skeleton = dialect.skeleton({n: a.shape for n, a in named.items()})
+    strange = skeleton.strange
     if len(strange) == len(named):
         return None
     known = {name: array for name, array in named.items() if name not in set(strange)}
@@ -165,35 +166,99 @@ def _read(dialect: Dialect, arrays: Weights, prefix: str) -> _Reading | None:
         "not read" if count else f"{name!r} is a single number, not a weight: not read"
         for name, count in aside.items()
     )  # fmt: skip
-    return _Reading(dialect, prefix, known, notes)
+    return _Reading(dialect, prefix, known, skeleton, notes)
 
 
 def _conventions(
     reading: _Reading, like: Spec | None, told: str | Conventions | None
 ) -> Iterator[tuple[str, Conventions]]:
-    """Yield (preset, conventions) that may be: those told, the code base's, or any."""
+    """Yield (preset, conventions) that may be: those told, the code base's, or any.
+
+    None if those told are another family's.
+    """
     family = _family(reading.dialect)
-    told = told or reading.dialect.conventions or (like.conventions if like is not None else None)
-    if isinstance(told, str):
-        yield told, family.preset(told)
-    elif told is not None:
-        yield "custom", told
-    else:
+    expected = like.conventions if like is not None and type(like) is family else None
+    told = told or reading.dialect.conventions or expected
+    if told is None:
         yield from family.presets.items()
+    elif not _admits(family, told):
+        return
+    elif isinstance(told, str):
+        yield told, family.preset(told)
+    else:
+        yield "custom", told
+
+
+def _admits(family: type[Spec], conventions: str | Conventions) -> bool:
+    if isinstance(conventions, str):
+        return conventions in family.presets
+    return type(conventions) is family.conventions_type
+
+
+def _require_admitted(readings: list[_Reading], conventions: str | Conventions) -> None:
+    """Raise unless one of the families that the names are of has these conventions."""
+    families = dict.fromkeys(_family(reading.dialect) for reading in readings)
+    if any(_admits(family, conventions) for family in families):
+        return
+    if isinstance(conventions, str):
+        presets = {preset for family in families for preset in family.presets}
+        raise unknown(f"{next(iter(families)).family} preset", conventions, presets)
+    kinds = " or ".join(family.conventions_type.__name__ for family in families)
+    raise SpecError(f"conventions (={conventions!r}) must be {kinds}")
+
+
+def _is_other(dialect: Dialect, like: Spec | None) -> bool:
+    return like is not None and dialect.family != like.family
 
 
 def _family(dialect: Dialect) -> type[Spec]:
     return next(family for family in FAMILIES if family.family == dialect.family)
 
 
-def _near(reading: _Reading, like: Spec | None) -> Iterator[Spec]:
-    """Yield the networks that arrays which are of none may have been meant as."""
+def _as_expected(found: Spec, like: Spec | None) -> Spec:
+    """Return the expected network where the arrays are its as well: they hold no strides, for one.
+
+    `Spec.weightless` fields, classes, input and conventions stay as they were found.
+    """
+    if like is None or type(like) is not type(found):
+        return found
+    told = ("num_classes", "in_channels", "conventions", *found.weightless)
+    expected = dataclasses.replace(like, **{field: getattr(found, field) for field in told})
+    with suppress(GraphError):  # the conventions found may not admit it
+        if expected != found and _shapes(expected) == _shapes(found):
+            return expected
+    return found
+
+
+def _shapes(spec: Spec) -> dict[str, Shape]:
+    return {name: parameter.shape for name, parameter in spec.graph.parameters.items()}
+
+
+def _near(
+    reading: _Reading, like: Spec | None, told: str | Conventions | None
+) -> list[tuple[Spec, list[str]]]:
+    """Return networks that arrays which are of none may have been meant as, and what is wrong."""
     family = _family(reading.dialect)
-    theirs = reading.dialect.conventions
-    for spec in [like] if like is not None else FAMILIES[family].values():
-        if type(spec) is family:
-            with suppress(GraphError):  # its channels may not divide in their conventions
-                yield spec.replace(conventions=theirs) if theirs else spec
+    theirs = told or reading.dialect.conventions
+    if theirs is not None and not _admits(family, theirs):
+        return []
+    changes: dict[str, Any] = {}
+    if theirs is not None:
+        changes["conventions"] = family.preset(theirs) if isinstance(theirs, str) else theirs
+    if classes := reading.skeleton.outer.get("classifier.weight", ())[:1]:
+        changes["num_classes"] = max(1, *classes)  # any number of them is as near
+    networks = list(FAMILIES[family].values())
+    if like is not None and type(like) is family:
+        networks = [like]
+    found: dict[Spec, tuple[Spec, list[str]]] = {}
+    for spec in networks:
+        near = dataclasses.replace(spec, **changes)
+        key = dataclasses.replace(near, image_size=1)  # those for small images may be the same
+        # Channels may not divide in their conventions, the dialect may not name all layers.
+        with suppress(GraphError, WeightsError):
+            if key not in found and (problems := reading.problems(near)):
+                found[key] = near, problems
+    return list(found.values())
 
 
 def _told(reading: _Reading, spec: Spec, problems: list[str]) -> tuple[int, str]:
@@ -227,18 +292,19 @@ def _ambiguous(found: list[tuple[str, Recognised]]) -> str:
 def _of_no_dialect(considered: list[Dialect], arrays: Weights) -> str:
     """Return the text for names that no dialect knows all of."""
     shapes = {name: array.shape for name, array in arrays.items()}
-    known = {d.name: set(shapes) - set(d.skeleton(shapes).strange) for d in considered}
-    best = max(known, key=lambda name: len(known[name]), default="")
-    rest = [name for name in shapes if name not in known.get(best, ())]
-    if not best or not known[best]:
+    known = [set(shapes) - set(d.skeleton(shapes).strange) for d in considered]
+    best = max(range(len(known)), key=lambda i: len(known[i]))
+    rest = [name for name in shapes if name not in known[best]]
+    if not known[best]:
         some = ", ".join(list(shapes)[:3])
-        names = ", ".join(d.name for d in considered)
+        names = ", ".join(dict.fromkeys(d.name for d in considered))
         return f"{len(shapes)} names ({some}, …) are of no known dialect ({names})"
-    second = max(known, key=lambda name: len(known[name] & set(rest)))
-    text = f"{len(known[best])} of {len(shapes)} names are of dialect {best}"
+    second = max(range(len(known)), key=lambda i: len(known[i] & set(rest)))
+    first, other = (f"{considered[i].name} for {considered[i].family}" for i in (best, second))
+    text = f"{len(known[best])} of {len(shapes)} names are of dialect {first}"
     if theirs := [name for name in rest if name in known[second]]:
-        text += f", {len(theirs)} of dialect {second} (mixed dialects)"
-    return f"{text}; not of {best}:\n{listed(rest)}"
+        text += f", {len(theirs)} of dialect {other} (mixed dialects)"
+    return f"{text}; not of {considered[best].name}:\n{listed(rest)}"
 
 
 def _prefixes(arrays: Weights) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from weights import Checkpoint, describe, find_dialect, formats
 from zoo import arch
 from zoo.arch import Spec
 from zoo.arch.spec import Conventions
-from zoo.errors import SpecError, WeightsError, unknown
+from zoo.errors import InputError, SpecError, WeightsError, unknown
 from zoo.loading import fit, from_source
 from zoo.models import GROUP_CONV, create
 from zoo.proof.measure import relative_maximum
@@ -196,7 +197,11 @@ def _verified(
     )
     if not same:
         return None
-    size = min(before.spec.image_size, PIXELS)
+    size = before.spec.image_size
+    if size > PIXELS:
+        with suppress(InputError):
+            before.spec.graph.check_input((1, target.in_channels, PIXELS, PIXELS))
+            size = PIXELS
     x = np.random.default_rng(0).standard_normal((1, target.in_channels, size, size), np.float32)
     expected = _logits(verify[0], before.spec, before.weights, x)
     found = _logits(verify[1], target, meant, x)

@@ -17,7 +17,7 @@ from zoo.proof.table import STYLE
 def print_info(name: str, spec: Spec, cost: Cost, depth: int) -> None:
     """Print a row for each node, or for each name of ``depth`` parts, and the totals."""
     console = Console()
-    table = Table(title=f"{name}  ({spec.preset_name})", **STYLE)
+    table = Table(title=f"{name}  ({spec.conventions_told})", **STYLE)
     table.add_column("name", no_wrap=True)
     table.add_column("operator", no_wrap=True)
     for column in ("output", "params", "MACs", "memory"):

@@ -117,7 +117,12 @@ def source(graph: Graph) -> str:
         free.extend(held.pop(name) for name in done)
         held[node.name] = free.pop() if free else f"x{len(held)}"
         lines.append(f"    {held[node.name]} = self.nodes[{i}]({arguments})  # {node.name}")
-    lines.append(f"    return {', '.join(held[name] for name in graph.outputs)}")
+    outputs = [held[name] for name in graph.outputs]
+    if len(outputs) == 1:
+        lines.append(f"    return {outputs[0]}")
+    else:  # MindSpore's parser complains of lines of thousands of names
+        rows = [", ".join(outputs[i : i + 10]) for i in range(0, len(outputs), 10)]
+        lines += ["    return (", *(f"        {row}," for row in rows), "    )"]
     return "\n".join(lines) + "\n"
 
 

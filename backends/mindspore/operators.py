@@ -156,6 +156,7 @@ CELLS: dict[type[Operator], Callable[[Any, Shape], nn.Cell]] = {
     ),
     operators.ReLU: lambda op, shape: nn.ReLU(),
     operators.HardSwish: lambda op, shape: nn.HSwish(),
+    operators.HardSigmoid: lambda op, shape: nn.HSigmoid(),
     operators.Sigmoid: lambda op, shape: nn.Sigmoid(),
     operators.Dropout: lambda op, shape: nn.Dropout(p=op.p),
     operators.GlobalAvgPool2d: lambda op, shape: GlobalAvgPool2d(),

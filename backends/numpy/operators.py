@@ -111,13 +111,14 @@ def _(op: operators.Linear, inputs: list[Array], held: Arrays, training: bool) -
     return np.asarray(y + held["bias"] if op.bias else y)
 
 
-def _hard_swish(x: Array) -> Array:
-    return x * np.clip(x + 3, 0, 6) / 6
+def _hard_sigmoid(x: Array) -> Array:
+    return np.asarray(np.clip(x + 3, 0, 6) / 6)
 
 
 _PLAIN: dict[type[Operator], Callable[[Any, list[Array]], Array]] = {
     operators.ReLU: lambda op, x: np.maximum(x[0], 0),
-    operators.HardSwish: lambda op, x: _hard_swish(x[0]),
+    operators.HardSwish: lambda op, x: x[0] * _hard_sigmoid(x[0]),
+    operators.HardSigmoid: lambda op, x: _hard_sigmoid(x[0]),
     operators.Sigmoid: lambda op, x: 1 / (1 + np.exp(-x[0])),
     operators.GlobalAvgPool2d: lambda op, x: x[0].mean((2, 3), keepdims=True),
     operators.ChannelPermute: lambda op, x: x[0][:, list(op.indices)],

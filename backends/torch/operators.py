@@ -115,6 +115,7 @@ MODULES: dict[type[Operator], Callable[[Any, Shape], nn.Module]] = {
     ),
     operators.ReLU: lambda op, shape: nn.ReLU(),
     operators.HardSwish: lambda op, shape: nn.Hardswish(),
+    operators.HardSigmoid: lambda op, shape: nn.Hardsigmoid(),
     operators.Sigmoid: lambda op, shape: nn.Sigmoid(),
     operators.Dropout: lambda op, shape: nn.Dropout(op.p),
     operators.GlobalAvgPool2d: lambda op, shape: nn.AdaptiveAvgPool2d(1),

@@ -5,17 +5,20 @@ A rule is a pair of patterns, canonical and theirs::
     ("stage{stage}.{unit}.expand.conv", "features.{flat}.branch_main_2.2")
 
 ``{stage}`` and ``{unit}`` are numbers, ``{flat}`` counts the units of all stages from 0, and
-``{stage-2}`` or ``{unit+1}`` are what stands there when the other side counts from elsewhere. A
-``.*`` at the end of theirs says that the layer is a list of convolutions, one a group
-(``….convs.0``, ``….convs.1``, …), as MindSpore's tutorial has it.
+``{stage-2}`` or ``{unit+1}`` are what stands there when the other side counts from elsewhere.
+``{index}`` counts the convolutions of a stem that has several.
+``{flat:xception}`` is such a number in the rules for one kind of unit: where units are of several
+kinds, one name of theirs may be another layer in each; all names of a unit are read as of one kind,
+the one that knows most of them. A ``.*`` at the end of theirs says that the layer is a list of
+convolutions, one a group (``….convs.0``, ``….convs.1``, …), as MindSpore's tutorial has it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -37,8 +40,14 @@ MINDSPORE_ROLES = {
 PIECES = ".convs."
 """What stands between the name of a split convolution and the number of the group."""
 
-_PLACEHOLDER = re.compile(r"\{(\w+)([+-]\d+)?\}")
-_UNIT = re.compile(r"stage(\d+)\.(\d+)\.(.+)")
+_PLACEHOLDER = re.compile(r"\{(\w+)([+-]\d+)?(?::(\w+))?\}")
+_NUMBER = re.compile(r"\d+")
+_REPEATED = (
+    (re.compile(r"stage(?P<stage>\d+)\.(?P<unit>\d+)\.(.+)"), r"stage{stage}.{unit}.\3"),
+    (re.compile(r"stem\.(?P<index>\d+)\.(.+)"), r"stem.{index}.\2"),
+)
+"""Canonical names of layers that repeat → their pattern."""
+
 _CANONICAL_ROLES = {theirs: ours for ours, theirs in MINDSPORE_ROLES.items()}
 
 
@@ -125,18 +134,26 @@ class Dialect:
         return MINDSPORE_ROLES[role] if renamed else role
 
     def _layers(self, graph: Graph) -> Iterator[tuple[Node, str, bool]]:
-        """Yield (node, their name of it, whether it is a list of convolutions with them)."""
-        nodes = [node for node in graph.nodes if node.op.parameters()]
-        table, flat = dict(self.rules), _flat_indices(node.name for node in nodes)
-        for node in nodes:
-            theirs = table.get(node.name)
-            if match := _UNIT.fullmatch(node.name):
-                stage, unit = int(match[1]), int(match[2])
-                numbers = {"stage": stage, "unit": unit, "flat": flat[stage, unit]}
-                pattern = table[f"stage{{stage}}.{{unit}}.{match[3]}"]
-                theirs = _PLACEHOLDER.sub(_filled(numbers), pattern)
-            if theirs is None:
-                raise KeyError(f"{self.name}: no rule for the layer {node.name}")
+        """Yield (node, their name of it, whether it is a list of convolutions with them).
+
+        Raises:
+            WeightsError: the code base has no name for a layer.
+        """
+        table = dict(self.rules)
+        units: dict[tuple[int, int], int] = {}
+        for node in graph.nodes:
+            if not node.op.parameters():
+                continue
+            pattern, numbers = _located(node.name)
+            if pattern not in table:
+                raise WeightsError(
+                    f"dialect {self.name} has no name for {node.name}: no {self.family} of its "
+                    f"code base has such a layer"
+                )
+            if "unit" in numbers:
+                position = numbers["stage"], numbers["unit"]
+                numbers = {**numbers, "flat": units.setdefault(position, len(units))}
+            theirs = _PLACEHOLDER.sub(_filled(numbers), table[pattern])
             yield node, theirs.removesuffix(".*"), theirs.endswith(".*")
 
     def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
@@ -145,52 +162,62 @@ class Dialect:
         Args:
             shapes: their name → shape, split convolutions taken together.
         """
-        outer: dict[str, Shape] = {}
-        units: dict[tuple[int, ...], dict[str, Shape]] = {}
-        strange = []
-        for name, shape in shapes.items():
+        outer: dict[str, str] = {}
+        units: dict[tuple[int, ...], dict[str, dict[str, str]]] = {}
+        for name in shapes:
             layer, _, role = name.rpartition(".")
-            found = self._parse(layer)
-            if found is None or (self.framework == "torch" and role in _CANONICAL_ROLES):
-                strange.append(name)
+            if self.framework == "torch" and role in _CANONICAL_ROLES:
                 continue
-            pattern, numbers = found
             role = _CANONICAL_ROLES.get(role, role)
-            if not numbers:
-                outer[f"{pattern}.{role}"] = shape
-            else:
-                inside = pattern.partition("{unit}.")[2]
-                units.setdefault(numbers, {})[f"{inside}.{role}"] = shape
-        return Skeleton(outer, [units[key] for key in sorted(units)], strange)
+            for pattern, kind, numbers in self._parse(layer):
+                if not numbers:
+                    outer[name] = f"{pattern}.{role}"
+                else:
+                    inside = pattern.partition("{unit}.")[2]
+                    kinds = units.setdefault(numbers, {})
+                    kinds.setdefault(kind, {})[name] = f"{inside}.{role}"
+        known = [max(units[position].values(), key=len) for position in sorted(units)]
+        named = {name for names in (outer, *known) for name in names}
+        return Skeleton(
+            {ours: shapes[name] for name, ours in outer.items()},
+            [{ours: shapes[name] for name, ours in unit.items()} for unit in known],
+            [name for name in shapes if name not in named],
+        )
 
     @cached_property
-    def _parsers(self) -> list[tuple[re.Pattern[str], str, dict[str, int]]]:
-        """(pattern of their layers, canonical pattern, placeholder → what to subtract)."""
-        parsers = []
+    def _parsers(self) -> dict[str, list[tuple[re.Pattern[str], str, str, dict[str, int]]]]:
+        """Their layers without the numbers → the few rules that it can be.
+
+        A rule is (pattern, canonical pattern, kind of unit, placeholder → what to subtract).
+        """
+        parsers: dict[str, list[tuple[re.Pattern[str], str, str, dict[str, int]]]] = {}
         for canonical, theirs in self.rules:
-            offsets = {name: int(by or 0) for name, by in _PLACEHOLDER.findall(theirs)}
+            placeholders = _PLACEHOLDER.findall(theirs)
+            offsets = {name: int(by or 0) for name, by, _ in placeholders}
+            kind = "".join(kind for _, _, kind in placeholders)
             pattern = re.escape(theirs.removesuffix(".*"))
             for name in offsets:
                 pattern = re.sub(rf"\\{{{name}.*?\\}}", rf"(?P<{name}>\\d+)", pattern)
-            parsers.append((re.compile(pattern), canonical, offsets))
+            rule = re.compile(pattern), canonical, kind, offsets
+            parsers.setdefault(_unnumbered(_PLACEHOLDER.sub("0", theirs)), []).append(rule)
         return parsers
 
-    def _parse(self, layer: str) -> tuple[str, tuple[int, ...]] | None:
-        """Return (canonical pattern, position of the unit) of their layer, or None."""
-        for pattern, canonical, offsets in self._parsers:
+    def _parse(self, layer: str) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """Yield (canonical pattern, kind of unit, position of the unit) of their layer."""
+        for pattern, canonical, kind, offsets in self._parsers.get(_unnumbered(layer), ()):
             if match := pattern.fullmatch(layer):
                 numbers = {
                     name: int(text) - offsets[name] for name, text in match.groupdict().items()
                 }
                 keys = ("flat",) if "flat" in numbers else ("stage", "unit")
-                return canonical, tuple(numbers[key] for key in keys if key in numbers)
-        return None
+                ours = canonical.replace("{index}", str(numbers.get("index")))
+                yield ours, kind, tuple(numbers[key] for key in keys if key in numbers)
 
 
 def layer_patterns(graph: Graph) -> tuple[str, ...]:
     """Return the canonical patterns of a family's layers, read off one of its networks."""
     layers = (node.name for node in graph.nodes if node.op.parameters())
-    return tuple(dict.fromkeys(_UNIT.sub(r"stage{stage}.{unit}.\3", name) for name in layers))
+    return tuple(dict.fromkeys(_located(name)[0] for name in layers))
 
 
 def merge_pieces(arrays: Mapping[str, np.ndarray]) -> Weights:
@@ -228,12 +255,18 @@ def merge_pieces(arrays: Mapping[str, np.ndarray]) -> Weights:
     return found
 
 
+def _unnumbered(layer: str) -> str:
+    return _NUMBER.sub("#", layer).removesuffix(".*")
+
+
 def _filled(numbers: Mapping[str, int]) -> Callable[[re.Match[str]], str]:
     return lambda match: str(numbers[match[1]] + int(match[2] or 0))
 
 
-def _flat_indices(names: Iterable[str]) -> dict[tuple[int, int], int]:
-    positions: Iterator[tuple[int, int]] = (
-        (int(match[1]), int(match[2])) for name in names if (match := _UNIT.fullmatch(name))
-    )
-    return {position: i for i, position in enumerate(sorted(set(positions)))}
+@lru_cache(maxsize=1 << 14)  # networks have the same few names, asked for by every dialect
+def _located(name: str) -> tuple[str, Mapping[str, int]]:
+    """Return the pattern of a canonical name, and the numbers that stand in it."""
+    for place, pattern in _REPEATED:
+        if match := place.fullmatch(name):
+            return match.expand(pattern), {key: int(n) for key, n in match.groupdict().items()}
+    return name, {}

@@ -3,6 +3,7 @@
 MindCV 0.3 has native group convolutions; its older versions split them as the tutorial does.
 """
 
+from weights.dialects import megvii
 from weights.dialects.dialect import Dialect
 
 V1 = Dialect(
@@ -33,5 +34,17 @@ TUTORIAL_V1 = Dialect(
     rules=tuple(
         (ours, f"{theirs}.*" if ours.endswith(("compress.conv", "expand.conv")) else theirs)
         for ours, theirs in V1.rules
+    ),
+)
+
+# MindCV's V2 is megvii's, cell by module, but for a classifier without a sequence around it.
+V2 = Dialect(
+    name="mindcv",
+    family="shufflenet_v2",
+    source="github.com/mindspore-lab/mindcv, models/shufflenetv2.py",
+    framework="mindspore",
+    conventions="mindcv",
+    rules=tuple(
+        (ours, "classifier" if ours == "classifier" else theirs) for ours, theirs in megvii.V2.rules
     ),
 )

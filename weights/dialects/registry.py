@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from weights.dialects import kuangliu, megvii, mindcv, mmpretrain, pytorchcv
+from weights.dialects import (
+    jovian,
+    kuangliu,
+    megvii,
+    megvii_plus,
+    mindcv,
+    mmpretrain,
+    pytorchcv,
+    torchvision,
+)
 from weights.dialects.dialect import Dialect
 from weights.dialects.own import own
 from zoo.arch.catalogue import FAMILIES
@@ -17,6 +26,14 @@ PEERS = (
     mmpretrain.V1,
     pytorchcv.V1,
     kuangliu.V1,
+    megvii.V2,
+    mindcv.V2,
+    torchvision.V2,
+    mmpretrain.V2,
+    pytorchcv.V2,
+    megvii_plus.V2_PLUS,
+    jovian.RESNET9,
+    jovian.RESNET9_DROPOUT,
 )
 
 
@@ -43,10 +60,12 @@ def find_dialect(name: str, family: str | None = None) -> list[Dialect]:
     """Return the dialects of a name, one for each family (or the one for ``family``).
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is none, or none for the family.
     """
-    fitting = [d for d in dialects() if family in (None, d.family)]
-    found = [dialect for dialect in fitting if dialect.name == name]
+    named = [dialect for dialect in dialects() if dialect.name == name]
+    if not named:
+        raise unknown("dialect", name, list_dialects())
+    found = [dialect for dialect in named if family in (None, dialect.family)]
     if not found:
-        raise unknown("dialect", name, {dialect.name for dialect in fitting})
+        raise unknown(f"{family} dialect", name, {d.name for d in dialects() if d.family == family})
     return found

@@ -1,13 +1,8 @@
 """Published weights: which there are, what they promise, and how they come onto this machine."""
 
-from weights.pretrained.catalogue import (
-    Preprocessing,
-    Pretrained,
-    find,
-    is_tag,
-    list_pretrained,
-)
+from weights.pretrained.catalogue import find, is_tag, list_pretrained
 from weights.pretrained.download import cache_path, fetch
+from weights.pretrained.entry import Preprocessing, Pretrained
 from weights.pretrained.store import load_pretrained
 
 __all__ = [

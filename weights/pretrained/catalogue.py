@@ -3,109 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
-from urllib.parse import urlsplit
+from dataclasses import replace
 
-from weights.dialects import find_dialect
+from weights.pretrained.entry import Preprocessing, Pretrained
 from zoo.arch.catalogue import CATALOGUE
 from zoo.errors import UnknownNameError, unknown
 
-
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """How a picture becomes the input that the weights were measured with.
-
-    The picture is scaled until its shorter side is `resize`, its centre `crop` × `crop` is cut out,
-    and each channel x, in 0..1, becomes ``value_range * (x - mean) / std``.
-
-    Attributes:
-        mean: by channel in `channel_order`, in units of x: 0..1 whatever `value_range` is.
-        std: likewise.
-        channel_order: the order of the input's channels.
-        value_range: 1.0, or 255.0 for networks that are fed the pixels' bytes.
-        resize: length of the shorter side after scaling, in pixels.
-        crop: side of the square cut out of the middle, in pixels.
-        interpolation: of the scaling.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    channel_order: Literal["RGB", "BGR"]
-    value_range: float
-    resize: int
-    crop: int
-    interpolation: Literal["nearest", "bilinear", "bicubic", "area"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pretrained:
-    """One published file of weights.
-
-    Attributes:
-        model: the network's name in the catalogue (`zoo.list_models`).
-        tag: who trained it on what, ``"mindcv/imagenet1k"``; unique for the model.
-        url: where the publisher has the file.
-        sha256: the first hexadecimal digits, at least 8, of the file's SHA-256. Eight find every
-            damage, but stop nobody who is out to forge a file.
-        size: bytes of the file, or None where the publisher does not say.
-        licence: SPDX identifier.
-        dialect: whose names and layouts the arrays in the file have.
-        preprocessing: of the pictures that the accuracy was measured on.
-        top1: accuracy in percent on the data set's validation part, as published, or None.
-        top5: likewise.
-        source: the page that states the accuracy.
-
-    Raises:
-        ValueError: the hash or tag is malformed, or the URL names no file.
-    """
-
-    model: str
-    tag: str
-    url: str
-    sha256: str
-    size: int | None
-    licence: str
-    dialect: str
-    preprocessing: Preprocessing
-    top1: float | None
-    top5: float | None
-    source: str
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256):
-            raise ValueError(f"sha256 (={self.sha256!r}) must be 8 to 64 lower-case hex digits")
-        # The tag is a folder of the cache and the URL's last part a file there: neither may lead
-        # to another place.
-        if not re.fullmatch(r"[a-z0-9][\w.-]*/[a-z0-9][\w.-]*", self.tag, re.ASCII):
-            raise ValueError(f"tag (={self.tag!r}) must be like 'publisher/dataset'")
-        if not re.fullmatch(r"\w[\w.+-]*", self.file.rpartition("/")[2], re.ASCII):
-            raise ValueError(f"url (={self.url!r}) must end in the name of a file")
-
-    @property
-    def file(self) -> str:
-        """The file's place in the cache: the tag's folder and the publisher's file name."""
-        return f"{self.tag}/{urlsplit(self.url).path.rpartition('/')[2]}"
-
-    @property
-    def conventions(self) -> str | None:
-        """The preset that the network has: its code base's."""
-        (dialect,) = find_dialect(self.dialect, CATALOGUE[self.model].family)
-        return dialect.conventions
-
-
-# The accuracies are those of the page below, at the last commit that lists both files (its later
-# versions list the 0.5x alone, with the same figures). The pictures' treatment is not on the page:
-# its recipes (shufflenet_v1_{0.5,1.0}_ascend.yaml) say image_resize 224, crop_pct 0.875, bilinear,
-# of which mindcv/data/transforms_factory.py (0.3.0) makes Resize(floor(224 / 0.875) = 256) of the
-# shorter side and CenterCrop(224). mindcv/data/constants.py has the mean and deviation, there times
-# 255 because they meet pixels in 0..255. MindSpore's Decode gives RGB.
-_MINDCV_SOURCE = (
-    "https://github.com/mindspore-lab/mindcv/blob/73988da2199c56e6fdd3f08578ebc43bb78fac6e/"
-    "configs/shufflenetv1/README.md"
-)
+# Of MindCV, MMPretrain and the first two of torchvision: the shorter side to 256, bilinear.
 _IMAGENET = Preprocessing(
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
@@ -116,19 +21,32 @@ _IMAGENET = Preprocessing(
     interpolation="bilinear",
 )
 
+# MindCV. The accuracies are those of the pages below, at the last commits that list all the files
+# (later versions list the 0.5x alone, with the same figures). The pictures' treatment is not on the
+# pages: their recipes (shufflenet_v1_{0.5,1.0}_ascend.yaml, shufflenet_v2_{0.5,1.0,1.5,2.0}_ascend
+# .yaml) say image_resize 224, crop_pct 0.875, bilinear, of which mindcv/data/transforms_factory.py
+# (0.3.0) makes Resize(floor(224 / 0.875) = 256) of the shorter side and CenterCrop(224).
+# mindcv/data/constants.py has the mean and deviation, there times 255 because they meet pixels in
+# 0..255. MindSpore's Decode gives RGB.
+_MINDCV_COMMITS = {
+    "shufflenetv1": "73988da2199c56e6fdd3f08578ebc43bb78fac6e",
+    "shufflenetv2": "a66b81ec3bafd33c968bbee3cbe9def560c2e742",
+}
+
 
 def _mindcv(model: str, file: str, *, top1: float, top5: float) -> Pretrained:
-    """Return an entry of MindCV's: addresses as in mindcv/models/shufflenetv1.py (0.3.0).
+    """Return an entry of MindCV's: addresses as in mindcv/models/shufflenetv{1,2}.py (0.3.0).
 
     The eight digits in a file's name are taken for the start of its SHA-256, as MindCV's release
     notes of 2023/03/25 (RELEASE.md, 0.2.0) say: "Rename checkpoint file name to follow naming rule
     ({model_scale-sha256sum.ckpt})". MindCV itself never compares them: its `download_url` checks an
     MD5 when given one, and `load_pretrained` gives none.
     """
+    folder, _, _ = file.partition("/")
     return Pretrained(
         model=model,
         tag="mindcv/imagenet1k",
-        url=f"https://download.mindspore.cn/toolkits/mindcv/shufflenet/shufflenetv1/{file}",
+        url=f"https://download.mindspore.cn/toolkits/mindcv/shufflenet/{file}",
         sha256=file.removesuffix(".ckpt").rpartition("-")[2],
         size=None,  # stated nowhere
         licence="Apache-2.0",  # MindCV's as a whole; it states no other for its weights
@@ -136,36 +54,85 @@ def _mindcv(model: str, file: str, *, top1: float, top5: float) -> Pretrained:
         preprocessing=_IMAGENET,
         top1=top1,
         top5=top5,
-        source=_MINDCV_SOURCE,
+        source=f"https://github.com/mindspore-lab/mindcv/blob/{_MINDCV_COMMITS[folder]}/configs/"
+        f"{folder}/README.md",
     )
 
 
-# URL, accuracies, licence: configs/shufflenet_v1/metafile.yml of mmpretrain 1.2.0; the pictures'
-# treatment: configs/_base_/datasets/imagenet_bs64_pil_resize.py. OpenMMLab publishes by a tool that
-# appends the first eight digits of the file's SHA-256 (tools/model_converters/publish_model.py).
-_MMPRETRAIN = Pretrained(
-    model="shufflenet_v1_1.0x_g3",
-    tag="mmpretrain/imagenet1k",
-    url="https://download.openmmlab.com/mmclassification/v0/shufflenet_v1/"
-    "shufflenet_v1_batch1024_imagenet_20200804-5d6cec73.pth",
-    sha256="5d6cec73",
-    size=None,
-    licence="Apache-2.0",
-    dialect="mmpretrain",
-    preprocessing=_IMAGENET,  # the same, in units of 0..255
-    top1=68.13,
-    top5=87.81,
-    source="https://github.com/open-mmlab/mmpretrain/blob/main/configs/shufflenet_v1/README.md",
-)
+def _mmpretrain(model: str, folder: str, file: str, *, top1: float, top5: float) -> Pretrained:
+    """Return an entry of MMPretrain's (1.2.0).
+
+    URL, accuracies, licence: configs/shufflenet_v{1,2}/metafile.yml; the pictures' treatment:
+    configs/_base_/datasets/imagenet_bs64_pil_resize.py, in units of 0..255. OpenMMLab publishes by
+    a tool that appends the first eight digits of the file's SHA-256
+    (tools/model_converters/publish_model.py).
+    """
+    return Pretrained(
+        model=model,
+        tag="mmpretrain/imagenet1k",
+        url=f"https://download.openmmlab.com/mmclassification/v0/{folder}/{file}",
+        sha256=file.removesuffix(".pth").rpartition("-")[2],
+        size=None,
+        licence="Apache-2.0",
+        dialect="mmpretrain",
+        preprocessing=_IMAGENET,
+        top1=top1,
+        top5=top5,
+        source=f"https://github.com/open-mmlab/mmpretrain/blob/main/configs/{folder}/README.md",
+    )
+
+
+def _torchvision(
+    model: str, file: str, *, top1: float, top5: float, resize: int = 256
+) -> Pretrained:
+    """Return an entry of torchvision's: IMAGENET1K_V1 in torchvision/models/shufflenetv2.py.
+
+    The digits in a file's name are the start of its SHA-256: torchvision has torch.hub check them.
+    The size is given in rounded megabytes only. The licence is torchvision's as a whole; the 0.5x
+    and 1.0x come from github.com/ericsun99/Shufflenet-v2-Pytorch, which is BSD-2-Clause.
+    """
+    name = model.removesuffix("x").rpartition("_")[2].replace(".", "_")
+    return Pretrained(
+        model=model,
+        tag="torchvision/imagenet1k",
+        url=f"https://download.pytorch.org/models/{file}",
+        sha256=file.removesuffix(".pth").rpartition("-")[2],
+        size=None,
+        licence="BSD-3-Clause",
+        dialect="torchvision",
+        preprocessing=replace(_IMAGENET, resize=resize),
+        top1=top1,
+        top5=top5,
+        source="https://pytorch.org/vision/stable/models/generated/"
+        f"torchvision.models.shufflenet_v2_x{name}.html",
+    )
+
 
 PRETRAINED: tuple[Pretrained, ...] = (
-    _mindcv(
-        "shufflenet_v1_0.5x_g3", "shufflenet_v1_g3_05-42cfe109.ckpt", top1=57.05, top5=79.73
-    ),
-    _mindcv(
-        "shufflenet_v1_1.0x_g3", "shufflenet_v1_g3_10-245f0ccf.ckpt", top1=67.77, top5=87.73
-    ),
-    _MMPRETRAIN,
+    _mindcv("shufflenet_v1_0.5x_g3", "shufflenetv1/shufflenet_v1_g3_05-42cfe109.ckpt",
+            top1=57.05, top5=79.73),
+    _mindcv("shufflenet_v1_1.0x_g3", "shufflenetv1/shufflenet_v1_g3_10-245f0ccf.ckpt",
+            top1=67.77, top5=87.73),
+    _mindcv("shufflenet_v2_0.5x", "shufflenetv2/shufflenet_v2_x0_5-8c841061.ckpt",
+            top1=60.53, top5=82.11),
+    _mindcv("shufflenet_v2_1.0x", "shufflenetv2/shufflenet_v2_x1_0-0da4b7fa.ckpt",
+            top1=69.47, top5=88.88),
+    _mindcv("shufflenet_v2_1.5x", "shufflenetv2/shufflenet_v2_x1_5-00b56131.ckpt",
+            top1=72.79, top5=90.93),
+    _mindcv("shufflenet_v2_2.0x", "shufflenetv2/shufflenet_v2_x2_0-ed8e698d.ckpt",
+            top1=75.07, top5=92.08),
+    _mmpretrain("shufflenet_v1_1.0x_g3", "shufflenet_v1",
+                "shufflenet_v1_batch1024_imagenet_20200804-5d6cec73.pth", top1=68.13, top5=87.81),
+    _mmpretrain("shufflenet_v2_1.0x", "shufflenet_v2",
+                "shufflenet_v2_batch1024_imagenet_20200812-5bf4721e.pth", top1=69.55, top5=88.92),
+    _torchvision("shufflenet_v2_0.5x", "shufflenetv2_x0.5-f707e7126e.pth",
+                 top1=60.552, top5=81.746),
+    _torchvision("shufflenet_v2_1.0x", "shufflenetv2_x1-5666bf0f80.pth",
+                 top1=69.362, top5=88.316),
+    _torchvision("shufflenet_v2_1.5x", "shufflenetv2_x1_5-3c479a10.pth",
+                 top1=72.996, top5=91.086, resize=232),
+    _torchvision("shufflenet_v2_2.0x", "shufflenetv2_x2_0-8be3c8ee.pth",
+                 top1=76.230, top5=93.006, resize=232),
 )  # fmt: skip
 
 

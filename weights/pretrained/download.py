@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from weights.formats.files import MAX_BYTES
-from weights.pretrained.catalogue import Pretrained
+from weights.pretrained.entry import Pretrained
 from zoo.errors import WeightsError
 
 if TYPE_CHECKING:  # imported where used: together they cost more than the rest of `weights`

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from weights.checkpoint import Checkpoint, load_weights, save_weights
-from weights.pretrained.catalogue import Pretrained, find
+from weights.pretrained.catalogue import find
 from weights.pretrained.download import cache_path, fetch
+from weights.pretrained.entry import Pretrained
 from zoo.errors import WeightsError
 
 

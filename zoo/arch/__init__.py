@@ -2,6 +2,7 @@
 
 from zoo.arch.catalogue import base_model, list_models, model_name, spec, spec_from_json
 from zoo.arch.cost import Cost, NodeCost, cost
+from zoo.arch.features import Feature
 from zoo.arch.graph import INPUT, Graph, Node
 from zoo.arch.operator import Operator, Parameter, Shape
 from zoo.arch.spec import Conventions, Spec
@@ -10,6 +11,7 @@ __all__ = [
     "INPUT",
     "Conventions",
     "Cost",
+    "Feature",
     "Graph",
     "Node",
     "NodeCost",

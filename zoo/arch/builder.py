@@ -16,6 +16,7 @@ from zoo.arch.operators import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    HardSigmoid,
     HardSwish,
     Linear,
     Mul,
@@ -138,12 +139,21 @@ class GraphBuilder:
         """Add a hard swish."""
         return self.add_node(name, HardSwish, x)
 
+    def hard_sigmoid(self, x: str, name: str = "hard_sigmoid") -> str:
+        """Add a hard sigmoid."""
+        return self.add_node(name, HardSigmoid, x)
+
     def sigmoid(self, x: str, name: str = "sigmoid") -> str:
         """Add a sigmoid."""
         return self.add_node(name, Sigmoid, x)
 
     def squeeze_excite(
-        self, x: str, hidden_channels: int, *, gate: Callable[[str], str] | None = None
+        self,
+        x: str,
+        hidden_channels: int,
+        *,
+        batch_norm: bool = False,
+        gate: Callable[[str], str] | None = None,
     ) -> str:
         """Weigh each channel by what all of them are on average (arXiv:1709.01507).
 
@@ -152,12 +162,14 @@ class GraphBuilder:
 
         Args:
             x: the value.
-            hidden_channels: between the two convolutions, which have biases.
+            hidden_channels: between the two convolutions.
+            batch_norm: whether the first convolution has one; otherwise both have biases.
             gate: the method that adds the gate; a sigmoid by default.
         """
         y = self.global_avg_pool(x)
-        y = self.relu(self.conv(y, hidden_channels, bias=True, name="squeeze"))
-        y = self.conv(y, self.channels(x), bias=True, name="excite")
+        y = self.conv(y, hidden_channels, bias=not batch_norm, name="squeeze")
+        y = self.relu(self.batch_norm(y) if batch_norm else y)
+        y = self.conv(y, self.channels(x), bias=not batch_norm, name="excite")
         return self.mul(x, (gate or self.sigmoid)(y))
 
     def channel_shuffle(

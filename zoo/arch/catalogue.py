@@ -7,13 +7,16 @@ import fnmatch
 import json
 from typing import Any
 
-from zoo.arch import shufflenet_v1, shufflenet_v2
+from zoo.arch import resnet9, shufflenet_v1, shufflenet_v2, shufflenet_v2_plus
+from zoo.arch.aliases import ALIASES
 from zoo.arch.spec import JSON_VERSION, Spec
 from zoo.errors import SpecError, unknown
 
 FAMILIES: dict[type[Spec], dict[str, Spec]] = {
     shufflenet_v1.ShuffleNetV1Spec: shufflenet_v1.MODELS,
     shufflenet_v2.ShuffleNetV2Spec: shufflenet_v2.MODELS,
+    shufflenet_v2_plus.ShuffleNetV2PlusSpec: shufflenet_v2_plus.MODELS,
+    resnet9.ResNet9Spec: resnet9.MODELS,
 }
 
 
@@ -28,6 +31,10 @@ def _catalogue() -> dict[str, Spec]:
 
 
 CATALOGUE = _catalogue()
+if clash := [
+    alias for alias, name in ALIASES.items() if alias in CATALOGUE or name not in CATALOGUE
+]:
+    raise ValueError(f"aliases that are taken, or of no network: {', '.join(clash)}")
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -39,7 +46,8 @@ def spec(model: str | Spec, **overrides: Any) -> Spec:
     """Return the spec of a model, with fields or conventions changed.
 
     Args:
-        model: a name of `list_models`, or a spec.
+        model: a name of `list_models`, what another zoo calls it (``"shufflenet_v2_x1_0"``), or a
+            spec.
         **overrides: fields of the spec (``num_classes=10``), a preset
             (``conventions="mindcv"``) or single conventions (``shuffle_order="gn"``).
 
@@ -52,9 +60,10 @@ def spec(model: str | Spec, **overrides: Any) -> Spec:
         10
     """
     if isinstance(model, str):
-        if model not in CATALOGUE:
-            raise unknown("model", model, CATALOGUE)
-        model = CATALOGUE[model]
+        name = ALIASES.get(model, model)
+        if name not in CATALOGUE:
+            raise unknown("model", model, {*CATALOGUE, *ALIASES})
+        model = CATALOGUE[name]
     if not isinstance(model, Spec):
         raise SpecError(f"model must be a name or a spec, not {type(model).__name__}")
     return model.replace(**overrides) if overrides else model
@@ -83,11 +92,11 @@ def spec_from_json(text: str) -> Spec:
 def base_model(wanted: Spec) -> str | None:
     """Return the catalogue's network that a spec is, whatever its head, input and conventions.
 
-    Where there are two (ShuffleNet V1 1.0x for large and small images), the one whose conventions
-    differ in the fewest fields.
+    Where there are two, they are for images of other sizes: the one with the same stem, or else
+    whose conventions differ in the fewest fields.
     """
     conventions = dataclasses.asdict(wanted.conventions)
-    fitting: dict[str, int] = {}
+    fitting: dict[str, tuple[bool, int]] = {}
     for name, entry in CATALOGUE.items():
         if type(entry) is not type(wanted):
             continue
@@ -95,7 +104,8 @@ def base_model(wanted: Spec) -> str | None:
         same = {field: getattr(wanted, field) for field in free}
         if dataclasses.replace(entry, **same) == wanted:
             theirs = dataclasses.asdict(entry.conventions)
-            fitting[name] = sum(theirs[field] != value for field, value in conventions.items())
+            differing = [field for field, value in conventions.items() if theirs[field] != value]
+            fitting[name] = ("stem" in differing, len(differing))
     return min(fitting, key=lambda name: fitting[name]) if fitting else None
 
 

@@ -52,7 +52,19 @@ class ReLU(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardSwish(Operator):
-    """x * min(max(x + 3, 0), 6) / 6 (MobileNetV3, arXiv:1905.02244); shape kept."""
+    """x * min(max(x + 3, 0), 6) / 6 (MobileNetV3, arXiv:1905.02244); shape kept.
+
+    The gradient has steps of 1/2 at -3 and 3. At these very points it is the framework's own:
+    PyTorch takes that of the outside (0 and 1), MindSpore that of the inside (-1/2 and 3/2).
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardSigmoid(Operator):
+    """min(max(x + 3, 0), 6) / 6 (MobileNetV3, arXiv:1905.02244); shape kept.
+
+    The gradient has steps of 1/6 at -3 and 3, where it is 0.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
+from zoo.arch.features import Feature, features
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
 from zoo.errors import SpecError, unknown
@@ -112,6 +113,16 @@ class Spec:
         return dataclasses.replace(self.expand(), origin=self)
 
     @property
+    def features(self) -> dict[str, Feature]:
+        """The feature maps that ``zoo.create(..., outputs=[...])`` can hand out, by name.
+
+        Example:
+            >>> zoo.spec("shufflenet_v2_1.0x").features["stage3"].stride  # doctest: +SKIP
+            16
+        """
+        return features(self.graph)
+
+    @property
     def sha256(self) -> str:
         """A hash of the spec that is the same on every machine and in every process."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
@@ -158,6 +169,21 @@ class Spec:
         """The preset that the conventions are, or ``"custom"``."""
         names = [name for name, preset in self.presets.items() if preset == self.conventions]
         return names[0] if names else "custom"
+
+    @property
+    def conventions_told(self) -> str:
+        """The nearest preset and what differs from it: ``"megvii, stem='cifar'"``."""
+        own = dataclasses.asdict(self.conventions)
+        differences = {
+            name: [
+                f"{field}={own[field]!r}"
+                for field, value in dataclasses.asdict(preset).items()
+                if own[field] != value
+            ]
+            for name, preset in self.presets.items()
+        }
+        nearest = min(differences, key=lambda name: len(differences[name]))
+        return ", ".join([nearest, *differences[nearest]])
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Self:

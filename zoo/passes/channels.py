@@ -23,6 +23,7 @@ from zoo.arch.operators import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    HardSigmoid,
     HardSwish,
     Linear,
     Mul,
@@ -106,7 +107,7 @@ def trace(graph: Graph) -> Trace:
         size = shapes[node.name][1]
         if isinstance(node.op, Flatten):
             read = [read[0].take(np.arange(size) // (size // len(read[0])))]
-        nonnegative = isinstance(node.op, Sigmoid) or (
+        nonnegative = isinstance(node.op, Sigmoid | HardSigmoid) or (
             isinstance(node.op, _KEEP_SIGN) and np.logical_and.reduce([x.nonnegative for x in read])
         )
         nodes.append(node)

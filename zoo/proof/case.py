@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from backends import Backend
 from zoo.arch import Graph
 from zoo.errors import InputError
 from zoo.passes import Rewrite, Weights, merge_group_conv
-from zoo.proof.telling import telling_weights
+from zoo.proof.telling import telling_batch, telling_weights
 
 # Parity is about semantics: the decay and the rate are large enough for a wrong one to show in five
 # steps (a bare list of parameters spares gamma and beta in MindSpore), and small enough not to
@@ -106,8 +106,11 @@ def make_case(
     images: np.ndarray | None,
     weights: Mapping[str, np.ndarray] | None,
     steps: int,
+    modes: Sequence[bool] = (False, True),
 ) -> Case:
     """Return the work, with drawn images and telling weights where none are given.
+
+    Weights are made for the ``modes`` (whether in training) that will be run.
 
     Raises:
         InputError: the images do not fit the network.
@@ -115,7 +118,8 @@ def make_case(
     """
     rng = np.random.default_rng(seed)
     if images is None:
-        images = rng.standard_normal((2, *graph.input_shape[1:]))
+        count = telling_batch(graph) if True in modes else 2
+        images = rng.standard_normal((count, *graph.input_shape[1:]))
     images = np.ascontiguousarray(images, np.float32)
     graph.check_input(images.shape)
     if len(images) < 2:
@@ -123,9 +127,9 @@ def make_case(
             f"images: N (={len(images)}) must be at least 2: batch statistics need several values"
         )
     if weights is None:
-        found = {mode: telling_weights(graph, images, seed, mode) for mode in (False, True)}
+        found = {mode: telling_weights(graph, images, seed, mode) for mode in modes}
     else:
-        found = dict.fromkeys((False, True), arrays.check(graph, weights))
+        found = dict.fromkeys(modes, arrays.check(graph, weights))
     classes = graph.shapes()[graph.outputs[0]][1]
     labels = rng.integers(0, classes, len(images))
     return Case(graph, found, images, labels, steps)

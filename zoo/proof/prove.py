@@ -12,7 +12,8 @@ import numpy as np
 
 import backends
 from zoo.arch import Spec, model_name, spec
-from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
+from zoo.arch.operators import Dropout
+from zoo.errors import BackendNotInstalledError, SpecError, UnknownNameError, unknown
 from zoo.models import GROUP_CONV
 from zoo.proof.case import SGD, Candidate, make_case
 from zoo.proof.levels import LEVELS, References
@@ -70,7 +71,15 @@ def parity(
     """
     wanted = spec(model, **overrides)
     candidates = _candidates(wanted, backends, level, group_conv)
-    case = make_case(wanted.graph, seed=seed, images=images, weights=weights, steps=steps)
+    trains = level not in EVALUATING
+    case = make_case(
+        wanted.graph,
+        seed=seed,
+        images=images,
+        weights=weights,
+        steps=steps,
+        modes=(False, True) if trains else (False,),
+    )
     name = model if isinstance(model, str) else model_name(wanted)
     if isinstance(model, str) and overrides:
         name += f" ({', '.join(f'{key}={value}' for key, value in overrides.items())})"
@@ -84,6 +93,10 @@ def parity(
         spec=json.loads(wanted.to_json()) | {"sha256": wanted.sha256},
         made_with=done | {"group_conv": group_conv, "sgd": {"steps": steps, **SGD}},
     )
+
+
+EVALUATING = ("structure", "forward")
+"""Levels at which networks are not in training mode."""
 
 
 def prove(
@@ -127,7 +140,13 @@ def _candidates(wanted: Spec, names: Sequence[str], level: str, group_conv: str)
             )
         label = name if group_conv == "native" else f"{name} ({group_conv})"
         candidates.append(Candidate(label, engine, wanted.graph, GROUP_CONV[group_conv]))
-    if level not in ("structure", "forward"):
+    if level not in EVALUATING:
+        for node in wanted.graph.nodes:
+            if isinstance(node.op, Dropout) and node.op.p > 0:
+                raise SpecError(
+                    f"{node.name}: p (={node.op.p}) must be 0 at level {level!r}: each framework "
+                    "draws masks of its own; give dropout=0"
+                )
         try:
             backends.load("torch")
         except BackendNotInstalledError as error:

@@ -4,23 +4,25 @@ Initial weights tell little: with shifts of 0, scales of 1 and running statistic
 swapped or forgotten ones go unnoticed. Arbitrary ones tell little about gradients: activations grow
 from unit to unit until the softmax is saturated. And anywhere the input of a ReLU may lie so close
 to zero that float32 and float64 disagree about its sign; the gradient is not continuous there, and
-a difference says nothing about the code.
+a difference says nothing about the code. So it is with a hard swish or sigmoid at -3 and 3.
 
 So every array is drawn (`weights.randomise`), running statistics fit the images, and each batch
-norm before a ReLU is shifted, by a few hundredths of a deviation at most, to where zero falls into
-a gap between the values it sees. Float32 is then as exact as it can be, and bounds can be tight.
+norm before such an activation is shifted, by a few hundredths of a deviation at most, to where its
+kinks fall into gaps between the values it sees. Float32 is then as exact as it can be, and bounds
+can be tight.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 import weights as arrays
 from backends.numpy.operators import apply
-from zoo.arch import INPUT, Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, Concat, ReLU
+from zoo.arch import INPUT, Graph, Node, Operator
+from zoo.arch.operators import Add, BatchNorm2d, Concat, HardSigmoid, HardSwish, ReLU
 from zoo.passes import Weights
 
 SPREAD = 0.2
@@ -30,6 +32,24 @@ DAMPING = 8
 they are added to, as in trained networks, and rounding does not grow from unit to unit."""
 REACH = 0.05
 """How far a batch norm may be shifted, in deviations of what it makes."""
+KINKS: dict[type[Operator], tuple[float, ...]] = {
+    ReLU: (0,),
+    HardSwish: (-3, 3),
+    HardSigmoid: (-3, 3),
+}
+"""Where the gradient of an activation has a step."""
+VALUES = 8
+"""How many values of a channel a batch norm should see in training. Of two it always makes plus and
+minus one: what comes before hardly matters, and its gradient is the rounding of a zero. A squeezed
+map has one value an image."""
+
+
+def telling_batch(graph: Graph) -> int:
+    """Return how many images it takes for every batch norm to see enough values, at least two."""
+    shapes = graph.shapes()
+    norms = [node.name for node in graph.nodes if isinstance(node.op, BatchNorm2d)]
+    fewest = min((math.prod(shapes[name][2:]) for name in norms), default=VALUES)
+    return max(2, math.ceil(VALUES / fewest))
 
 
 def telling_weights(graph: Graph, images: np.ndarray, seed: int, training: bool) -> Weights:
@@ -46,9 +66,9 @@ def telling_weights(graph: Graph, images: np.ndarray, seed: int, training: bool)
         inputs = [values[name] for name in node.inputs]
         if isinstance(node.op, BatchNorm2d):
             _set_statistics(found, node, inputs[0], rng)
-        if isinstance(node.op, ReLU):
+        if kinks := KINKS.get(type(node.op)):
             for norm, channels in _shifted_by(graph, node.inputs[0]):
-                _shift(found, norm, inputs[0][:, channels])
+                _shift(found, norm, inputs[0][:, channels], kinks)
         held = {
             role: found[f"{node.name}.{role}"].astype(np.float64) for role in node.op.parameters()
         }
@@ -85,12 +105,13 @@ def _shifted_by(graph: Graph, name: str, start: int = 0) -> Iterator[tuple[str, 
             start += shapes[part][1]
 
 
-def _shift(found: Weights, norm: str, x: np.ndarray) -> None:
-    """Move values and bias to where each channel has its widest gap around zero."""
+def _shift(found: Weights, norm: str, x: np.ndarray, kinks: tuple[float, ...]) -> None:
+    """Move values and bias to where each channel has its widest gap around all of the kinks."""
     bias = found[f"{norm}.bias"]
     for channel in range(x.shape[1]):
-        seen = np.sort(x[:, channel], axis=None)
-        reach = REACH * seen.std()
+        # A shift moves all values alike: how far each is from each kink, on one axis.
+        seen = np.sort([x[:, channel] - kink for kink in kinks], axis=None)
+        reach = REACH * x[:, channel].std()
         near = seen[(seen > -reach) & (seen < reach)]
         edges = np.concatenate(([-reach], near, [reach]))
         widest = int(np.argmax(np.diff(edges)))

@@ -1,0 +1,93 @@
+"""What is known of one published file of weights."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from weights.dialects import find_dialect
+from zoo.arch.catalogue import CATALOGUE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How a picture becomes the input that the weights were measured with.
+
+    The picture is scaled until its shorter side is `resize`, its centre `crop` × `crop` is cut out,
+    and each channel x, in 0..1, becomes ``value_range * (x - mean) / std``.
+
+    Attributes:
+        mean: by channel in `channel_order`, in units of x: 0..1 whatever `value_range` is.
+        std: likewise.
+        channel_order: the order of the input's channels.
+        value_range: 1.0, or 255.0 for networks that are fed the pixels' bytes.
+        resize: length of the shorter side after scaling, in pixels.
+        crop: side of the square cut out of the middle, in pixels.
+        interpolation: of the scaling.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    channel_order: Literal["RGB", "BGR"]
+    value_range: float
+    resize: int
+    crop: int
+    interpolation: Literal["nearest", "bilinear", "bicubic", "area"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """One published file of weights.
+
+    Attributes:
+        model: the network's name in the catalogue (`zoo.list_models`).
+        tag: who trained it on what, ``"mindcv/imagenet1k"``; unique for the model.
+        url: where the publisher has the file.
+        sha256: the first hexadecimal digits, at least 8, of the file's SHA-256. Eight find every
+            damage, but stop nobody who is out to forge a file.
+        size: bytes of the file, or None where the publisher does not say.
+        licence: SPDX identifier.
+        dialect: whose names and layouts the arrays in the file have.
+        preprocessing: of the pictures that the accuracy was measured on.
+        top1: accuracy in percent on the data set's validation part, as published, or None.
+        top5: likewise.
+        source: the page that states the accuracy.
+
+    Raises:
+        ValueError: the hash or tag is malformed, or the URL names no file.
+    """
+
+    model: str
+    tag: str
+    url: str
+    sha256: str
+    size: int | None
+    licence: str
+    dialect: str
+    preprocessing: Preprocessing
+    top1: float | None
+    top5: float | None
+    source: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256):
+            raise ValueError(f"sha256 (={self.sha256!r}) must be 8 to 64 lower-case hex digits")
+        # The tag is a folder of the cache and the URL's last part a file there: neither may lead
+        # to another place.
+        if not re.fullmatch(r"[a-z0-9][\w.-]*/[a-z0-9][\w.-]*", self.tag, re.ASCII):
+            raise ValueError(f"tag (={self.tag!r}) must be like 'publisher/dataset'")
+        if not re.fullmatch(r"\w[\w.+-]*", self.file.rpartition("/")[2], re.ASCII):
+            raise ValueError(f"url (={self.url!r}) must end in the name of a file")
+
+    @property
+    def file(self) -> str:
+        """The file's place in the cache: the tag's folder and the publisher's file name."""
+        return f"{self.tag}/{urlsplit(self.url).path.rpartition('/')[2]}"
+
+    @property
+    def conventions(self) -> str | None:
+        """The preset that the network has: its code base's."""
+        (dialect,) = find_dialect(self.dialect, CATALOGUE[self.model].family)
+        return dialect.conventions

@@ -24,7 +24,7 @@ MAPS = {
 @pytest.mark.parametrize("name", MAPS)
 def test_channels_and_strides_are_told_by_the_spec(name):
     found = zoo.spec(name).features
-    assert list(found)[0] == "stem"
+    assert next(iter(found)) == "stem"
     for scope, channels, stride in MAPS[name]:
         feature = found[scope]
         assert (feature.name, feature.channels, feature.stride) == (scope, channels, stride)

@@ -16,7 +16,7 @@ from zoo.passes import merge_group_conv, split_group_conv
 
 
 @settings(max_examples=25, deadline=None)
-@given(name=st.sampled_from(zoo.list_models()), seed=st.integers(0, 2**32))
+@given(name=st.sampled_from(zoo.list_models("shufflenet_v1*")), seed=st.integers(0, 2**32))
 def test_split_and_merge_are_inverse(name, seed):
     graph = zoo.spec(name).graph
     arrays = weights.randomise(graph, seed)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import backends
 import zoo
-from weights import randomise
+from weights import randomise, save_weights
 from weights.dialects import find_dialect
 from zoo.arch import Node
 from zoo.arch.operators import Add, BatchNorm2d, GlobalAvgPool2d, ReLU
@@ -222,3 +222,10 @@ def test_bad_input(overrides, kind, message):
     with pytest.raises(kind) as error:
         zoo.spec("resnet9", **overrides)
     assert str(error.value).startswith(message)
+
+
+def test_a_larger_image_is_no_obstacle_to_verification(tmp_path):
+    """A network for 128 pixels does not admit the 64 that others are verified on."""
+    spec = zoo.spec("resnet9", image_size=128, channels=(4, 8, 8, 8))
+    save_weights(tmp_path / "a.safetensors", spec, randomise(spec.graph))
+    assert zoo.convert(tmp_path / "a.safetensors", tmp_path / "b.ckpt").error == 0.0

@@ -55,7 +55,7 @@ def test_forward_of_every_preset(preset, form):
         ("shufflenet_v1_0.5x_g3", "native"),
         ("shufflenet_v1_1.0x_g3_cifar", "native"),
         ("shufflenet_v1_0.5x_g3", "split"),
-        ("shufflenet_v2_0.5x", "native"),
+        ("shufflenet_v2_0.5x_cifar", "native"),
     ],
 )
 def test_every_level(name, form):

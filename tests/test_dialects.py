@@ -478,3 +478,12 @@ def test_last_convolutions_as_wide_as_pytorchcv_has_them(width, last):
         for theirs, ours in V2["pytorchcv"].names(spec.graph).items()
     }
     assert recognise(arrays).spec == spec
+
+
+def test_a_long_stem_is_read_in_its_order():
+    """Files keep no order, and 10 comes before 2 in the alphabet."""
+    channels = tuple(range(4, 28, 2))
+    spec = zoo.spec("shufflenet_v2_0.5x", stem_channels=channels, conventions="torchvision")
+    weights = drawn(spec)
+    shuffled = dict(sorted(weights.items(), reverse=True))
+    assert recognise(shuffled, conventions="torchvision").spec.stem_channels == channels

@@ -93,8 +93,14 @@ def test_specs_are_frozen_and_hold_the_channel_table():
     assert zoo.spec(spec, width=1.5, groups=8).stage_channels == (576, 1152, 2304)
 
 
-G3 = "shufflenet_v1_1.0x_g3"
+G3, V2 = "shufflenet_v1_1.0x_g3", "shufflenet_v2_1.0x"
 WRONG = [
+    ((V2,), {"dropout": 1.0}, zoo.SpecError, "dropout (=1.0) must be in [0, 1)"),
+    (("resnet9",), {"dropout": "much"}, zoo.SpecError, "dropout (='much') must be in [0, 1)"),
+    ((V2,), {"width": 3.0}, zoo.SpecError, "width (=3.0) must be one of 0.5, 1.0, 1.5, 2.0"),
+    ((V2,), {"stage_strides": (2, 2)}, zoo.SpecError,
+     "stage_channels (=(116, 232, 464)), stage_repeats (=(4, 8, 4)) and stage_strides (=(2, 2)) "
+     "must have one entry a stage"),
     (("shuflenet_v1_1.0_g3",), {}, zoo.UnknownNameError,
      "unknown model 'shuflenet_v1_1.0_g3'; did you mean 'shufflenet_v1_1.0x_g3' or "),
     ((3,), {}, zoo.SpecError, "model must be a name or a spec, not int"),

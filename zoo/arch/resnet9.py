@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_rows
+from zoo.arch.spec import Conventions, Spec, require_probability, require_rows
 from zoo.errors import SpecError
 
 
@@ -60,8 +60,7 @@ class ResNet9Spec(Spec):
         require_rows(self, "channels")
         if len(self.channels) != 4:
             raise SpecError(f"channels (={self.channels}) must be four numbers")
-        if not 0 <= self.dropout < 1:
-            raise SpecError(f"dropout (={self.dropout!r}) must be in [0, 1)")
+        require_probability("dropout", self.dropout)
 
     @classmethod
     def from_shapes(

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, cast
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
+from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.arch.windows import Padding
 from zoo.errors import SpecError
 
@@ -105,8 +105,7 @@ class ShuffleNetV2Spec(Spec):
         require_positive("last_channels", self.last_channels)
         require_rows(self, "stage_channels", "stage_repeats", "stage_strides")
         require_rows(self, "stem_channels")
-        if not 0 <= self.dropout < 1:
-            raise SpecError(f"dropout (={self.dropout!r}) must be in [0, 1)")
+        require_probability("dropout", self.dropout)
 
     def replace(self, **overrides: Any) -> ShuffleNetV2Spec:
         """Return the spec with fields changed; ``width`` takes its row of the channel table."""
@@ -128,18 +127,10 @@ class ShuffleNetV2Spec(Spec):
     ) -> ShuffleNetV2Spec:
         """A unit with a shortcut of its own begins a stage; strides are those of the paper."""
         try:
-            names = sorted(name for name in outer if re.fullmatch(r"stem\..*conv\.weight", name))
-            stem = [outer[name] for name in names]
+            stem = _stem_shapes(outer)
             stem_channels = tuple(shape[0] for shape in stem)
             last_channels, in_channels = outer["last.conv.weight"][0], stem[0][1]
-            repeats: list[int] = []
-            channels: list[int] = []
-            for unit in units:
-                if "shortcut.expand.conv.weight" in unit:
-                    made = (unit[f"{branch}expand.conv.weight"][0] for branch in ("", "shortcut."))
-                    channels.append(sum(made))
-                    repeats.append(0)
-                repeats[-1] += 1
+            channels, repeats = stages_by_shortcut(units)
             num_classes = outer["classifier.weight"][0]
         except (LookupError, ValueError):
             raise SpecError(f"the layers are not those of a {cls.family}") from None
@@ -230,6 +221,35 @@ class ShuffleNetV2Spec(Spec):
                 g.slice(x, 0, channels // 2, name="0"),
                 g.slice(x, channels // 2, channels, name="1"),
             )
+
+
+def stages_by_shortcut(units: Sequence[Mapping[str, Shape]]) -> tuple[list[int], list[int]]:
+    """Return (channels, repeats) of the stages, told by the shapes of the units.
+
+    A unit with a shortcut of its own begins a stage.
+
+    Raises:
+        LookupError: the first unit has none, or a layer is missing.
+    """
+    channels: list[int] = []
+    repeats: list[int] = []
+    for unit in units:
+        if "shortcut.expand.conv.weight" in unit:
+            branches = ("expand.conv.weight", "shortcut.expand.conv.weight")
+            channels.append(sum(unit[branch][0] for branch in branches))
+            repeats.append(0)
+        repeats[-1] += 1
+    return channels, repeats
+
+
+def _stem_shapes(outer: Mapping[str, Shape]) -> list[Shape]:
+    """Return the shapes of the stem's convolutions in their order, which a file need not keep."""
+    found = {
+        int(match[1] or 0): shape
+        for name, shape in outer.items()
+        if (match := re.fullmatch(r"stem\.(?:(\d+)\.)?conv\.weight", name))
+    }
+    return [found[i] for i in sorted(found)]
 
 
 def _models() -> dict[str, Spec]:

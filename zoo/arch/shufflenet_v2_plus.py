@@ -14,7 +14,8 @@ from typing import ClassVar
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
+from zoo.arch.shufflenet_v2 import stages_by_shortcut
+from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
 
 # Small, medium, large: channels of the stages.
@@ -86,8 +87,7 @@ class ShuffleNetV2PlusSpec(Spec):
                     f"units: the first of stage {stage} can not be of the kind 'xception', whose "
                     "three depthwise convolutions would each halve the map"
                 )
-        if not 0 <= self.dropout < 1:
-            raise SpecError(f"dropout (={self.dropout!r}) must be in [0, 1)")
+        require_probability("dropout", self.dropout)
 
     @classmethod
     def from_shapes(
@@ -101,20 +101,8 @@ class ShuffleNetV2PlusSpec(Spec):
             stem = outer["stem.conv.weight"]
             last_channels = outer["hidden.weight"][0]
             num_classes = outer["classifier.weight"][0]
-            repeats: list[int] = []
-            channels: list[int] = []
-            kinds = []
-            for unit in units:
-                if "shortcut.expand.conv.weight" in unit:
-                    made = (unit[f"{branch}expand.conv.weight"][0] for branch in ("", "shortcut."))
-                    channels.append(sum(made))
-                    repeats.append(0)
-                repeats[-1] += 1
-                if "xception.0.depthwise.conv.weight" in unit:
-                    kinds.append("xception")
-                else:
-                    size = unit["depthwise.conv.weight"][-1]
-                    kinds.append(f"{size}x{size}")
+            channels, repeats = stages_by_shortcut(units)
+            kinds = [_kind(unit) for unit in units]
             in_channels, stem_channels = stem[1], stem[0]
         except LookupError:
             raise SpecError(f"the layers are not those of a {cls.family}") from None
@@ -216,6 +204,14 @@ class _Unit:
 
 def _squeeze_excite(g: GraphBuilder, x: str) -> str:
     return g.squeeze_excite(x, g.channels(x) // 4, batch_norm=True, gate=g.hard_sigmoid)
+
+
+def _kind(unit: Mapping[str, Shape]) -> str:
+    """Return the kind of a unit from the shapes of its weights."""
+    if "xception.0.depthwise.conv.weight" in unit:
+        return "xception"
+    size = unit["depthwise.conv.weight"][-1]
+    return f"{size}x{size}"
 
 
 MODELS: dict[str, Spec] = {

@@ -228,6 +228,12 @@ def require_rows(spec: Spec, *names: str) -> None:
         )
 
 
+def require_probability(name: str, value: float) -> None:
+    """Raise `SpecError` unless the value is a number in [0, 1)."""
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise SpecError(f"{name} (={value!r}) must be in [0, 1)")
+
+
 def require_positive(name: str, value: object) -> None:
     """Raise `SpecError` unless ``value`` is a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -35,6 +35,7 @@ class References:
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        self._gradients: dict[bool, tuple[Weights, float, dict[str, float]]] = {}
         self._numpy = Candidate("numpy64", backends.load("numpy"), case.graph, dtype="float64")
 
     @cached_property
@@ -69,35 +70,33 @@ class References:
         """Return (gradients, their floor as a whole, and each)."""
         if training not in self._gradients:
             exact = self._torch64.gradients(self.case, training=training)
-            runs = [
-                self._torch32.gradients(self.case, training=training, weights=weights)
-                for weights in last_bit_variants(self.case.weights[training])
-            ]
-            whole = max(relative_l2(run, exact) for run in runs)
-            each = largest([each_relative_l2(run, exact) for run in runs])
-            self._gradients[training] = (exact, whole, each)
+            wholes, each = [], []
+            for weights in last_bit_variants(self.case.weights[training]):
+                run = self._torch32.gradients(self.case, training=training, weights=weights)
+                wholes.append(relative_l2(run, exact))
+                each.append(each_relative_l2(run, exact))
+            self._gradients[training] = (exact, max(wholes), largest(each))
         return self._gradients[training]
-
-    @cached_property
-    def _gradients(self) -> dict[bool, tuple[Weights, float, dict[str, float]]]:
-        return {}
 
     @cached_property
     def steps(self) -> tuple[list[float], Weights, float, float, dict[str, float]]:
         """Losses, arrays after the last step; floors of losses, of all arrays, of each."""
         losses, after = self._torch64.training(self.case)
         way = self.way(after)
-        runs = [
-            self._torch32.training(self.case, weights)
-            for weights in last_bit_variants(self.case.weights[True])
-        ]
-        return (
-            losses,
-            after,
-            max(max(loss_errors(run, losses)) for run, _ in runs),
-            max(relative_l2(self.way(run), way) for _, run in runs),
-            largest([each_relative_l2(self.way(run), way) for _, run in runs]),
-        )
+        of_losses, wholes, each = [], [], []
+        for weights in last_bit_variants(self.case.weights[True]):
+            run, arrays = self._torch32.training(self.case, weights)
+            moved = self.way(arrays)
+            of_losses.append(max(loss_errors(run, losses)))
+            wholes.append(relative_l2(moved, way))
+            each.append(each_relative_l2(moved, way))
+        return losses, after, max(of_losses), max(wholes), largest(each)
+
+    def forget(self) -> None:
+        """Let go of all that was computed: of a large network it is gigabytes a level."""
+        self._gradients.clear()
+        for name in ("evaluated", "trained_forward", "forward_floor", "steps"):
+            self.__dict__.pop(name, None)
 
     def way(self, after: Weights) -> Weights:
         """Return how far training moved the arrays: most of a weight itself is old."""

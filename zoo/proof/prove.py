@@ -89,6 +89,7 @@ def parity(
         References(case),
         level,
         progress,
+        forget=True,
         model=name,
         spec=json.loads(wanted.to_json()) | {"sha256": wanted.sha256},
         made_with=done | {"group_conv": group_conv, "sgd": {"steps": steps, **SGD}},
@@ -104,9 +105,20 @@ def prove(
     references: References,
     level: str,
     progress: Progress | None = None,
+    *,
+    forget: bool = False,
     **about: Any,
 ) -> ParityReport:
-    """Return the report on candidates at every level up to one."""
+    """Return the report on candidates at every level up to one.
+
+    Args:
+        candidates: what is compared.
+        references: what with.
+        level: the highest level.
+        progress: told of every step.
+        forget: let go of what a level computed when it is done; kept, it serves further calls.
+        **about: fields of the report.
+    """
     levels = list(LEVELS)[: list(LEVELS).index(level) + 1]
     findings: list[Finding] = []
     seconds: dict[str, dict[str, float]] = {c.label: {} for c in candidates}
@@ -117,6 +129,8 @@ def prove(
         start = time.perf_counter()
         findings.extend(LEVELS[step](candidate, references))
         seconds[candidate.label][step] = round(time.perf_counter() - start, 3)
+        if forget and candidate is candidates[-1]:
+            references.forget()
     if progress:
         progress("done", len(tasks), len(tasks))
     return ParityReport(level=level, findings=tuple(findings), seconds=seconds, **about)

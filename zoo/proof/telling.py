@@ -6,9 +6,9 @@ from unit to unit until the softmax is saturated. And anywhere the input of a Re
 to zero that float32 and float64 disagree about its sign; the gradient is not continuous there, and
 a difference says nothing about the code. So it is with a hard swish or sigmoid at -3 and 3.
 
-So every array is drawn (`weights.randomise`), running statistics fit the images, and each batch
-norm before such an activation is shifted, by a few hundredths of a deviation at most, to where its
-kinks fall into gaps between the values it sees. Float32 is then as exact as it can be, and bounds
+So every array is drawn (`weights.randomise`), running statistics fit the images, and the bias of
+each batch norm (or convolution) before such an activation is shifted, by a few hundredths of a
+deviation at most, to where the kinks fall into gaps between the values it sees. Float32 is then as exact as it can be, and bounds
 can be tight.
 """
 
@@ -16,13 +16,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 import weights as arrays
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.arch.operators import Add, BatchNorm2d, Concat, HardSigmoid, HardSwish, ReLU
+from zoo.arch.operators import (
+    Add,
+    BatchNorm2d,
+    Concat,
+    GlobalAvgPool2d,
+    HardSigmoid,
+    HardSwish,
+    Mul,
+    ReLU,
+)
+from zoo.arch.windows import Conv2d
 from zoo.passes import Weights
 
 SPREAD = 0.2
@@ -61,14 +72,18 @@ def telling_weights(graph: Graph, images: np.ndarray, seed: int, training: bool)
     found = arrays.randomise(graph, seed)
     rng = np.random.default_rng(seed)
     values = {INPUT: images.astype(np.float64)}
+    gates: dict[str, np.ndarray] = {}
     last = graph.last_reader()
     for i, node in enumerate(graph.nodes):
         inputs = [values[name] for name in node.inputs]
         if isinstance(node.op, BatchNorm2d):
             _set_statistics(found, node, inputs[0], rng)
+        if isinstance(node.op, Mul):
+            gates[node.name] = inputs[1]
         if kinks := KINKS.get(type(node.op)):
-            for norm, channels in _shifted_by(graph, node.inputs[0]):
-                _shift(found, norm, inputs[0][:, channels], kinks)
+            for lever in _levers(graph, node.inputs[0]):
+                gate = gates[lever.gate] if lever.gate else np.ones(1)
+                _shift(found, lever, inputs[0][:, lever.channels], gate, kinks)
         held = {
             role: found[f"{node.name}.{role}"].astype(np.float64) for role in node.op.parameters()
         }
@@ -89,32 +104,79 @@ def _set_statistics(found: Weights, norm: Node, x: np.ndarray, rng: np.random.Ge
     found[f"{norm.name}.running_var"] = variance.astype(np.float32)
 
 
-def _shifted_by(graph: Graph, name: str, start: int = 0) -> Iterator[tuple[str, slice]]:
-    """Yield the batch norms whose shift moves a value, with the channels of it that they move."""
+@dataclass(frozen=True)
+class _Lever:
+    """What moves a value: the bias of a node.
+
+    Attributes:
+        node: a batch norm or a convolution with a bias.
+        channels: which channels of the value it moves, all of its own.
+        gate: the Mul by whose second input each move is multiplied on its way, if any.
+        squeeze: the convolution that makes the gate of the mean of what is moved: its bias is moved
+            the other way, so that the gate stays.
+    """
+
+    node: str
+    channels: slice
+    gate: str = ""
+    squeeze: str = ""
+
+
+def _levers(graph: Graph, name: str, start: int = 0) -> Iterator[_Lever]:
+    """Yield the nodes whose bias moves a value."""
     node = graph.by_name.get(name)
     if node is None:
         return
     if isinstance(node.op, BatchNorm2d):
-        yield node.name, slice(start, start + node.op.num_features)
+        yield _Lever(node.name, slice(start, start + node.op.num_features))
+    elif isinstance(node.op, Conv2d) and node.op.bias:
+        yield _Lever(node.name, slice(start, start + node.op.out_channels))
     elif isinstance(node.op, Add):
-        yield from _shifted_by(graph, node.inputs[1], start)
+        yield from _levers(graph, node.inputs[1], start)
+    elif isinstance(node.op, Mul):
+        for lever in _levers(graph, node.inputs[0], start):
+            if squeeze := _squeeze(graph, node.inputs[0]):
+                yield replace(lever, gate=node.name, squeeze=squeeze)
     elif isinstance(node.op, Concat):
         shapes = graph.shapes()
         for part in node.inputs:
-            yield from _shifted_by(graph, part, start)
+            yield from _levers(graph, part, start)
             start += shapes[part][1]
 
 
-def _shift(found: Weights, norm: str, x: np.ndarray, kinks: tuple[float, ...]) -> None:
+def _squeeze(graph: Graph, name: str) -> str | None:
+    """Return the convolution with a bias that reads the mean of a value, if there is one."""
+    pools = {
+        node.name
+        for node in graph.nodes
+        if node.inputs == (name,) and isinstance(node.op, GlobalAvgPool2d)
+    }
+    for node in graph.nodes:
+        if pools.intersection(node.inputs) and isinstance(node.op, Conv2d) and node.op.bias:
+            return node.name
+    return None
+
+
+def _shift(
+    found: Weights, lever: _Lever, x: np.ndarray, gate: np.ndarray, kinks: tuple[float, ...]
+) -> None:
     """Move values and bias to where each channel has its widest gap around all of the kinks."""
-    bias = found[f"{norm}.bias"]
+    bias = found[f"{lever.node}.bias"]
+    moves = np.zeros(len(bias))
+    gates = np.broadcast_to(gate, (len(x), x.shape[1], 1, 1))
     for channel in range(x.shape[1]):
-        # A shift moves all values alike: how far each is from each kink, on one axis.
-        seen = np.sort([x[:, channel] - kink for kink in kinks], axis=None)
-        reach = REACH * x[:, channel].std()
+        # A shift moves all values alike, but for the gate: how far each is from each kink, as the
+        # shift that would take it there, on one axis.
+        away = [(x[:, channel] - kink) / gates[:, channel] for kink in kinks]
+        seen = np.sort(away, axis=None)
+        reach = REACH * (x[:, channel] / gates[:, channel]).std()
         near = seen[(seen > -reach) & (seen < reach)]
         edges = np.concatenate(([-reach], near, [reach]))
         widest = int(np.argmax(np.diff(edges)))
         wanted = bias[channel] - (edges[widest] + edges[widest + 1]) / 2
-        x[:, channel] += float(np.float32(wanted)) - float(bias[channel])
+        moves[channel] = float(np.float32(wanted)) - float(bias[channel])
+        x[:, channel] += moves[channel] * gates[:, channel]
         bias[channel] = wanted
+    if lever.squeeze:
+        weight = found[f"{lever.squeeze}.weight"][:, :, 0, 0].astype(np.float64)
+        found[f"{lever.squeeze}.bias"] -= (weight @ moves).astype(np.float32)

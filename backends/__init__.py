@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,8 +42,14 @@ class Backend(Protocol):
     def set_parameters(self, model: Any, arrays: Arrays) -> None:
         """Copy checked arrays into a model."""
 
+    def freeze(self, model: Any) -> Any:
+        """Return a model made ready for inference and nothing else, in evaluation mode."""
+
     def predict(self, model: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return a model's outputs for a float32 input."""
+
+    def describe(self) -> dict[str, str]:
+        """Return the framework's version, its threads and what else its speed depends on."""
 
     def forward(
         self, graph: Graph, weights: Arrays, x: np.ndarray, *, training: bool, dtype: str
@@ -87,6 +94,8 @@ class Entry:
 BACKENDS = {
     "mindspore": Entry("backends.mindspore", "mindspore", "mindspore"),
     "numpy": Entry("backends.numpy", "numpy", None),
+    "onnx": Entry("backends.onnx", "onnxruntime", "onnx"),
+    "openvino": Entry("backends.openvino", "openvino", "openvino"),
     "torch": Entry("backends.torch", "torch", "torch"),
 }
 
@@ -98,22 +107,58 @@ def load(name: str) -> Backend:
         UnknownNameError: there is no such backend.
         BackendNotInstalledError: its framework is missing or broken; tells what to install.
     """
-    if name not in BACKENDS:
-        raise unknown("backend", name, BACKENDS)
-    entry = BACKENDS[name]
-    remedy = f"pip install 'parity-zoo[{entry.extra}]'"
+    entry = _entry(name)
     try:
         return cast(Backend, importlib.import_module(entry.module))
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == entry.package:
-            raise BackendNotInstalledError(
-                f"backend {name!r} needs the package {entry.package!r}, which is not installed: "
-                f"{remedy}"
-            ) from None
+            raise _missing(name, entry) from None
         raise BackendNotInstalledError(
             f"backend {name!r}: {entry.package!r} is installed but can not be imported ({error}); "
-            f"{remedy} installs versions that fit together"
+            f"{remedy(name)} installs versions that fit together"
         ) from error
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a backend's framework is there, without importing it: it may be broken.
+
+    Raises:
+        UnknownNameError: there is no such backend.
+    """
+    try:
+        return importlib.util.find_spec(_entry(name).package) is not None
+    except (ImportError, ValueError):  # an import hook refuses it; a stand-in without a spec
+        return False
+
+
+def require_installed(name: str) -> None:
+    """Raise what `load` raises where the framework is missing, without importing it.
+
+    Raises:
+        UnknownNameError: there is no such backend.
+        BackendNotInstalledError: its framework is missing; tells what to install.
+    """
+    if not is_installed(name):
+        raise _missing(name, _entry(name))
+
+
+def remedy(name: str) -> str:
+    """Return the command that installs what a backend needs."""
+    extra = BACKENDS[name].extra
+    return f"pip install 'parity-zoo[{extra}]'" if extra else "pip install parity-zoo"
+
+
+def _entry(name: str) -> Entry:
+    if name not in BACKENDS:
+        raise unknown("backend", name, BACKENDS)
+    return BACKENDS[name]
+
+
+def _missing(name: str, entry: Entry) -> BackendNotInstalledError:
+    return BackendNotInstalledError(
+        f"backend {name!r} needs the package {entry.package!r}, which is not installed: "
+        f"{remedy(name)}"
+    )
 
 
 def backend_of(model: Any) -> Backend:

@@ -16,7 +16,8 @@ os.environ.setdefault("MS_OM_PATH", str(Path(tempfile.gettempdir()) / "zoo-tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 FRAMEWORKS = ("torch", "mindspore")
-BACKENDS = ("numpy", *FRAMEWORKS)
+RUNTIMES = ("onnx", "openvino")
+BACKENDS = ("numpy", *FRAMEWORKS, *RUNTIMES)
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pytest
 import zoo
 
 PUBLIC = [
-    "BackendNotInstalledError", "Checkpoint", "ConventionError", "Conversion", "Cost", "Finding",
-    "Graph", "GraphError", "InputError", "ParityReport", "Spec", "SpecError", "UnknownNameError",
-    "WeightsError", "ZooError", "convert", "cost", "create", "get_weights", "list_models", "load",
+    "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError", "Conversion",
+    "Cost", "Diagnosis", "Finding", "Graph", "GraphError", "InputError", "Measurement",
+    "ParityReport", "Spec", "SpecError", "UnknownNameError", "WeightsError", "ZooError",
+    "benchmark", "convert", "cost", "create", "diagnose", "get_weights", "list_models", "load",
     "load_weights", "parity", "save", "set_weights", "spec", "spec_from_json",
 ]  # fmt: skip
 
@@ -51,7 +52,7 @@ def run(code: str, *blocked: str) -> str:
 FRAMEWORKS = ("torch", "torchvision", "mindspore", "onnx", "onnxruntime")
 EXTRAS = (
     *FRAMEWORKS, "safetensors", "pooch", "typer", "rich", "matplotlib", "sklearn", "PIL", "scipy",
-    "click",
+    "click", "psutil", "cpuinfo",
 )  # fmt: skip
 
 

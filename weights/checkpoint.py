@@ -219,6 +219,11 @@ def require_same_network(path: Path, found: Spec, wanted: Spec) -> None:
 
 def _stated(written: Mapping[str, str]) -> Spec | None:
     """Return the spec in a file's metadata, if there is one."""
+    if "zoo.optimized" in written:
+        raise WeightsError(
+            "holds a network for inference (optimize=True): its weights are folded and reordered, "
+            "and can not be read back; run the file as it is (zoo.open_exported)"
+        )
     if "zoo.spec" not in written:
         return None
     try:

@@ -19,16 +19,25 @@ if TYPE_CHECKING:
     from zoo.arch import list_models as list_models
     from zoo.arch import spec as spec
     from zoo.arch import spec_from_json as spec_from_json
+    from zoo.bench.report import BenchmarkReport as BenchmarkReport
+    from zoo.bench.report import Measurement as Measurement
+    from zoo.bench.run import benchmark as benchmark
     from zoo.conversion import Conversion as Conversion
     from zoo.conversion import convert as convert
+    from zoo.doctor.diagnose import diagnose as diagnose
+    from zoo.doctor.report import Diagnosis as Diagnosis
     from zoo.errors import BackendNotInstalledError as BackendNotInstalledError
     from zoo.errors import ConventionError as ConventionError
+    from zoo.errors import ExportError as ExportError
     from zoo.errors import GraphError as GraphError
     from zoo.errors import InputError as InputError
     from zoo.errors import SpecError as SpecError
     from zoo.errors import UnknownNameError as UnknownNameError
     from zoo.errors import WeightsError as WeightsError
     from zoo.errors import ZooError as ZooError
+    from zoo.exporting import Export as Export
+    from zoo.exporting import export as export
+    from zoo.exporting import open_exported as open_exported
     from zoo.models import cost as cost
     from zoo.models import create as create
     from zoo.models import get_weights as get_weights
@@ -43,10 +52,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "zoo.arch": ("Cost", "Graph", "Spec", "list_models", "spec", "spec_from_json"),
+    "zoo.bench.report": ("BenchmarkReport", "Measurement"),
+    "zoo.bench.run": ("benchmark",),
     "zoo.conversion": ("Conversion", "convert"),
+    "zoo.doctor.diagnose": ("diagnose",),
+    "zoo.doctor.report": ("Diagnosis",),
     "zoo.errors": (
         "BackendNotInstalledError",
         "ConventionError",
+        "ExportError",
         "GraphError",
         "InputError",
         "SpecError",
@@ -54,6 +68,7 @@ _HOMES = {
         "WeightsError",
         "ZooError",
     ),
+    "zoo.exporting": ("Export", "export", "open_exported"),
     "zoo.models": ("cost", "create", "get_weights", "load", "save", "set_weights"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
     "weights": ("Checkpoint", "load_weights"),

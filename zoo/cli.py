@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from zoo import arch
+from zoo.commands.bench import bench
+from zoo.commands.doctor import doctor
+from zoo.commands.export import export
+from zoo.commands.options import Name, Overrides, parse
 from zoo.errors import ZooError, unknown
 
 app = typer.Typer(
@@ -17,12 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Name = Annotated[str, typer.Argument(help="A name that `zoo list` shows.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the spec; repeatable."),
-]
 
 
 @app.command("list")
@@ -140,6 +138,9 @@ def parity(
         typer.Option(help="structure, forward, batch_statistics, gradients or training."),
     ] = "forward",
     group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    optimize: Annotated[
+        bool, typer.Option("--optimize", help="Prove the form for inference (forward level).")
+    ] = False,
     photographs: Annotated[
         bool, typer.Option("--photographs", help="On real photographs instead of drawn images.")
     ] = False,
@@ -164,6 +165,7 @@ def parity(
             backends=[part.strip() for part in backends.split(",")],
             level=level,
             group_conv=group_conv,
+            optimize=optimize,
             images=images,
             seed=seed,
             progress=progress,
@@ -191,20 +193,9 @@ def demo(
         raise typer.Exit(1)
 
 
-def parse(changes: list[str] | None) -> dict[str, Any]:
-    """Return ``KEY=VALUE`` texts as overrides; values are JSON, or text where they are not."""
-    import json
-
-    overrides = {}
-    for change in changes or ():
-        key, separator, value = change.partition("=")
-        if not separator:
-            raise ZooError(f"--set {change!r} must be KEY=VALUE")
-        try:
-            overrides[key] = json.loads(value)
-        except ValueError:
-            overrides[key] = value
-    return overrides
+app.command()(bench)
+app.command()(doctor)
+app.command()(export)
 
 
 def main() -> None:

@@ -34,6 +34,10 @@ class ConventionError(ZooError, ValueError):
     """Two conventions that are not the same function, whatever the order of the channels."""
 
 
+class ExportError(ZooError, ValueError):
+    """A model file that can not be written as asked: opset, batch, path."""
+
+
 class BackendNotInstalledError(ZooError, ImportError):
     """The framework behind a backend cannot be imported; the message tells what to install."""
 

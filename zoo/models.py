@@ -14,7 +14,8 @@ from zoo import arch
 from zoo.arch import Graph, Spec
 from zoo.errors import WeightsError, unknown
 from zoo.loading import Source, resolve
-from zoo.passes import Weights, merge_group_conv, split_group_conv
+from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
+from zoo.passes import optimize as optimize_graph
 
 GROUP_CONV = {"native": merge_group_conv, "split": split_group_conv}
 """How group convolutions are realised → the pass that writes them so."""
@@ -29,9 +30,10 @@ def create(
     adapt: bool = False,
     group_conv: str = "native",
     outputs: Sequence[str] | None = None,
+    optimize: bool = False,
     **overrides: Any,
 ) -> Any:
-    """Return a native model: ``torch.nn.Module``, ``mindspore.nn.Cell`` or NumPy callable.
+    """Return a native model: ``torch.nn.Module``, ``mindspore.nn.Cell``, or a callable on arrays.
 
     It takes float images (N, in_channels, H, W) and returns logits (N, num_classes), or the values
     named by ``outputs``. As native models are, a PyTorch one starts in training mode and a
@@ -40,7 +42,8 @@ def create(
 
     Args:
         model: a name of `list_models`, or a spec.
-        backend: ``"torch"``, ``"mindspore"`` or ``"numpy"`` (the float64 reference).
+        backend: ``"torch"``, ``"mindspore"``, ``"onnx"`` (ONNX Runtime), ``"openvino"`` or
+            ``"numpy"`` (the float64 reference).
         seed: of the initial weights, which are the same bits on every backend.
         weights: instead of initial ones: a file of any code base that `load_weights` reads,
             published weights by name (``"mindcv/imagenet1k"``), or canonical name → array, as
@@ -53,6 +56,10 @@ def create(
         outputs: nodes (``"stage2.0.expand.bn"``) or scopes (``"stage2"``: the last node in it)
             whose values are returned, as a tuple if there are several. What they do not need is
             left out.
+        optimize: for inference only: batch norms are folded into convolutions, and each convolution
+            reads the channels it needs where they are instead of having them shuffled
+            (docs/performance.md). The function is the same, the parameters are others; a PyTorch
+            model is in evaluation mode, without gradients, its filters channels last.
         **overrides: fields of the spec, see `spec`.
 
     Raises:
@@ -65,16 +72,17 @@ def create(
     Example:
         >>> model = create("shufflenet_v1_0.5x_g3", backend="numpy", num_classes=10)
     """
-    realise = _realisation(group_conv)
+    realise = realisation(group_conv, optimize)
     _ = arch.spec(model, **overrides)  # what is wrong with these is told before a file is read
     engine = backends.load(backend)
     spec, found = resolve(model, weights, overrides, adapt=adapt, seed=seed)
     graph = spec.graph
     wanted = graph.select([outputs] if isinstance(outputs, str) else outputs) if outputs else graph
-    realised, found = realise(wanted, {name: found[name] for name in wanted.parameters})
+    found = {name: found[name] for name in wanted.parameters}
+    realised, found = realise(wanted, found)
     native = engine.build(realised)
     engine.set_parameters(native, found)
-    return native
+    return engine.freeze(native) if optimize else native
 
 
 def load(path: str | Path, *, backend: str = "torch", **options: Any) -> Any:
@@ -112,15 +120,32 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
     """
     spec = backends.backend_of(model).graph_of(model).origin
     if not isinstance(spec, Spec):
-        raise WeightsError("the model is a part of a network (outputs=), which no file describes")
-    _ = _realisation(group_conv)
+        raise WeightsError(
+            "the model is a part of a network (outputs=) or a form for inference (optimize=), "
+            "which no file of weights describes"
+        )
+    _ = realisation(group_conv)
     arrays.save_weights(path, spec, get_weights(model), split=group_conv == "split", force=force)
 
 
-def _realisation(group_conv: str) -> Any:
+def for_inference(group_conv: str) -> Rewrite:
+    """Return the pass that writes a network for inference, with group convolutions so realised."""
+
+    def realise(graph: Graph, weights: Weights | None = None) -> tuple[Graph, Weights]:
+        return GROUP_CONV[group_conv](*optimize_graph(graph, weights))
+
+    return realise
+
+
+def realisation(group_conv: str, optimize: bool = False) -> Rewrite:
+    """Return the pass that writes a network as `create` is asked to.
+
+    Raises:
+        UnknownNameError: there is no such ``group_conv``.
+    """
     if group_conv not in GROUP_CONV:
         raise unknown("group_conv", group_conv, GROUP_CONV)
-    return GROUP_CONV[group_conv]
+    return for_inference(group_conv) if optimize else GROUP_CONV[group_conv]
 
 
 def get_weights(model: Any) -> Weights:

@@ -1,7 +1,8 @@
 """MindSpore: the graph as one native Cell, for graph mode and PyNative."""
 
 from backends.mindspore import onednn
-from backends.mindspore.model import build, is_model
+from backends.mindspore.about import describe
+from backends.mindspore.model import build, freeze, is_model
 from backends.mindspore.parameters import get_parameters, graph_of, set_parameters
 from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict, training
 
@@ -11,7 +12,9 @@ __all__ = [
     "DTYPES",
     "LEVELS",
     "build",
+    "describe",
     "forward",
+    "freeze",
     "get_parameters",
     "gradients",
     "graph_of",

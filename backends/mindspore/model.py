@@ -151,6 +151,14 @@ def build(graph: Graph) -> Network:
     return _network_class(graph)(graph)
 
 
+def freeze(network: Network) -> Network:
+    """Return the network for inference: in evaluation mode, with parameters that do not train."""
+    for parameter in network.get_parameters():
+        parameter.requires_grad = False
+    network.set_train(False)
+    return network
+
+
 def is_model(candidate: Any) -> bool:
     """Return whether ``candidate`` is a MindSpore Cell."""
     return isinstance(candidate, nn.Cell)

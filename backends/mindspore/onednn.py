@@ -11,6 +11,7 @@ copy of the library.
 from __future__ import annotations
 
 import ctypes
+import functools
 import logging
 import os
 from pathlib import Path
@@ -24,6 +25,7 @@ _AVX2 = 0x7  # dnnl_cpu_isa_avx2
 _logger = logging.getLogger("zoo.mindspore")
 
 
+@functools.cache  # oneDNN takes a limit once
 def cap() -> bool:
     """Limit MindSpore's oneDNN to AVX2, say so in a log line, and return whether that was done."""
     if os.environ.get(SWITCH, "") == "default" or not _has_avx512():

@@ -74,6 +74,11 @@ def build(graph: Graph) -> Model:
     return Model(graph)
 
 
+def freeze(model: Model) -> Model:
+    """Return the model in evaluation mode."""
+    return model.eval()
+
+
 def is_model(candidate: object) -> bool:
     """Return whether ``candidate`` is a model of this backend."""
     return isinstance(candidate, Model)

@@ -1,6 +1,7 @@
 """PyTorch: the graph as a ``torch.fx.GraphModule`` of native layers."""
 
-from backends.torch.model import build, is_model
+from backends.torch.about import describe
+from backends.torch.model import build, freeze, is_model
 from backends.torch.parameters import get_parameters, graph_of, set_parameters
 from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict, training
 
@@ -8,7 +9,9 @@ __all__ = [
     "DTYPES",
     "LEVELS",
     "build",
+    "describe",
     "forward",
+    "freeze",
     "get_parameters",
     "gradients",
     "graph_of",

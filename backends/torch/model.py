@@ -93,6 +93,19 @@ def _overwrites(graph: Graph) -> set[str]:
     return {n.name for n in graph.nodes if isinstance(n.op, kinds) and may_overwrite(n)}
 
 
+def freeze(module: nn.Module) -> nn.Module:
+    """Return the module for inference: evaluation mode, no gradients, channels last.
+
+    With filters whose channels are last, convolutions make such values too, and oneDNN's kernels
+    for that layout are the fast ones.
+    """
+    module.eval().requires_grad_(False)
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
 def is_model(candidate: Any) -> bool:
     """Return whether ``candidate`` is a PyTorch module."""
     return isinstance(candidate, nn.Module)

@@ -6,20 +6,9 @@ import fnmatch
 from collections.abc import Iterable
 from dataclasses import replace
 
-from weights.pretrained.entry import Preprocessing, Pretrained
+from weights.pretrained.entry import IMAGENET, Pretrained
 from zoo.arch.catalogue import CATALOGUE
 from zoo.errors import UnknownNameError, unknown
-
-# Of MindCV, MMPretrain and the first two of torchvision: the shorter side to 256, bilinear.
-_IMAGENET = Preprocessing(
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
-    channel_order="RGB",
-    value_range=1.0,
-    resize=256,
-    crop=224,
-    interpolation="bilinear",
-)
 
 # MindCV. The accuracies are those of the pages below, at the last commits that list all the files
 # (later versions list the 0.5x alone, with the same figures). The pictures' treatment is not on the
@@ -51,7 +40,7 @@ def _mindcv(model: str, file: str, *, top1: float, top5: float) -> Pretrained:
         size=None,  # stated nowhere
         licence="Apache-2.0",  # MindCV's as a whole; it states no other for its weights
         dialect="mindcv",
-        preprocessing=_IMAGENET,
+        preprocessing=IMAGENET,
         top1=top1,
         top5=top5,
         source=f"https://github.com/mindspore-lab/mindcv/blob/{_MINDCV_COMMITS[folder]}/configs/"
@@ -75,7 +64,7 @@ def _mmpretrain(model: str, folder: str, file: str, *, top1: float, top5: float)
         size=None,
         licence="Apache-2.0",
         dialect="mmpretrain",
-        preprocessing=_IMAGENET,
+        preprocessing=IMAGENET,
         top1=top1,
         top5=top5,
         source=f"https://github.com/open-mmlab/mmpretrain/blob/main/configs/{folder}/README.md",
@@ -100,7 +89,7 @@ def _torchvision(
         size=None,
         licence="BSD-3-Clause",
         dialect="torchvision",
-        preprocessing=replace(_IMAGENET, resize=resize),
+        preprocessing=replace(IMAGENET, resize=resize),
         top1=top1,
         top5=top5,
         source="https://pytorch.org/vision/stable/models/generated/"

@@ -33,8 +33,8 @@ from zoo.arch.operators import (
 )
 from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d
 
-# Not negative where all they read is not.
-_KEEP_SIGN = (Add, AvgPool2d, Dropout, Flatten, GlobalAvgPool2d, HardSwish, MaxPool2d, Mul)
+KEEP_SIGN = (Add, AvgPool2d, Dropout, Flatten, GlobalAvgPool2d, HardSwish, MaxPool2d, Mul)
+"""Not negative where all they read is not."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,6 +65,16 @@ class Channels:
             self.channel[indices],
             self.relu[indices],
             self.nonnegative[indices],
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Channels]) -> Channels:
+        """Return the concatenation of values."""
+        return Channels(
+            np.concatenate([part.producer for part in parts]),
+            np.concatenate([part.channel for part in parts]),
+            np.concatenate([part.relu for part in parts]),
+            np.concatenate([part.nonnegative for part in parts]),
         )
 
 
@@ -100,15 +110,17 @@ def trace(graph: Graph) -> Trace:
     sizes = [graph.in_channels]
     for node in graph.nodes:
         read = [values[name] for name in node.inputs]
-        moved = _moved(node.op, read)
-        if moved is not None:
-            values[node.name] = moved
+        if (order := moved(node.op, [len(x) for x in read])) is not None:
+            values[node.name] = Channels.join(read).take(order)
+            continue
+        if isinstance(node.op, ReLU):
+            values[node.name] = _rectified(read[0])
             continue
         size = shapes[node.name][1]
         if isinstance(node.op, Flatten):
             read = [read[0].take(np.arange(size) // (size // len(read[0])))]
         nonnegative = isinstance(node.op, Sigmoid | HardSigmoid) or (
-            isinstance(node.op, _KEEP_SIGN) and np.logical_and.reduce([x.nonnegative for x in read])
+            isinstance(node.op, KEEP_SIGN) and np.logical_and.reduce([x.nonnegative for x in read])
         )
         nodes.append(node)
         inputs.append(tuple(read))
@@ -135,23 +147,22 @@ def _own(producer: int, size: int, nonnegative: bool | np.ndarray) -> Channels:
     )
 
 
-def _moved(op: Operator, read: Sequence[Channels]) -> Channels | None:
-    """Return the output of an operator that only moves channels or rectifies; None of others."""
-    x = read[0]
+def moved(op: Operator, sizes: Sequence[int]) -> np.ndarray | None:
+    """Return which channel of its inputs, counted through, each output channel is.
+
+    None for an operator that does more than move channels. ``sizes`` are the inputs' channels.
+    """
     match op:
-        case ReLU():
-            return replace(x, relu=x.relu | ~x.nonnegative, nonnegative=np.ones(len(x), bool))
         case ChannelShuffle():
-            return x.take(np.arange(len(x)).reshape(op.rows(len(x)), -1).T.ravel())
+            return np.arange(sizes[0]).reshape(op.rows(sizes[0]), -1).T.ravel()
         case ChannelPermute():
-            return x.take(np.array(op.indices))
+            return np.array(op.indices)
         case Slice():
-            return x.take(slice(op.start, op.stop))
+            return np.arange(op.start, op.stop)
         case Concat():
-            return Channels(
-                np.concatenate([part.producer for part in read]),
-                np.concatenate([part.channel for part in read]),
-                np.concatenate([part.relu for part in read]),
-                np.concatenate([part.nonnegative for part in read]),
-            )
+            return np.arange(sum(sizes))
     return None
+
+
+def _rectified(x: Channels) -> Channels:
+    return replace(x, relu=x.relu | ~x.nonnegative, nonnegative=np.ones(len(x), bool))

@@ -9,7 +9,7 @@ joined, never changed. Depthwise convolutions stay as they are: one filter a gro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from zoo.arch.graph import Graph, Node
 from zoo.arch.operators import Concat, Slice
 from zoo.arch.windows import Conv2d
-from zoo.passes.rewrite import Weights
+from zoo.passes.rewrite import Weights, count_readers, ordered
 
 
 def split_group_conv(graph: Graph, weights: Weights | None = None) -> tuple[Graph, Weights]:
@@ -45,7 +45,7 @@ def split_group_conv(graph: Graph, weights: Weights | None = None) -> tuple[Grap
                 arrays |= {
                     f"{p}.{role}": a for p, a in zip(parts, np.split(whole, groups), strict=True)
                 }
-    return replace(graph, nodes=tuple(nodes)), _ordered(nodes, arrays)
+    return replace(graph, nodes=tuple(nodes)), ordered(nodes, arrays)
 
 
 def merge_group_conv(graph: Graph, weights: Weights | None = None) -> tuple[Graph, Weights]:
@@ -71,7 +71,7 @@ def merge_group_conv(graph: Graph, weights: Weights | None = None) -> tuple[Grap
             if found:
                 arrays[f"{node.name}.{role}"] = np.concatenate(found)
     nodes = [merged.get(node.name, node) for node in graph.nodes if node.name not in gone]
-    return replace(graph, nodes=tuple(nodes)), _ordered(nodes, arrays)
+    return replace(graph, nodes=tuple(nodes)), ordered(nodes, arrays)
 
 
 def _is_grouped(node: Node) -> bool:
@@ -80,9 +80,7 @@ def _is_grouped(node: Node) -> bool:
 
 def _split_convs(graph: Graph) -> Iterator[tuple[Node, list[Node], list[Node]]]:
     """Yield (concat, convolutions, slices) where the pattern stands and nothing else reads it."""
-    readers: dict[str, int] = {}
-    for name in (*graph.outputs, *(name for node in graph.nodes for name in node.inputs)):
-        readers[name] = readers.get(name, 0) + 1
+    readers = count_readers(graph)
     for node in graph.nodes:
         if not isinstance(node.op, Concat):
             continue
@@ -103,8 +101,3 @@ def _split_convs(graph: Graph) -> Iterator[tuple[Node, list[Node], list[Node]]]:
             continue
         if graph.shapes()[slices[0].inputs[0]][1] == width * len(convs):
             yield node, convs, slices
-
-
-def _ordered(nodes: list[Node], arrays: Mapping[str, np.ndarray]) -> Weights:
-    order = (f"{node.name}.{role}" for node in nodes for role in node.op.parameters())
-    return {name: arrays[name] for name in order if name in arrays}

@@ -65,6 +65,10 @@ class Candidate:
     realise: Rewrite = merge_group_conv
     dtype: str = "float32"
 
+    def expected(self, case: Case) -> Graph:
+        """Return the network that the candidate should run: the case's, realised its way."""
+        return merge_group_conv(self.realise(case.graph)[0])[0]
+
     def parameters(self, weights: Weights) -> Weights:
         """Return what a live model hands out after the weights were set."""
         graph, found = self.realise(self.graph, weights)
@@ -75,12 +79,14 @@ class Candidate:
     def forward(
         self, case: Case, *, training: bool, weights: Weights | None = None
     ) -> tuple[Weights, Weights]:
-        """Return (value of every canonical node, running statistics)."""
+        """Return (value of every node that the case's network has too, running statistics)."""
         graph, found = self.realise(self.graph, weights or case.weights[training])
         values, buffers = self.backend.forward(
             graph, found, case.images, training=training, dtype=self.dtype
         )
-        return {node.name: values[node.name] for node in case.graph.nodes}, buffers
+        kept = case.graph.by_name
+        names = [node.name for node in self.expected(case).nodes if node.name in kept]
+        return {name: values[name] for name in names}, buffers
 
     def gradients(self, case: Case, *, training: bool, weights: Weights | None = None) -> Weights:
         """Return the gradient of the loss for every trained parameter."""

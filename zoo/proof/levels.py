@@ -113,7 +113,8 @@ def structure(candidate: Candidate, references: References) -> Iterator[Finding]
     """Names, shapes and number of parameters: live model, graph and cost model."""
     case = references.case
     found = candidate.parameters(case.weights[False])
-    expected = {name: parameter.shape for name, parameter in case.graph.parameters.items()}
+    graph = candidate.expected(case)
+    expected = {name: parameter.shape for name, parameter in graph.parameters.items()}
     names = dict.fromkeys((*expected, *found))
     wrong = {
         name: float(name not in found or expected.get(name) != found[name].shape) for name in names
@@ -122,17 +123,15 @@ def structure(candidate: Candidate, references: References) -> Iterator[Finding]
         "structure", candidate.label, "names and shapes", wrong, 0.0, whole=sum(wrong.values())
     )
     yield finding
-    count = sum(
-        found[n].size for n, p in case.graph.parameters.items() if p.trainable and n in found
-    )
-    difference = float(abs(count - cost(case.graph).params))
+    count = sum(found[n].size for n, p in graph.parameters.items() if p.trainable and n in found)
+    difference = float(abs(count - cost(graph).params))
     yield Finding("structure", candidate.label, "parameter count", difference, 0.0)
 
 
 def forward(candidate: Candidate, references: References) -> Iterator[Finding]:
     """Evaluation mode, every node."""
     found, _ = candidate.forward(references.case, training=False)
-    errors = maxima(found, references.evaluated)
+    errors = maxima(found, {name: references.evaluated[name] for name in found})
     limit = tolerances.FORWARD.admits()
     yield Finding.of_each("forward", candidate.label, "every node", errors, limit)
 

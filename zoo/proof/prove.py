@@ -14,7 +14,7 @@ import backends
 from zoo.arch import Spec, model_name, spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, SpecError, UnknownNameError, unknown
-from zoo.models import GROUP_CONV
+from zoo.models import GROUP_CONV, for_inference
 from zoo.proof.case import SGD, Candidate, make_case
 from zoo.proof.levels import LEVELS, References
 from zoo.proof.report import Finding, ParityReport
@@ -29,6 +29,7 @@ def parity(
     backends: Sequence[str] = ("torch", "mindspore"),
     level: str = "forward",
     group_conv: str = "native",
+    optimize: bool = False,
     images: np.ndarray | None = None,
     weights: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
@@ -49,6 +50,8 @@ def parity(
         backends: names of backends. ``"numpy"`` is float32 here, and has no gradients.
         level: the highest level.
         group_conv: ``"native"`` or ``"split"``, for all backends.
+        optimize: prove the form for inference (see `create`) instead, up to ``forward``: it is
+            compared with the network as it was, at the nodes that both have.
         images: float (N, C, H, W) with N of at least 2; drawn from a normal distribution if not
             given.
         weights: canonical weights; if not given, ones that let every mistake show.
@@ -70,7 +73,7 @@ def parity(
         True
     """
     wanted = spec(model, **overrides)
-    candidates = _candidates(wanted, backends, level, group_conv)
+    candidates = _candidates(wanted, backends, level, group_conv, optimize)
     trains = level not in EVALUATING
     case = make_case(
         wanted.graph,
@@ -84,6 +87,8 @@ def parity(
     if isinstance(model, str) and overrides:
         name += f" ({', '.join(f'{key}={value}' for key, value in overrides.items())})"
     done = {"levels": level, "images": list(case.images.shape), "seed": seed, **_versions(backends)}
+    if optimize:
+        done["optimize"] = True
     return prove(
         candidates,
         References(case),
@@ -136,24 +141,33 @@ def prove(
     return ParityReport(level=level, findings=tuple(findings), seconds=seconds, **about)
 
 
-def _candidates(wanted: Spec, names: Sequence[str], level: str, group_conv: str) -> list[Candidate]:
+def _candidates(
+    wanted: Spec, names: Sequence[str], level: str, group_conv: str, optimize: bool
+) -> list[Candidate]:
     """Return the candidates; everything that can be wrong with the request is raised here."""
     if level not in LEVELS:
         raise unknown("level", level, LEVELS)
     if group_conv not in GROUP_CONV:
         raise unknown("group_conv", group_conv, GROUP_CONV)
+    if optimize and level not in EVALUATING:
+        raise UnknownNameError(
+            f"a network for inference (optimize=True) has no level {level!r}; it has "
+            f"{', '.join(EVALUATING)}"
+        )
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     if not names:
         raise UnknownNameError("backends must name at least one backend")
     candidates = []
+    realise = for_inference(group_conv) if optimize else GROUP_CONV[group_conv]
     for name in names:
         engine = backends.load(name)
         if level not in engine.LEVELS:
             raise UnknownNameError(
                 f"backend {name!r} does no level {level!r}; it does {', '.join(engine.LEVELS)}"
             )
-        label = name if group_conv == "native" else f"{name} ({group_conv})"
-        candidates.append(Candidate(label, engine, wanted.graph, GROUP_CONV[group_conv]))
+        forms = (*(["optimized"] if optimize else []), *([group_conv] * (group_conv != "native")))
+        label = f"{name} ({', '.join(forms)})" if forms else name
+        candidates.append(Candidate(label, engine, wanted.graph, realise))
     if level not in EVALUATING:
         for node in wanted.graph.nodes:
             if isinstance(node.op, Dropout) and node.op.p > 0:

@@ -8,8 +8,8 @@ a difference says nothing about the code. So it is with a hard swish or sigmoid 
 
 So every array is drawn (`weights.randomise`), running statistics fit the images, and the bias of
 each batch norm (or convolution) before such an activation is shifted, by a few hundredths of a
-deviation at most, to where the kinks fall into gaps between the values it sees. Float32 is then as exact as it can be, and bounds
-can be tight.
+deviation at most, to where the kinks fall into gaps between the values it sees. Float32 is then as
+exact as it can be, and bounds can be tight.
 """
 
 from __future__ import annotations

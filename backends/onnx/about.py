@@ -1,0 +1,13 @@
+"""What ONNX Runtime tells about itself."""
+
+from __future__ import annotations
+
+import onnx
+import onnxruntime as ort
+
+from backends.onnx.engine import threads
+
+
+def describe() -> dict[str, str]:
+    """Return the versions and the threads of an operator."""
+    return {"version": ort.__version__, "threads": str(threads()), "onnx": onnx.__version__}

@@ -1,0 +1,73 @@
+"""ONNX files: run as they are, whoever wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from backends.onnx.engine import session
+from zoo.errors import InputError, WeightsError
+
+
+class File:
+    """A network in an ONNX file: float32 (N, C, H, W) -> its output, or a tuple of several.
+
+    Attributes:
+        path: the file.
+        input_shape: what the file admits; None for any number.
+        metadata: the model's ``metadata_props``.
+        labels: the name of each class, if the file tells.
+        mean, std: of each channel of an image in [0, 1], if the file tells.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise WeightsError(f"{path}: no such file")
+        try:
+            self._session = session(str(self.path))
+        except Exception as error:  # onnxruntime's own errors have no common base
+            reason = str(error).splitlines()[0]
+            raise WeightsError(f"{path}: ONNX Runtime can not load it: {reason}") from None
+        (self._input,) = self._session.get_inputs()
+        self.input_shape = tuple(n if isinstance(n, int) else None for n in self._input.shape)
+        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.labels: list[str] | None = self._told("zoo.labels")
+        self.mean: list[float] | None = self._told("zoo.mean")
+        self.std: list[float] | None = self._told("zoo.std")
+
+    def __call__(self, x: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
+        """Run the network.
+
+        Raises:
+            InputError: the file does not admit the shape.
+        """
+        outputs = self.run(x)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def run(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the network and return all of its outputs.
+
+        Raises:
+            InputError: the file does not admit the shape.
+        """
+        x = np.ascontiguousarray(x, np.float32)
+        axes = ("batch", "channels", "height", "width")
+        if x.ndim != len(self.input_shape):
+            raise InputError(f"input: rank (={x.ndim}) must be {len(self.input_shape)}")
+        for axis, size, admitted in zip(axes, x.shape, self.input_shape, strict=False):
+            if admitted is not None and size != admitted:
+                raise InputError(
+                    f"input: {axis} (={size}) must be {admitted}, with which {self.path} was made"
+                )
+        return tuple(self._session.run(None, {self._input.name: x}))
+
+    def _told(self, key: str) -> list | None:
+        return json.loads(self.metadata[key]) if key in self.metadata else None
+
+
+def run_file(path: str | Path, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return what ONNX Runtime makes of an input with the network in a file."""
+    return File(path).run(x)

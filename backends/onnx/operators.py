@@ -1,0 +1,135 @@
+"""Operator → ONNX nodes. Every value is stated: no default of ONNX is relied on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto, helper, numpy_helper
+
+from zoo.arch import Node, Operator, Shape, operators, windows
+
+
+@dataclass
+class Emission:
+    """The nodes of a model as they are written."""
+
+    nodes: list[NodeProto] = field(default_factory=list)
+
+    def add(
+        self, kind: str, name: str, inputs: Sequence[str], output: str = "", **values: Any
+    ) -> str:
+        """Add a node and return the name of its output, by default its own."""
+        output = output or name
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=name, **values))
+        return output
+
+    def constant(self, name: str, value: Sequence[int]) -> str:
+        """Add a constant of int64 and return its name."""
+        # A node: the initialisers are the weights and nothing else, so that they can be read back.
+        return self.add("Constant", name, (), value=numpy_helper.from_array(np.array(value)))
+
+
+Emit = Callable[[Emission, Node, Any, Shape], None]
+"""Adds what realises a node, for the shape of its first input."""
+
+
+def _window(op: windows.Window, shape: Shape, dilation: tuple[int, int] = (1, 1)) -> dict[str, Any]:
+    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
+    size = (shape[2], shape[3])
+    return {
+        "kernel_shape": op.kernel_size,
+        "strides": op.stride,
+        "pads": windows.sides(op.padding, size, (reach[0], reach[1]), op.stride),
+    }
+
+
+def _conv(e: Emission, node: Node, op: windows.Conv2d, shape: Shape) -> None:
+    e.add(
+        "Conv",
+        node.name,
+        [node.inputs[0], *(f"{node.name}.{role}" for role in op.parameters())],
+        dilations=op.dilation,
+        group=op.groups,
+        **_window(op, shape, op.dilation),
+    )
+
+
+def _max_pool(e: Emission, node: Node, op: windows.MaxPool2d, shape: Shape) -> None:
+    e.add("MaxPool", node.name, node.inputs, ceil_mode=0, **_window(op, shape))
+
+
+def _avg_pool(e: Emission, node: Node, op: windows.AvgPool2d, shape: Shape) -> None:
+    e.add(
+        "AveragePool",
+        node.name,
+        node.inputs,
+        ceil_mode=0,
+        count_include_pad=int(op.count_include_pad),
+        **_window(op, shape),
+    )
+
+
+def _batch_norm(e: Emission, node: Node, op: operators.BatchNorm2d, shape: Shape) -> None:
+    held = [f"{node.name}.{role}" for role in ("weight", "bias", "running_mean", "running_var")]
+    e.add("BatchNormalization", node.name, [node.inputs[0], *held], epsilon=op.eps)
+
+
+def _linear(e: Emission, node: Node, op: operators.Linear, shape: Shape) -> None:
+    held = [f"{node.name}.{role}" for role in op.parameters()]
+    e.add("Gemm", node.name, [node.inputs[0], *held], alpha=1.0, beta=1.0, transA=0, transB=1)
+
+
+def _shuffle(e: Emission, node: Node, op: operators.ChannelShuffle, shape: Shape) -> None:
+    # As PyTorch's exporter writes it, which run-times know to have a kernel for.
+    rows, channels = op.rows(shape[1]), shape[1]
+    apart = e.constant(f"{node.name}.apart", (-1, rows, channels // rows, *shape[2:]))
+    joined = e.constant(f"{node.name}.joined", (-1, *shape[1:]))
+    x = e.add("Reshape", f"{node.name}.rows", [node.inputs[0], apart])
+    x = e.add("Transpose", f"{node.name}.columns", [x], perm=(0, 2, 1, 3, 4))
+    e.add("Reshape", node.name, [x, joined])
+
+
+def _permute(e: Emission, node: Node, op: operators.ChannelPermute, shape: Shape) -> None:
+    indices = e.constant(f"{node.name}.indices", op.indices)
+    e.add("Gather", node.name, [node.inputs[0], indices], axis=1)
+
+
+def _slice(e: Emission, node: Node, op: operators.Slice, shape: Shape) -> None:
+    bounds = [
+        e.constant(f"{node.name}.{what}", (value,))
+        for what, value in (("start", op.start), ("stop", op.stop), ("axis", 1))
+    ]
+    e.add("Slice", node.name, [node.inputs[0], *bounds])
+
+
+def _plain(kind: str, **values: Any) -> Emit:
+    def emit(e: Emission, node: Node, op: Operator, shape: Shape) -> None:
+        e.add(kind, node.name, node.inputs, **values)
+
+    return emit
+
+
+OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
+    windows.Conv2d: ("Conv", _conv),
+    windows.MaxPool2d: ("MaxPool", _max_pool),
+    windows.AvgPool2d: ("AveragePool", _avg_pool),
+    operators.BatchNorm2d: ("BatchNormalization", _batch_norm),
+    operators.ReLU: ("Relu", _plain("Relu")),
+    operators.HardSwish: ("HardSwish", _plain("HardSwish")),
+    operators.HardSigmoid: ("HardSigmoid", _plain("HardSigmoid", alpha=1 / 6, beta=0.5)),
+    operators.Sigmoid: ("Sigmoid", _plain("Sigmoid")),
+    operators.Dropout: ("Identity", _plain("Identity")),
+    operators.GlobalAvgPool2d: ("GlobalAveragePool", _plain("GlobalAveragePool")),
+    operators.ChannelShuffle: ("Transpose", _shuffle),
+    operators.ChannelPermute: ("Gather", _permute),
+    operators.Slice: ("Slice", _slice),
+    operators.Concat: ("Concat", _plain("Concat", axis=1)),
+    operators.Add: ("Add", _plain("Add")),
+    operators.Mul: ("Mul", _plain("Mul")),
+    operators.Flatten: ("Flatten", _plain("Flatten", axis=1)),
+    operators.Linear: ("Gemm", _linear),
+}
+"""Operator → (the ONNX operator that it needs, what adds its nodes)."""

@@ -1,0 +1,95 @@
+"""A graph and its weights as an ONNX ModelProto (https://onnx.ai/onnx/repo-docs/IR.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, defs, helper, numpy_helper
+
+from backends.onnx.operators import OPERATORS, Emission
+from zoo.arch import INPUT, Graph
+from zoo.errors import ExportError
+
+BATCH = "batch"
+"""The name of the open dimension."""
+OPSET = 17
+"""By default: from 2022, which every run-time of today reads."""
+OLDEST = 11
+"""Older ones write the bounds of Slice and the padding of pools in other ways."""
+# The oldest version of the file format that admits the opset is what old run-times read.
+_PRODUCER = "parity-zoo"
+
+
+def emit(
+    graph: Graph,
+    weights: Mapping[str, np.ndarray],
+    *,
+    opset: int = OPSET,
+    batch: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> ModelProto:
+    """Return a checked model: nodes under the graph's names, initialisers under the weights'.
+
+    It takes float32 ``input`` (batch, in_channels, H, W) and returns the graph's outputs under
+    their names, in evaluation mode.
+
+    Args:
+        graph: the network.
+        weights: canonical name → float32 array.
+        opset: version of the default operator set.
+        batch: a fixed number of images; any number if not given.
+        image_size: height and width, by default the nominal ones. They are fixed.
+        metadata: ``metadata_props`` of the model.
+
+    Raises:
+        ExportError: the opset does not have an operator, or is not known.
+        InputError: the network does not admit the size.
+    """
+    check_opset(graph, opset)
+    size = image_size or graph.image_size
+    graph.check_input((batch or 1, graph.in_channels, *size))
+    shapes = graph.shapes((batch or 1, graph.in_channels, *size))
+    emission = Emission()
+    for node in graph.nodes:
+        OPERATORS[type(node.op)][1](emission, node, node.op, shapes[node.inputs[0]])
+    rows: int | str = batch or BATCH
+    model = helper.make_model(
+        helper.make_graph(
+            emission.nodes,
+            "network",
+            [_value(INPUT, (rows, *shapes[INPUT][1:]))],
+            [_value(name, (rows, *shapes[name][1:])) for name in dict.fromkeys(graph.outputs)],
+            [numpy_helper.from_array(weights[name], name) for name in graph.parameters],
+        ),
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=helper.find_min_ir_version_for([helper.make_opsetid("", opset)]),
+        producer_name=_PRODUCER,
+    )
+    helper.set_model_props(model, dict(metadata or {}))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def check_opset(graph: Graph, opset: int) -> None:
+    """Raise `ExportError` unless the opset has every operator of the graph."""
+    newest = defs.onnx_opset_version()
+    if not OLDEST <= opset <= newest:
+        raise ExportError(f"opset (={opset}) must be from {OLDEST} to {newest}")
+    for node in graph.nodes:
+        kind = OPERATORS[type(node.op)][0]
+        if not defs.has(kind, opset):
+            raise ExportError(
+                f"{node.name}: {kind} is in ONNX from opset {_since(kind)} on; "
+                f"opset (={opset}) is too old"
+            )
+
+
+def _since(kind: str) -> int:
+    return min(s.since_version for s in defs.get_all_schemas_with_history() if s.name == kind)
+
+
+def _value(name: str, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

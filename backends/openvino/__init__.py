@@ -1,0 +1,22 @@
+"""OpenVINO: another run-time for what `backends.onnx` writes."""
+
+from backends.onnx.model import freeze
+from backends.onnx.parameters import get_parameters, graph_of, set_parameters
+from backends.openvino.about import describe
+from backends.openvino.model import Model, build, is_model
+from backends.openvino.run import DTYPES, LEVELS, forward, predict
+
+__all__ = [
+    "DTYPES",
+    "LEVELS",
+    "Model",
+    "build",
+    "describe",
+    "forward",
+    "freeze",
+    "get_parameters",
+    "graph_of",
+    "is_model",
+    "predict",
+    "set_parameters",
+]

@@ -1,0 +1,12 @@
+"""What OpenVINO tells about itself."""
+
+from __future__ import annotations
+
+import openvino as ov
+
+from backends.onnx.engine import threads
+
+
+def describe() -> dict[str, str]:
+    """Return the version and the threads of a request."""
+    return {"version": ov.__version__.split("-")[0], "threads": str(threads())}

@@ -1,0 +1,208 @@
+"""What a benchmark measured: an object, a JSON file, a table, a chart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.bench.engine import QUIET
+from zoo.output import write
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FLOAT32 = 1e-4
+"""The error of a network in float32 stays far below; one above is a fault or a lower precision."""
+
+MEANINGS = {
+    "latency": "median of the calls ± half the distance of their quartiles, NumPy to NumPy",
+    "speed": "relative to the first row: the median over the rounds",
+    "memory": "largest resident set of the engine's process, Python and the framework included",
+    "first call": "build, compile and first run, after the framework was imported",
+    "error": "max|a - ref| / max|ref| of the logits, ref being NumPy's in float64",
+}
+"""What the columns of the table mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An engine and the form of the network that it runs."""
+
+    backend: str
+    optimized: bool
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return f"{self.backend} (optimized)" if self.optimized else self.backend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One engine at one batch size. All times are seconds, all sizes bytes.
+
+    Attributes:
+        form: the engine.
+        batch: images a call.
+        seconds: median of the calls.
+        quartiles: of the calls, the first and the third.
+        calls: how many there were.
+        rounds: round → median of the calls in it.
+        taken: round → cores that other programs took from the engine. Rounds where that was more
+            than `zoo.bench.engine.QUIET` count only if there are no others.
+        speed: how many times as fast as the first engine, the median over the rounds.
+        speed_range: the smallest and the largest of the rounds.
+        peak_bytes: largest resident set of the process, from its start.
+        import_seconds: importing the framework.
+        build_seconds: building the network with its weights, optimizing included.
+        first_run_seconds: the first call, in which some engines compile.
+        error: max|a - ref| / max|ref| of the logits, against NumPy in float64.
+    """
+
+    form: Form
+    batch: int
+    seconds: float
+    quartiles: tuple[float, float]
+    calls: int
+    rounds: Mapping[int, float]
+    taken: Mapping[int, float]
+    speed: float
+    speed_range: tuple[float, float]
+    peak_bytes: int
+    import_seconds: float
+    build_seconds: float
+    first_run_seconds: float
+    error: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Throughput."""
+        return self.batch / self.seconds
+
+    @property
+    def first_call_seconds(self) -> float:
+        """Build, compile and first run."""
+        return self.build_seconds + self.first_run_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An engine that could not be measured, and why."""
+
+    form: Form
+    batch: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """What was measured, and with what.
+
+    Attributes:
+        model: the network's name.
+        spec: its spec as JSON fields, with ``sha256``.
+        made_with: the settings and the machine.
+        engines: backend → what it tells of itself: version, threads.
+        measurements: by batch size, then in the order asked for.
+        failures: what could not be measured.
+    """
+
+    model: str
+    spec: Mapping[str, Any]
+    made_with: Mapping[str, Any]
+    engines: Mapping[str, Mapping[str, str]]
+    measurements: tuple[Measurement, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def batches(self) -> dict[int, list[Measurement]]:
+        """The measurements by batch size."""
+        found: dict[int, list[Measurement]] = {}
+        for row in self.measurements:
+            found.setdefault(row.batch, []).append(row)
+        return found
+
+    def versions(self) -> str:
+        """Return a line on the engines and one on the machine."""
+        engines = []
+        for name, about in self.engines.items():
+            held = ", ".join(f"{key} {about[key]}" for key in about if key != "version")
+            engines.append(f"{name} {about['version']}" + (f" ({held})" if held else ""))
+        machine = self.made_with["machine"]
+        sets = ", ".join(machine["instruction_sets"])
+        return (
+            f"{', '.join(engines)}\n{machine['cpu']}, {machine['cores']} of "
+            f"{machine['cores_of_machine']} processors, {sets or machine['architecture']}"
+        )
+
+    def summary(self) -> str:
+        """Return a line for each batch size, and one for each engine that failed or is off."""
+        lines = []
+        for batch, rows in self.batches.items():
+            best = min(rows, key=lambda row: row.seconds)
+            lines.append(
+                f"{self.model}, batch {batch}: {best.form.label} is the fastest, "
+                f"{best.seconds * 1e3:.2f} ms, {best.images_per_second:.1f} images/s"
+            )
+        lines += [
+            f"{row.form.label}, batch {row.batch}: the error (={row.error:.1e}) is more than "
+            f"float32 makes (at most {FLOAT32:.0e})"
+            for row in self.measurements
+            if not row.error <= FLOAT32
+        ]
+        disturbed = [row for row in self.measurements if min(row.taken.values()) > QUIET]
+        if disturbed:
+            which = ", ".join(f"{row.form.label} at batch {row.batch}" for row in disturbed)
+            if len(disturbed) == len(self.measurements):
+                which = "all times"
+            lines.append(
+                "other programs kept processors busy (fewer threads leave them room); "
+                f"not to be relied on: {which}"
+            )
+        lines += [f"{f.form.label}, batch {f.batch}: failed: {f.reason}" for f in self.failures]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """Return everything as JSON; infinity is written as text."""
+        fields = dataclasses.asdict(self) | {"meanings": MEANINGS}
+        for row, found in zip(fields["measurements"], self.measurements, strict=True):
+            row["label"] = found.form.label
+            row["images_per_second"] = found.images_per_second
+            row["first_call_seconds"] = found.first_call_seconds
+            if not math.isfinite(found.error):
+                row["error"] = str(found.error)
+        return json.dumps(fields, indent=1)
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_json` to a file, whole or not at all.
+
+        Raises:
+            ZooError: it can not be written.
+        """
+        write(Path(path), (self.to_json() + "\n").encode())
+
+    def plot(self, path: str | Path) -> None:
+        """Draw the measurements as bars into a PNG, whole or not at all.
+
+        Raises:
+            ZooError: it can not be written.
+        """
+        from zoo.bench.chart import draw
+
+        write(Path(path), draw(self))
+
+    def table(self) -> Table:
+        """Return the measurements as a table for the terminal (`rich`)."""
+        from zoo.bench.table import table
+
+        return table(self)
+
+
+def three(value: float) -> str:
+    """Return three digits of a number, and all of those before its point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"

@@ -1,0 +1,68 @@
+"""What every engine is given to do, and what it should find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import weights as arrays
+from zoo.arch import Spec
+from zoo.bench.report import Form
+from zoo.bench.worker import Job
+from zoo.models import create
+from zoo.proof.measure import relative_maximum
+from zoo.proof.telling import telling_weights
+
+IMAGES = 4
+"""A batch repeats so many different images: the reference takes its time, and is needed once."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every engine is given: files in a folder, and the logits it should find.
+
+    Attributes:
+        folder: where the files are.
+        network: the weights, with the spec inside.
+        images: float32 (`IMAGES`, C, H, W).
+        logits: of these images, float64.
+    """
+
+    folder: Path
+    network: Path
+    images: np.ndarray
+    logits: np.ndarray
+
+    def job(self, form: Form, batch: int, threads: int | None) -> Job:
+        """Return what the process of an engine is to run; writes the images down."""
+        images = self.folder / f"images-{batch}.npy"
+        if not images.exists():
+            np.save(images, _repeated(self.images, batch))
+        logits = self.folder / f"logits-{form.label}-{batch}.npy"
+        return Job(
+            form.backend, form.optimized, str(self.network), str(images), str(logits), threads
+        )
+
+    def error(self, job: Job) -> float:
+        """Return max|a - ref| / max|ref| of the logits of an engine's first call."""
+        logits = np.load(job.logits)
+        return relative_maximum(logits, _repeated(self.logits, len(logits)))
+
+
+def prepare(folder: Path, wanted: Spec, found: arrays.Weights | None, seed: int) -> Work:
+    """Return the work, with drawn images and telling weights where none are given."""
+    graph = wanted.graph
+    rng = np.random.default_rng(seed)
+    images = rng.standard_normal((IMAGES, *graph.input_shape[1:])).astype(np.float32)
+    found = telling_weights(graph, images[:2], seed, False) if found is None else found
+    network = folder / "network.safetensors"
+    arrays.save_weights(network, wanted, found)
+    reference = create(wanted, backend="numpy", weights=found)
+    return Work(folder, network, images, reference(images))
+
+
+def _repeated(values: np.ndarray, count: int) -> np.ndarray:
+    repeated: np.ndarray = values[np.arange(count) % len(values)]
+    return repeated

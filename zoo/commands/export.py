@@ -1,0 +1,71 @@
+"""``zoo export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.commands.options import Name, Overrides, parse
+from zoo.errors import ExportError
+
+
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The file to write, .onnx.")],
+    weights: Annotated[
+        str | None, typer.Option(help="A file of any code base, or published weights.")
+    ] = None,
+    optimize: Annotated[
+        bool, typer.Option("--optimize", help="The form for inference: folded, nothing shuffled.")
+    ] = False,
+    size: Annotated[int | None, typer.Option(help="Height and width of the images.")] = None,
+    batch: Annotated[int | None, typer.Option(help="A fixed number of images.")] = None,
+    opset: Annotated[int, typer.Option(help="Version of ONNX's operators.")] = 17,
+    labels: Annotated[
+        Path | None, typer.Option(help="A text file with the name of a class on each line.")
+    ] = None,
+    mean: Annotated[str | None, typer.Option(help="Of each channel, comma-separated.")] = None,
+    std: Annotated[str | None, typer.Option(help="Of each channel, comma-separated.")] = None,
+    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    changes: Overrides = None,
+) -> None:
+    """Write a network as an ONNX file that has been run and agrees with the float64 reference."""
+    from zoo.exporting import export as write
+
+    overrides = parse(changes) | ({} if size is None else {"image_size": size})
+    report = write(
+        name,
+        out,
+        weights=weights,
+        optimize=optimize,
+        group_conv=group_conv,
+        opset=opset,
+        batch=batch,
+        labels=None if labels is None else _lines(labels),
+        mean=_numbers("mean", mean),
+        std=_numbers("std", std),
+        force=force,
+        **overrides,
+    )
+    typer.echo(report)
+    if weights is None:
+        typer.echo("note: the weights are initial ones (seed 0); --weights gives trained ones")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path}: can not be read: {error}") from None
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ExportError(f"--{option}: {text!r} must be numbers, comma-separated") from None

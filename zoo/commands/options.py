@@ -1,0 +1,36 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from zoo.errors import ZooError
+
+Name = Annotated[str, typer.Argument(help="A name that `zoo list` shows.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the spec; repeatable."),
+]
+
+
+def parse(changes: list[str] | None) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` texts as overrides; values are JSON, or text where they are not."""
+    import json
+
+    overrides = {}
+    for change in changes or ():
+        key, separator, value = change.partition("=")
+        if not separator:
+            raise ZooError(f"--set {change!r} must be KEY=VALUE")
+        try:
+            overrides[key] = json.loads(value)
+        except ValueError:
+            overrides[key] = value
+    return overrides
+
+
+def split(texts: str) -> list[str]:
+    """Return the parts of a list that commas separate."""
+    return [part.strip() for part in texts.split(",") if part.strip()]

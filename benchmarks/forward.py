@@ -17,23 +17,23 @@ actively, and one that lost its core to another program costs 5 to 200 times the
 from __future__ import annotations
 
 import json
-import platform
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from statistics import median
 from typing import IO, Annotated, Any
 
 import typer
-from engines import ENGINES, IMAGE_SIZE
+from engines import BATCHES, IMAGE_SIZE
+from engines.base import Task
+from engines.forward import ENGINES
+from machine import machine
+from records import Record, ratio, verdict
 from rich.console import Console
 from rich.table import Table
-from workers import Record, Worker
+from workers import EngineError, Worker
 
 HERE = Path(__file__).parent
-BATCHES = (1, 32)
 THREADS = 2
 LIBRARIES = ("torch", "mindspore", "pytorchcv", "mindcv", "numpy")
 
@@ -65,7 +65,7 @@ def launch(
     workers, skipped = [], {}
     for name in names:
         console.print(f"starting {name}", style="dim")
-        worker = Worker(name, model, THREADS, log)
+        worker = Worker(name, Task(model, THREADS), log)
         if worker.skipped is None:
             workers.append(worker)
         else:
@@ -98,50 +98,12 @@ def compare(records: dict[str, Record]) -> list[dict[str, Any]]:
             continue
         for batch in BATCHES:
             ours, theirs = measured[comparison.engine], measured[comparison.base]
-            both = [i for i in ours.seconds[batch] if i in theirs.seconds[batch]]
-            quiet = [i for i in both if ours.is_quiet(batch, i) and theirs.is_quiet(batch, i)]
-            ratios = [theirs.seconds[batch][i] / ours.seconds[batch][i] for i in quiet or both]
-            row = {
-                "engine": comparison.engine,
-                "base": comparison.base,
-                "batch": batch,
-                "rounds": len(both),
-                "quiet_rounds": len(quiet),
-                "ratio": round(median(ratios), 4),
-                "ratio_by_round": [round(ratio, 4) for ratio in ratios],
-            }
+            row = {"engine": comparison.engine, "base": comparison.base, "batch": batch}
+            row |= ratio(ours, theirs, batch)
             if batch in comparison.targets:
-                target = comparison.targets[batch]
-                row["target"] = target
-                row["passed"] = median(ratios) >= target
-                row["distance_percent"] = round(100 * (median(ratios) / target - 1), 2)
+                row |= verdict(row["ratio"], comparison.targets[batch])
             found.append(row)
     return found
-
-
-def machine() -> dict[str, Any]:
-    """Return what the numbers depend on: the processor, its instruction sets, and versions."""
-    cpu: dict[str, str] = {}
-    if Path("/proc/cpuinfo").exists():
-        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
-        pairs = (line.partition(":")[::2] for line in first.splitlines())
-        cpu = {key.strip(): value.strip() for key, value in pairs}
-    flags = cpu.get("flags", "").split()
-    return {
-        "cpu": cpu.get("model name") or platform.processor(),
-        "cpu_family_model": f"{cpu.get('cpu family', '?')}/{cpu.get('model', '?')}",
-        "isa": [f for f in flags if f.startswith(("avx", "amx", "fma", "sse4"))],
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in LIBRARIES},
-    }
-
-
-def _version(library: str) -> str | None:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def tables(results: dict[str, Any], console: Console) -> None:
@@ -198,7 +160,7 @@ def main(
                 workers, missing = launch(names, model, log, console)
                 skipped |= missing
                 measure(workers, records, number, rounds, seconds)
-            except RuntimeError as error:
+            except EngineError as error:
                 log.seek(0)
                 console.print(log.read().decode(errors="replace"), markup=False)
                 raise typer.Exit(1) from error
@@ -214,9 +176,9 @@ def main(
         "launches": launches,
         "rounds_per_launch": rounds,
         "seconds_per_block": seconds,
-        "machine": machine(),
+        "machine": machine(LIBRARIES),
         "engines": {
-            name: {"about": ENGINES[name][0], **record.summary()}
+            name: {"about": ENGINES[name].about, **record.summary()}
             for name, record in records.items()
             if record.seconds
         },

@@ -124,6 +124,7 @@ def errors(name: str, measured: list[dict[str, Any]], level: str, measure: str) 
             for result in measured
             if (result["model"], result["backend"], result["level"], result["measure"])
             == (name, backend, level, measure)
+            and result["group_conv"] != "optimized"  # another network: see docs/deployment.md
         ]
         found.append(f"{max(values):.1e}" if values else "–")
     return ", ".join(found)

@@ -1,4 +1,4 @@
-"""The process of an engine, and what is kept of the blocks it ran."""
+"""The process of an engine, as who asks it sees it."""
 
 from __future__ import annotations
 
@@ -7,89 +7,46 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import IO, Any
 
-SCRIPT = Path(__file__).parent / "engines.py"
-PATIENCE = 4.0
-"""An engine whose calls take more seconds than this runs SLOW_BLOCKS blocks and no more."""
-SLOW_BLOCKS = 2
-QUIET = 0.1
-"""Cores that other programs may keep busy during a block; otherwise it is repeated ..."""
+from engines.base import Task
+from records import QUIET, Record, Round
+
+SCRIPT = Path(__file__).parent / "serve.py"
 RETRY_SECONDS = 15.0
-"""... until this much time went into it; then the least disturbed try counts, and is told of."""
+"""A disturbed block is repeated until this much time went into it; then the least disturbed try
+counts, and is told of."""
 PAUSE = 0.05
 """Seconds before a block, in which the threads of the engine before fall asleep."""
 
-Round = tuple[int, int]
-"""(launch, round in it)."""
 
-
-@dataclass
-class Record:
-    """What is known of an engine so far."""
-
-    parameters: int = 0
-    seconds: dict[int, dict[Round, float]] = field(default_factory=dict)
-    """Batch → round → median seconds of a call."""
-    others: dict[int, dict[Round, float]] = field(default_factory=dict)
-    """Batch → round → cores that other programs kept busy during the block."""
-    waited: float = 0.0
-    cpu_waiting: float = 0.0
-
-    def is_quiet(self, batch: int, round_: Round) -> bool:
-        """Return whether other programs left the processor alone during a block."""
-        return self.others[batch][round_] <= QUIET
-
-    def is_done(self, batch: int) -> bool:
-        """Return whether the engine is so slow that it has run enough blocks."""
-        times = self.seconds.get(batch, {}).values()
-        # The fastest, because a fast engine may be slow for a while that others disturb.
-        return len(times) >= SLOW_BLOCKS and min(times) > PATIENCE
-
-    def summary(self) -> dict[str, Any]:
-        """Return what goes into the results; its medians are over the quiet blocks, if any."""
-        calls = {}
-        for batch, times in self.seconds.items():
-            quiet = [call for round_, call in times.items() if self.is_quiet(batch, round_)]
-            calls[batch] = median(quiet or times.values())
-        return {
-            "parameters": self.parameters,
-            "milliseconds": {str(b): round(1e3 * call, 3) for b, call in calls.items()},
-            "images_per_second": {str(b): round(b / call, 2) for b, call in calls.items()},
-            "blocks": {
-                str(batch): [
-                    {
-                        "launch": launch,
-                        "round": i,
-                        "milliseconds": round(1e3 * call, 3),
-                        "cores_used_by_others": round(self.others[batch][launch, i], 3),
-                    }
-                    for (launch, i), call in times.items()
-                ]
-                for batch, times in self.seconds.items()
-            },
-            "cores_used_while_waiting": round(self.cpu_waiting / max(self.waited, 1e-9), 4),
-        }
+class EngineError(RuntimeError):
+    """An engine died, or told why it can not go on."""
 
 
 class Worker:
     """The process of one engine; it sleeps on its standard input until it is asked for a block.
 
     Attributes:
-        skipped: why the engine cannot be measured, if so.
+        skipped: why the engine can not be measured, if so.
     """
 
-    def __init__(self, name: str, model: str, threads: int, log: IO[bytes]) -> None:
+    def __init__(
+        self, name: str, task: Task, log: IO[bytes], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
+        arguments = [name, task.model, str(task.threads)]
+        arguments += [] if task.material is None else [str(task.material)]
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), name, model, str(threads)],
+            [sys.executable, str(SCRIPT), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            env={**os.environ, **(environment or {})},
         )
         about = self._reply()
         self.skipped: str | None = about.get("skipped")
@@ -99,20 +56,30 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the engine {self.name} died")
-        return json.loads(line)
+            raise EngineError(f"the engine {self.name} died")
+        reply = json.loads(line)
+        if "failed" in reply:
+            raise EngineError(f"the engine {self.name} failed: {reply['failed']}")
+        return reply
 
-    def run(self, batch: int, seconds: float) -> dict[str, Any]:
-        """Run one block and return the engine's account of it."""
+    def run(self, batch: int, seconds: float | None) -> dict[str, Any]:
+        """Run one block and return the engine's account of it; None: its first call alone."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"batch": batch, "seconds": seconds}) + "\n")
         self.process.stdin.flush()
         return self._reply()
 
-    def measure(self, record: Record, batch: int, round_: Round, seconds: float) -> None:
+    def measure(
+        self,
+        record: Record,
+        batch: int,
+        round_: Round,
+        seconds: float,
+        patience: float = RETRY_SECONDS,
+    ) -> None:
         """Record the median call of a block; of several, the one that others disturbed least."""
         tries: list[tuple[float, float]] = []
-        end = time.perf_counter() + RETRY_SECONDS
+        end = time.perf_counter() + patience
         while not tries or (tries[-1][0] > QUIET and time.perf_counter() < end):
             time.sleep(PAUSE)
             start, busy = time.perf_counter(), _busy()
@@ -121,10 +88,11 @@ class Worker:
             tries.append((others, median(reply["times"])))
             record.waited += reply["waited"]
             record.cpu_waiting += reply["cpu_waiting"]
+            if reply["error"] is not None:
+                record.errors[batch] = max(record.errors.get(batch, 0.0), reply["error"])
         others, call = min(tries)
         record.parameters = self.parameters
-        record.others.setdefault(batch, {})[round_] = others
-        record.seconds.setdefault(batch, {})[round_] = call
+        record.add(batch, round_, call, others)
 
     def close(self) -> None:
         """End the process: it stops when its input does."""

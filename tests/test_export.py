@@ -56,7 +56,7 @@ def test_a_file_computes_what_the_network_does(
 def test_nodes_and_initialisers_have_the_names_of_the_graph(tmp_path: Path) -> None:
     zoo.export(SMALL, tmp_path / "net.onnx")
     model, graph = onnx.load(tmp_path / "net.onnx"), zoo.spec(SMALL).graph
-    assert {node.name for node in graph.nodes} <= {node.name for node in model.graph.node}
+    assert {node.name for node in graph.nodes} <= {v for n in model.graph.node for v in n.output}
     assert [i.name for i in model.graph.initializer] == list(graph.parameters)
 
 

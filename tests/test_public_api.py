@@ -13,10 +13,11 @@ import zoo
 
 PUBLIC = [
     "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError", "Conversion",
-    "Cost", "Diagnosis", "Finding", "Graph", "GraphError", "InputError", "Measurement",
-    "ParityReport", "Spec", "SpecError", "UnknownNameError", "WeightsError", "ZooError",
-    "benchmark", "convert", "cost", "create", "diagnose", "get_weights", "list_models", "load",
-    "load_weights", "parity", "save", "set_weights", "spec", "spec_from_json",
+    "Cost", "Diagnosis", "Export", "ExportError", "Finding", "Graph", "GraphError", "InputError",
+    "Measurement", "ParityReport", "Preprocessing", "QuantizationReport", "Spec", "SpecError",
+    "UnknownNameError", "WeightsError", "ZooError", "benchmark", "convert", "cost", "create",
+    "diagnose", "export", "get_weights", "list_models", "load", "load_weights", "open_exported",
+    "parity", "quantize", "save", "set_weights", "spec", "spec_from_json",
 ]  # fmt: skip
 
 

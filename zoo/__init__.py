@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from weights import Checkpoint as Checkpoint
     from weights import load_weights as load_weights
+    from weights.pretrained import Preprocessing as Preprocessing
     from zoo.arch import Cost as Cost
     from zoo.arch import Graph as Graph
     from zoo.arch import Spec as Spec
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from zoo.proof import Finding as Finding
     from zoo.proof import ParityReport as ParityReport
     from zoo.proof import parity as parity
+    from zoo.quantization.quantize import quantize as quantize
+    from zoo.quantization.report import QuantizationReport as QuantizationReport
 
 __version__ = "0.1.0"
 
@@ -71,7 +74,10 @@ _HOMES = {
     "zoo.exporting": ("Export", "export", "open_exported"),
     "zoo.models": ("cost", "create", "get_weights", "load", "save", "set_weights"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
+    "zoo.quantization.quantize": ("quantize",),
+    "zoo.quantization.report": ("QuantizationReport",),
     "weights": ("Checkpoint", "load_weights"),
+    "weights.pretrained": ("Preprocessing",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,6 +13,7 @@ from zoo.commands.bench import bench
 from zoo.commands.doctor import doctor
 from zoo.commands.export import export
 from zoo.commands.options import Name, Overrides, parse
+from zoo.commands.quantize import quantize
 from zoo.errors import ZooError, unknown
 
 app = typer.Typer(
@@ -196,6 +197,7 @@ def demo(
 app.command()(bench)
 app.command()(doctor)
 app.command()(export)
+app.command()(quantize)
 
 
 def main() -> None:

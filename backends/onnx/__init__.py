@@ -5,14 +5,19 @@ from backends.onnx.file import File, run_file
 from backends.onnx.model import Model, build, freeze, is_model
 from backends.onnx.parameters import get_parameters, graph_of, set_parameters
 from backends.onnx.proto import OPSET, emit
+from backends.onnx.quantize import ACTIVATIONS, METHODS, Calibrated, Runner
 from backends.onnx.run import DTYPES, LEVELS, forward, predict
 
 __all__ = [
+    "ACTIVATIONS",
     "DTYPES",
     "LEVELS",
+    "METHODS",
     "OPSET",
+    "Calibrated",
     "File",
     "Model",
+    "Runner",
     "build",
     "describe",
     "emit",

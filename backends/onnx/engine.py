@@ -1,8 +1,9 @@
-"""An ONNX model in ONNX Runtime."""
+"""An ONNX model in ONNX Runtime, and how it takes batches."""
 
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime as ort
@@ -10,9 +11,15 @@ from onnx import ModelProto
 
 from zoo.arch import INPUT, Shape
 
+CHUNK = 2
+"""Images that a thread takes at a time from a batch: their values stay in its cache, and threads
+need not wait for each other after every node (measured in docs/performance.md)."""
+
 
 class Engine:
     """A network of a fixed image size: float32 (N, C, H, W) -> its outputs.
+
+    All threads work on a single image; of a batch, each takes some images.
 
     Attributes:
         outputs: name → shape of one image's value.
@@ -20,17 +27,39 @@ class Engine:
 
     def __init__(self, proto: ModelProto, outputs: dict[str, Shape]) -> None:
         self.outputs = outputs
-        self._session = session(proto.SerializeToString())
+        self._model = proto.SerializeToString()
+        self._sessions: dict[int, ort.InferenceSession] = {}
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network on an input that it admits."""
-        return tuple(self._session.run(list(self.outputs), {INPUT: x}))
+        workers = min(threads(), len(x))
+        if workers <= 1:
+            return tuple(self._session(threads()).run(list(self.outputs), {INPUT: x}))
+        found = {name: np.empty((len(x), *s), np.float32) for name, s in self.outputs.items()}
+        chunk = min(CHUNK, -(-len(x) // workers))
+        session = self._session(1)
+
+        def run(first: int) -> None:
+            rows = slice(first, first + chunk)
+            values = session.run(list(found), {INPUT: x[rows]})
+            for array, value in zip(found.values(), values, strict=True):
+                array[rows] = value
+
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(run, range(0, len(x), chunk)))
+        return tuple(found.values())
+
+    def _session(self, workers: int) -> ort.InferenceSession:
+        """Return the session whose nodes run on so many threads, started when first asked for."""
+        if workers not in self._sessions:
+            self._sessions[workers] = session(self._model, workers)
+        return self._sessions[workers]
 
 
-def session(model: str | bytes) -> ort.InferenceSession:
+def session(model: str | bytes, workers: int | None = None) -> ort.InferenceSession:
     """Return ONNX Runtime's session of a model, which is a path or the bytes of a file."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads()
+    options.intra_op_num_threads = workers or threads()
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

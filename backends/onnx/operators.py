@@ -16,21 +16,30 @@ from zoo.arch import Node, Operator, Shape, operators, windows
 class Emission:
     """The nodes of a model as they are written."""
 
+    opset: int
     nodes: list[NodeProto] = field(default_factory=list)
 
     def add(
-        self, kind: str, name: str, inputs: Sequence[str], output: str = "", **values: Any
+        self,
+        kind: str,
+        name: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str] = (),
+        **values: Any,
     ) -> str:
-        """Add a node and return the name of its output, by default its own."""
-        output = output or name
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=name, **values))
-        return output
+        """Add a node and return its name, which its output has too if none are named."""
+        made = list(outputs) or [name]
+        self.nodes.append(helper.make_node(kind, list(inputs), made, name=name, **values))
+        return name
 
     def constant(self, name: str, value: Sequence[int]) -> str:
         """Add a constant of int64 and return its name."""
         # A node: the initialisers are the weights and nothing else, so that they can be read back.
         return self.add("Constant", name, (), value=numpy_helper.from_array(np.array(value)))
 
+
+SPLIT_TAKES_SIZES = 13
+"""The opset from which the sizes of a Split are an input."""
 
 Emit = Callable[[Emission, Node, Any, Shape], None]
 """Adds what realises a node, for the shape of its first input."""
@@ -103,6 +112,18 @@ def _slice(e: Emission, node: Node, op: operators.Slice, shape: Shape) -> None:
         for what, value in (("start", op.start), ("stop", op.stop), ("axis", 1))
     ]
     e.add("Slice", node.name, [node.inputs[0], *bounds])
+
+
+def emit_split(e: Emission, parts: Sequence[Node]) -> None:
+    """Add one node for slices that divide a value between them, in the order of its channels."""
+    (source,) = parts[0].inputs
+    name = f"{source}_split"
+    sizes = [part.op.stop - part.op.start for part in parts if isinstance(part.op, operators.Slice)]
+    outputs = [part.name for part in parts]
+    if e.opset < SPLIT_TAKES_SIZES:
+        e.add("Split", name, [source], outputs, axis=1, split=sizes)
+    else:
+        e.add("Split", name, [source, e.constant(f"{name}.sizes", sizes)], outputs, axis=1)
 
 
 def _plain(kind: str, **values: Any) -> Emit:

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, defs, helper, numpy_helper
 
-from backends.onnx.operators import OPERATORS, Emission
-from zoo.arch import INPUT, Graph
+from backends.onnx.operators import OPERATORS, Emission, emit_split
+from zoo.arch import INPUT, Graph, Node, Shape
+from zoo.arch.operators import Slice
 from zoo.errors import ExportError
 
 BATCH = "batch"
@@ -52,9 +53,15 @@ def emit(
     size = image_size or graph.image_size
     graph.check_input((batch or 1, graph.in_channels, *size))
     shapes = graph.shapes((batch or 1, graph.in_channels, *size))
-    emission = Emission()
+    emission = Emission(opset)
+    divided, emitted = _divided(graph, shapes), set[str]()
     for node in graph.nodes:
-        OPERATORS[type(node.op)][1](emission, node, node.op, shapes[node.inputs[0]])
+        parts = divided.get(node.name)
+        if parts is None:
+            OPERATORS[type(node.op)][1](emission, node, node.op, shapes[node.inputs[0]])
+        elif not emitted.issuperset(part.name for part in parts):
+            emit_split(emission, parts)
+            emitted.update(part.name for part in parts)
     rows: int | str = batch or BATCH
     model = helper.make_model(
         helper.make_graph(
@@ -71,6 +78,22 @@ def emit(
     helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _divided(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Node]]:
+    """Return slice → all slices of its input, where those divide it: one node does for all."""
+    slices: dict[str, list[tuple[int, int, Node]]] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Slice):
+            slices.setdefault(node.inputs[0], []).append((node.op.start, node.op.stop, node))
+    found: dict[str, list[Node]] = {}
+    for source, parts in slices.items():
+        ends = [0, *(stop for _, stop, _ in sorted(parts, key=lambda part: part[:2]))]
+        starts = sorted(start for start, _, _ in parts)
+        if len(parts) > 1 and [*starts, shapes[source][1]] == ends:
+            nodes = [node for _, _, node in sorted(parts, key=lambda part: part[:2])]
+            found |= {node.name: nodes for node in nodes}
+    return found
 
 
 def check_opset(graph: Graph, opset: int) -> None:

@@ -1,0 +1,191 @@
+"""What deploy.py compares: the fastest of a group of engines over the fastest of another.
+
+A row of a group names two engines; its ratio is taken within the rounds that both ran. Which engine
+is a group's fastest is told by the medians of the tournament, and between its two fastest by those
+of the finals where both were in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engines.base import Engine
+from engines.deploy import COMPILE, EAGER, ENGINES, MINDSPORE, OPENVINO, ORT
+from records import Record, Round, ratio, verdict
+
+TOURNAMENT = 0
+"""The launch in which all engines take part."""
+NEAR = 1.1
+"""Engines whose time is at most this many times the fastest's go on to the finals ..."""
+FINALISTS = 3
+"""... up to so many a side and batch, but two in any case."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A question: how many times as fast as ``base`` is ``engines``?
+
+    Attributes:
+        about: the question in words.
+        engines, base: the groups, by name.
+        targets: batch → what the ratio is to be at least; other batches are told without a target.
+        aims: batch → what we would like.
+        batches: those that are compared.
+        final: whether its engines are to be in the finals.
+    """
+
+    about: str
+    engines: tuple[str, ...]
+    base: tuple[str, ...]
+    targets: Mapping[int, float]
+    aims: Mapping[int, float]
+    batches: tuple[int, ...] = (1, 32)
+    final: bool = False
+
+
+def group(side: str, runtime: str | None = None, *, optimized: bool = True) -> tuple[str, ...]:
+    """Return the engines of a side (in a run-time) that compute the PyTorch peer's function."""
+
+    def belongs(engine: Engine) -> bool:
+        return (
+            engine.side == side
+            and engine.function == "peer"
+            and engine.optimized == optimized
+            and runtime in (None, engine.runtime)
+        )
+
+    return tuple(name for name, engine in ENGINES.items() if belongs(engine))
+
+
+def comparisons(model: str) -> list[Comparison]:
+    """Return the questions about a network, those with targets first."""
+    v2 = model.startswith("shufflenet_v2")
+    least = {1: 1.12, 32: 1.2} if v2 else {1: 1.15, 32: 1.15}
+    aims = dict.fromkeys((1, 32), 1.5 if v2 else 1.3)
+    ours_in_mindspore = ("zoo-mindspore-mindcv",)
+    return [
+        Comparison("fastest path", group("zoo"), group("peer"), least, aims, final=True),
+        Comparison(
+            "PyTorch eager over the peer's, NCHW",
+            group("zoo", EAGER),
+            ("peer-torch",),
+            {32: 1.8} if v2 else {},
+            {},
+            final=True,
+        ),
+        Comparison(
+            "MindSpore over MindCV as installed",
+            ours_in_mindspore,
+            ("peer-mindcv",),
+            {32: 10.0},
+            {},
+        ),
+        Comparison(
+            "MindSpore over MindCV with the same oneDNN limit",
+            ours_in_mindspore,
+            ("peer-mindcv-capped",),
+            {1: 1.5, 32: 1.5},
+            {},
+            final=True,
+        ),
+        Comparison(
+            "MindSpore over the peer's PyTorch eager, NCHW",
+            ("zoo-mindspore",),
+            ("peer-torch",),
+            {1: 1.4, 32: 1.4},
+            {},
+            final=True,
+        ),
+        *(
+            Comparison(f"{runtime}, ours over the peer's", *pair, {}, {})
+            for runtime in (EAGER, COMPILE, ORT, OPENVINO)
+            if all(pair := (group("zoo", runtime), group("peer", runtime)))
+        ),
+        *(
+            Comparison(f"{runtime}, optimised over as trained", *pair, {}, {})
+            for runtime in (EAGER, ORT, OPENVINO, MINDSPORE)
+            if all(pair := (group("zoo", runtime), group("zoo", runtime, optimized=False)))
+        ),
+    ]
+
+
+def ranking(records: Mapping[str, Record], names: Collection[str], batch: int) -> list[str]:
+    """Return those engines that ran a batch in the tournament, the fastest first."""
+    ran = [name for name in names if name in records and batch in records[name].seconds]
+    return sorted(ran, key=lambda name: records[name].typical(batch, _in_tournament))
+
+
+def fastest(records: Mapping[str, Record], names: Collection[str], batch: int) -> str | None:
+    """Return the fastest engine of a group, if any ran."""
+    ranked = ranking(records, names, batch)
+    finalists = [name for name in ranked if _in_finals(records[name], batch)]
+    best = ranked[:2]
+    if len(best) == 2 and set(best) <= set(finalists):
+        # A third that was near may have come out first.
+        return min(
+            finalists,
+            key=lambda name: records[name].typical(batch, lambda r: not _in_tournament(r)),
+        )
+    return best[0] if best else None
+
+
+def finalists(records: Mapping[str, Record], model: str, batches: Collection[int]) -> set[str]:
+    """Return the engines that go on: the fastest of each side, and those of fixed questions."""
+    found: set[str] = set()
+    for batch in batches:
+        for side in ("zoo", "peer"):
+            ranked = ranking(records, group(side), batch)
+            limit = NEAR * records[ranked[0]].typical(batch, _in_tournament) if ranked else 0.0
+            found |= {
+                name
+                for place, name in enumerate(ranked[:FINALISTS])
+                if place < 2 or records[name].typical(batch, _in_tournament) <= limit
+            }
+        for comparison in comparisons(model):
+            pairs = (comparison.engines, comparison.base) if comparison.final else ()
+            found |= {name for names in pairs for name in ranking(records, names, batch)[:2]}
+    return found
+
+
+def compare(records: Mapping[str, Record], model: str) -> list[dict[str, Any]]:
+    """Return the answers that the measured engines allow."""
+    rows = []
+    for question in comparisons(model):
+        for batch in question.batches:
+            ours = fastest(records, question.engines, batch)
+            theirs = fastest(records, question.base, batch)
+            if ours is None or theirs is None:
+                continue
+            row = {"about": question.about, "batch": batch, "engine": ours, "base": theirs}
+            row |= _ratio(records[ours], records[theirs], batch)
+            if batch in question.targets:
+                row |= verdict(row["ratio"], question.targets[batch])
+            if batch in question.aims:
+                row["aim"] = question.aims[batch]
+            rows.append(row)
+    return rows
+
+
+def _ratio(ours: Record, theirs: Record, batch: int) -> dict[str, Any]:
+    both_final = any(
+        _in_later_launch(round_) and round_ in theirs.seconds[batch]
+        for round_ in ours.seconds[batch]
+    )
+    stage = "finals" if both_final else "tournament"
+    return {"stage": stage} | ratio(
+        ours, theirs, batch, lambda round_: _in_tournament(round_) != both_final
+    )
+
+
+def _in_tournament(round_: Round) -> bool:
+    return round_[0] == TOURNAMENT
+
+
+def _in_later_launch(round_: Round) -> bool:
+    return not _in_tournament(round_)
+
+
+def _in_finals(record: Record, batch: int) -> bool:
+    return any(map(_in_later_launch, record.seconds[batch]))

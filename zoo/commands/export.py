@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.options import Name, Overrides, parse
+from zoo.commands.options import Name, Overrides, numbers, parse
 from zoo.errors import ExportError
 
 
@@ -45,8 +45,8 @@ def export(
         opset=opset,
         batch=batch,
         labels=None if labels is None else _lines(labels),
-        mean=_numbers("mean", mean),
-        std=_numbers("std", std),
+        mean=numbers("mean", mean),
+        std=numbers("std", std),
         force=force,
         **overrides,
     )
@@ -60,12 +60,3 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ExportError(f"{path}: can not be read: {error}") from None
-
-
-def _numbers(option: str, text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ExportError(f"--{option}: {text!r} must be numbers, comma-separated") from None

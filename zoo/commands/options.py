@@ -34,3 +34,13 @@ def parse(changes: list[str] | None) -> dict[str, Any]:
 def split(texts: str) -> list[str]:
     """Return the parts of a list that commas separate."""
     return [part.strip() for part in texts.split(",") if part.strip()]
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Return ``1,2.5,3`` as numbers; None where the option was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ZooError(f"--{option}: {text!r} must be numbers, comma-separated") from None

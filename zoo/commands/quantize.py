@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.commands.options import Name, Overrides, parse, split
-from zoo.errors import ZooError
+from zoo.commands.options import Name, Overrides, numbers, parse, split
 
 
 def quantize(
@@ -59,8 +58,8 @@ def quantize(
     if json_file is not None:
         require_writable(json_file, ".json")
     fields: dict[str, Any] = {
-        "mean": _numbers("mean", mean),
-        "std": _numbers("std", std),
+        "mean": numbers("mean", mean),
+        "std": numbers("std", std),
         "value_range": value_range,
         "channel_order": {True: "BGR", False: "RGB", None: None}[bgr],
     }
@@ -106,12 +105,3 @@ def _preprocessing(preset: str | None, fields: dict[str, Any]) -> Any:
     from zoo.preprocessing import preset_of
 
     return replace(preset_of(preset or "imagenet"), **fields)
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ZooError(f"--{option}: {text!r} must be numbers, comma-separated") from None

@@ -483,7 +483,8 @@ def test_what_can_not_be_saved(tmp_path):
     with pytest.raises(zoo.WeightsError) as error:
         zoo.save(part, tmp_path / "part.safetensors")
     assert str(error.value) == (
-        "the model is a part of a network (outputs=), which no file describes"
+        "the model is a part of a network (outputs=) or a form for inference (optimize=), which no "
+        "file of weights describes"
     )
     with pytest.raises(zoo.WeightsError, match=r"was not made by zoo\.create"):
         zoo.save(torch.nn.ReLU(), tmp_path / "relu.safetensors")

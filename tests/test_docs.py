@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_table_of_networks_is_up_to_date():
-    command = [sys.executable, ROOT / "benchmarks" / "models.py", "--check"]
+@pytest.mark.parametrize("script", ["models.py", "deploy_page.py"])
+def test_a_generated_page_is_up_to_date(script):
+    command = [sys.executable, ROOT / "benchmarks" / script, "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

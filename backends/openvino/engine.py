@@ -50,20 +50,26 @@ class Engine:
         if not len(x):
             return
         requests = self._prepared(chunk, len(x) > chunk)
+        if len(x) == chunk:  # on this thread: handing a single image to another one takes time
+            requests[0].set_input_tensor(ov.Tensor(x, shared_memory=True))
+            requests[0].infer()
+            self._collect(requests[0], slice(start, start + chunk), found)
+            return
         waiting: list[tuple[Any, slice]] = []
         for i, first in enumerate(range(0, len(x), chunk)):
             request = requests[i % len(requests)]
             if len(waiting) == len(requests):
+                waiting[0][0].wait()
                 self._collect(*waiting.pop(0), found)
             # The memory of x is read where it is: x outlives the request.
             request.set_input_tensor(ov.Tensor(x[first : first + chunk], shared_memory=True))
             request.start_async()
             waiting.append((request, slice(start + first, start + first + chunk)))
         for request, rows in waiting:
+            request.wait()
             self._collect(request, rows, found)
 
     def _collect(self, request: Any, rows: slice, found: dict[str, np.ndarray]) -> None:
-        request.wait()
         for name, array in found.items():
             array[rows] = request.get_tensor(name).data
 

@@ -94,8 +94,10 @@ def _linear(e: Emission, node: Node, op: operators.Linear, shape: Shape) -> None
 def _shuffle(e: Emission, node: Node, op: operators.ChannelShuffle, shape: Shape) -> None:
     # As PyTorch's exporter writes it, which run-times know to have a kernel for.
     rows, channels = op.rows(shape[1]), shape[1]
-    apart = e.constant(f"{node.name}.apart", (-1, rows, channels // rows, *shape[2:]))
-    joined = e.constant(f"{node.name}.joined", (-1, *shape[1:]))
+    # 0 is the input's own number of images: of a -1 nobody could tell that it stays the same, and
+    # ONNX Runtime would not fuse the sums after it.
+    apart = e.constant(f"{node.name}.apart", (0, rows, channels // rows, *shape[2:]))
+    joined = e.constant(f"{node.name}.joined", (0, *shape[1:]))
     x = e.add("Reshape", f"{node.name}.rows", [node.inputs[0], apart])
     x = e.add("Transpose", f"{node.name}.columns", [x], perm=(0, 2, 1, 3, 4))
     e.add("Reshape", node.name, [x, joined])

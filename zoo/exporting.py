@@ -18,12 +18,9 @@ from zoo.arch import Graph, Spec, model_name
 from zoo.errors import ExportError, WeightsError
 from zoo.loading import Source, resolve
 from zoo.models import get_weights, realisation
+from zoo.output import require_writable
 from zoo.passes import Weights
-
-OPSET = 17
-"""From 2022; every run-time of today reads it."""
-TOLERANCE = 5e-6
-"""What the parity proof admits in evaluation mode (docs/parity.md)."""
+from zoo.proof.tolerances import FORWARD
 
 
 @dataclass(frozen=True)
@@ -69,12 +66,12 @@ def export(
     weights: Source | None = None,
     optimize: bool = False,
     group_conv: str = "native",
-    opset: int = OPSET,
+    opset: int | None = None,
     batch: int | None = None,
     labels: Sequence[str] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = FORWARD.limit,
     adapt: bool = False,
     seed: int = 0,
     force: bool = False,
@@ -92,13 +89,13 @@ def export(
         weights: as for `create`; not with a live model.
         optimize: write the form for inference, see `create`.
         group_conv: ``"native"`` or ``"split"``.
-        opset: version of ONNX's operators.
+        opset: version of ONNX's operators; 17 if not given, which every run-time of today reads.
         batch: a fixed number of images; any number if not given.
         labels: the name of each class.
         mean: what is subtracted from each channel of an image in [0, 1] ...
         std: ... and what the difference is divided by.
         tolerance: the largest admitted difference from the reference, relative to the largest
-            output.
+            output; by default what a proof admits in evaluation mode.
         adapt: as for `create`.
         seed: as for `create`.
         force: replace an existing file.
@@ -116,7 +113,9 @@ def export(
     """
     engine: Any = backends.load("onnx")
     path = Path(path)
-    _check_destination(path, force)
+    require_writable(path, ".onnx")
+    require_free(path, force)
+    opset = engine.OPSET if opset is None else opset
     realise = realisation(group_conv, optimize)
     if isinstance(model, str | Spec):
         _ = arch.spec(model, **overrides)  # what is wrong with these is told before a file is read
@@ -155,12 +154,6 @@ def export(
         input_shape=(batch or 0, *spec.graph.input_shape[1:]),
         error=errors[0],
     )
-
-
-def _check_destination(path: Path, force: bool) -> None:
-    if path.suffix.lower() != ".onnx":
-        raise ExportError(f"{path}: the suffix must be .onnx")
-    require_free(path, force)
 
 
 def _of_live_model(

@@ -19,7 +19,6 @@ OPSET = 17
 """By default: from 2022, which every run-time of today reads."""
 OLDEST = 11
 """Older ones write the bounds of Slice and the padding of pools in other ways."""
-# The oldest version of the file format that admits the opset is what old run-times read.
 _PRODUCER = "parity-zoo"
 
 
@@ -49,7 +48,7 @@ def emit(
         ExportError: the opset does not have an operator, or is not known.
         InputError: the network does not admit the size.
     """
-    check_opset(graph, opset)
+    _check_opset(graph, opset)
     size = image_size or graph.image_size
     graph.check_input((batch or 1, graph.in_channels, *size))
     shapes = graph.shapes((batch or 1, graph.in_channels, *size))
@@ -72,6 +71,7 @@ def emit(
             [numpy_helper.from_array(weights[name], name) for name in graph.parameters],
         ),
         opset_imports=[helper.make_opsetid("", opset)],
+        # The oldest version of the file format that admits the opset: old run-times read it.
         ir_version=helper.find_min_ir_version_for([helper.make_opsetid("", opset)]),
         producer_name=_PRODUCER,
     )
@@ -96,7 +96,7 @@ def _divided(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Node]]
     return found
 
 
-def check_opset(graph: Graph, opset: int) -> None:
+def _check_opset(graph: Graph, opset: int) -> None:
     """Raise `ExportError` unless the opset has every operator of the graph."""
     newest = defs.onnx_opset_version()
     if not OLDEST <= opset <= newest:

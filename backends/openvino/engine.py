@@ -14,7 +14,7 @@ from zoo.arch import Shape
 
 CHUNK = 2
 """Images that a thread takes at a time from a batch: their values stay in its cache, and threads
-need not wait for each other after every node (measured in docs/performance.md)."""
+need not wait for each other after every node (docs/performance.md)."""
 
 
 class Engine:

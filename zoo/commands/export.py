@@ -22,7 +22,7 @@ def export(
     ] = False,
     size: Annotated[int | None, typer.Option(help="Height and width of the images.")] = None,
     batch: Annotated[int | None, typer.Option(help="A fixed number of images.")] = None,
-    opset: Annotated[int, typer.Option(help="Version of ONNX's operators.")] = 17,
+    opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators.")] = None,
     labels: Annotated[
         Path | None, typer.Option(help="A text file with the name of a class on each line.")
     ] = None,

@@ -4,7 +4,7 @@ A shuffle, a split or a concat only decides *which* channels a later convolution
 them is carried out: each channel is followed to the tensor that holds it (`zoo.passes.placement`),
 a convolution reads just the runs of channels that it needs, and the columns of its filters are
 permuted to the order in which they come. In ShuffleNet V2 no shuffle is left, and no copy of the
-channels that pass a unit by: a channel is copied when it is read, once.
+channels that pass a unit by: a channel is moved when it is read.
 
 Where several later units read what one convolution makes, its filters are put into the order in
 which they are read, so that each reads one run. Group convolutions are free to order what they
@@ -29,7 +29,6 @@ from zoo.arch.operators import (
     Add,
     ChannelPermute,
     ChannelShuffle,
-    Concat,
     Dropout,
     Flatten,
     HardSigmoid,
@@ -37,15 +36,14 @@ from zoo.arch.operators import (
     Linear,
     ReLU,
     Sigmoid,
-    Slice,
 )
 from zoo.arch.windows import Conv2d
-from zoo.passes.channels import KEEP_SIGN, is_per_channel, moved
+from zoo.passes.channels import KEEP_SIGN, MOVES, is_per_channel, moved
 from zoo.passes.placement import Place, Tensors
 from zoo.passes.rewrite import Weights, ordered
 
 ELEMENTWISE = (ReLU, HardSwish, HardSigmoid, Sigmoid, Dropout)
-MOVES = (ChannelShuffle, ChannelPermute, Slice, Concat)
+"""May be applied before a concat as well as after it."""
 
 
 def eliminate_channel_shuffle(

@@ -33,6 +33,8 @@ from zoo.arch.operators import (
 )
 from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d
 
+MOVES = (ChannelShuffle, ChannelPermute, Slice, Concat)
+"""What only moves channels, see `moved`."""
 KEEP_SIGN = (Add, AvgPool2d, Dropout, Flatten, GlobalAvgPool2d, HardSwish, MaxPool2d, Mul)
 """Not negative where all they read is not."""
 

@@ -5,23 +5,74 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from zoo.arch import Graph
 from zoo.errors import BackendNotInstalledError, WeightsError, unknown
+from zoo.recipes import Recipe, Transform
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Arrays = dict[str, np.ndarray]
+
+
+class Trainer(Protocol):
+    """A network being trained in one process of one or several, a step at a time.
+
+    Whatever is random in it (dropout) depends on the recipe's seed and the number of steps alone,
+    so that a run which is taken up again goes on as if it had never stopped.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        world: how many processes train together; their batch norms see their own images only.
+    """
+
+    rank: int
+    world: int
+
+    def step(
+        self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None
+    ) -> tuple[float, np.ndarray]:
+        """Take a step of the optimiser.
+
+        Args:
+            images: this process's share of the batch, float32 (n, C, H, W).
+            targets: the probability of each class, float32 (n, num_classes).
+            lr: learning rate of this step.
+            momentum: of this step (Adam: the first beta); None for the recipe's.
+
+        Returns:
+            The mean cross-entropy of the share before the step, and the predicted class of each of
+            its images, int64 (n,).
+        """
+
+    def weights(self) -> Arrays:
+        """Return copies of parameters and running statistics, by the graph's names, float32."""
+
+    def slots(self) -> dict[str, Arrays]:
+        """Return copies of what the optimiser remembers, under PyTorch's names for it.
+
+        ``{"momentum_buffer": {parameter: array}}`` for SGD with momentum, ``"exp_avg"`` and
+        ``"exp_avg_sq"`` for Adam; shapes are those of the parameters.
+        """
+
+    def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
+        """Go on from what another trainer, in whichever framework, had after so many steps."""
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum of an array over all processes, float64."""
 
 
 class Backend(Protocol):
     """What each folder beside this file hands on.
 
-    ``gradients`` and ``training`` exist where ``LEVELS`` names them. ``weights`` fit the graph that
-    is passed with them. Arrays are NumPy's throughout, so that a comparison touches no framework.
+    ``gradients``, ``training``, ``trainer`` and ``batches`` exist where ``LEVELS`` names
+    ``"training"``. ``weights`` fit the graph that is passed with them. Arrays are NumPy's throughout, so that a comparison touches no framework.
     """
 
     DTYPES: tuple[str, ...]
@@ -80,6 +131,41 @@ class Backend(Protocol):
         dtype: str,
     ) -> tuple[list[float], Arrays]:
         """Take one step of SGD a batch; return (the loss of each step, all arrays afterwards)."""
+
+    def trainer(self, graph: Graph, weights: Arrays, recipe: Recipe) -> Trainer:
+        """Return a trainer that starts from these weights.
+
+        Raises:
+            SpecError: the framework can not do on this machine what the recipe asks for.
+        """
+
+    def batches(
+        self,
+        picture: Callable[[int], Image],
+        transforms: Sequence[Transform],
+        order: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        workers: int,
+    ) -> Iterator[np.ndarray]:
+        """Return batches of transformed images, by the framework's own pipeline.
+
+        What is drawn for an image depends on the seed, the epoch and the image's number alone, not
+        on the workers or on where in the epoch it is.
+
+        Args:
+            picture: from its number to an RGB picture; it may be called in other processes.
+            transforms: what is done to it; the last is `Normalize`.
+            order: the numbers of the images, int64 (n,), in order.
+            batch_size: images a batch; the last may have fewer.
+            seed, epoch: of what is drawn.
+            workers: processes (threads, where the framework has these) that prepare images.
+
+        Yields:
+            float32 (batch, 3, H, W).
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What a trained network does on images: accuracy, confusions, predictions."""

@@ -1,0 +1,188 @@
+"""The steps of an input pipeline, by name: what is done to an image, not by whom.
+
+Three realise them: NumPy and Pillow (`zoo.data`, the reference), torchvision (`backends.torch`) and
+MindSpore's dataset package (`backends.mindspore`). Images are RGB, 8 bits a channel, until
+`Normalize` makes of them float32 (3, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zoo.errors import SpecError
+from zoo.recipes.part import Part
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Colour = tuple[float, float, float]
+
+
+def require_share(name: str, value: float) -> None:
+    """Raise unless a value is a probability or a share."""
+    if not 0 <= value <= 1:
+        raise SpecError(f"{name} (={value:g}) must be from 0 to 1")
+
+
+def require_side(name: str, value: int) -> None:
+    """Raise unless a value is the side of an image, in pixels."""
+    if not 1 <= value <= 65536:
+        raise SpecError(f"{name} (={value}) must be from 1 to 65536")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(Part):
+    """Scale, with antialiasing.
+
+    Attributes:
+        size: of the shorter side in pixels; both sides become so long where ``square`` is set.
+        interpolation: of Pillow's filters.
+        square: whether the shape is given up.
+    """
+
+    name: Literal["resize"] = "resize"
+    size: int
+    interpolation: Interpolation = "bilinear"
+    square: bool = False
+
+    def __post_init__(self) -> None:
+        require_side("resize.size", self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenterCrop(Part):
+    """Cut a square of ``size`` pixels out of the middle."""
+
+    name: Literal["center_crop"] = "center_crop"
+    size: int
+
+    def __post_init__(self) -> None:
+        require_side("center_crop.size", self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomCrop(Part):
+    """Cut a square of ``size`` pixels out of the image, anywhere, after adding a margin.
+
+    Attributes:
+        size: of the square, in pixels.
+        padding: pixels added on each side first.
+        mode: what the margin is filled with: zeros, or the image mirrored at its edge.
+    """
+
+    name: Literal["random_crop"] = "random_crop"
+    size: int
+    padding: int = 0
+    mode: Literal["constant", "reflect"] = "constant"
+
+    def __post_init__(self) -> None:
+        require_side("random_crop.size", self.size)
+        if self.padding < 0:
+            raise SpecError(f"random_crop.padding (={self.padding}) must be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomResizedCrop(Part):
+    """Cut a rectangle of random area and shape and scale it to ``size`` × ``size`` pixels.
+
+    Attributes:
+        size: of the result, in pixels.
+        scale: least and greatest area, as a share of the image's.
+        ratio: least and greatest width over height, drawn evenly in its logarithm.
+        interpolation: of Pillow's filters.
+    """
+
+    name: Literal["random_resized_crop"] = "random_resized_crop"
+    size: int
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        require_side("random_resized_crop.size", self.size)
+        for field, top in (("scale", 1.0), ("ratio", math.inf)):
+            low, high = getattr(self, field)
+            if not 0 < low <= high <= top:
+                raise SpecError(
+                    f"random_resized_crop.{field} (={low:g}, {high:g}) must be two growing numbers "
+                    f"greater than 0 and at most {top:g}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomHorizontalFlip(Part):
+    """Mirror left and right, with probability ``p``."""
+
+    name: Literal["random_horizontal_flip"] = "random_horizontal_flip"
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_share("random_horizontal_flip.p", self.p)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomVerticalFlip(Part):
+    """Mirror top and bottom, with probability ``p``."""
+
+    name: Literal["random_vertical_flip"] = "random_vertical_flip"
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_share("random_vertical_flip.p", self.p)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorJitter(Part):
+    """Change brightness, contrast and saturation by factors, and the hue, in random order.
+
+    Attributes:
+        brightness, contrast, saturation: the factor is drawn from 1 - x to 1 + x, at least 0.
+        hue: the shift around the circle of colours is drawn from -x to x; 1 is all the way round.
+    """
+
+    name: Literal["color_jitter"] = "color_jitter"
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("brightness", "contrast", "saturation"):
+            if not getattr(self, field) >= 0:
+                raise SpecError(f"color_jitter.{field} (={getattr(self, field):g}) must be ≥ 0")
+        if not 0 <= self.hue <= 0.5:
+            raise SpecError(f"color_jitter.hue (={self.hue:g}) must be from 0 to 0.5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalize(Part):
+    """Make of each pixel in 0..1 ``(x - mean) / std`` by channel: float32 (3, H, W).
+
+    It ends every pipeline.
+    """
+
+    name: Literal["normalize"] = "normalize"
+    mean: Colour
+    std: Colour
+
+    def __post_init__(self) -> None:
+        if min(self.std) <= 0:
+            raise SpecError(f"normalize.std (={list(self.std)}) must be greater than 0")
+
+
+Transform = Annotated[
+    Resize
+    | CenterCrop
+    | RandomCrop
+    | RandomResizedCrop
+    | RandomHorizontalFlip
+    | RandomVerticalFlip
+    | ColorJitter
+    | Normalize,
+    Field(discriminator="name"),
+]
+
+RANDOM = (RandomCrop, RandomResizedCrop, RandomHorizontalFlip, RandomVerticalFlip, ColorJitter)
+"""Those that draw numbers: no pipeline of evaluation has them."""

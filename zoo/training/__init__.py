@@ -1,0 +1,1 @@
+"""Training: the loop over epochs that every framework shares, and what a run leaves behind."""

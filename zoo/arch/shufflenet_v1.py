@@ -242,10 +242,11 @@ def _models() -> dict[str, Spec]:
             models[f"shufflenet_v1_{width}x_g{groups}"] = ShuffleNetV1Spec(
                 groups=groups, stem_channels=stem, stage_channels=stages
             )
-    for groups in (2, 3):  # as kuangliu's and OpenGenus' code builds them for CIFAR-10
-        models[f"shufflenet_v1_1.0x_g{groups}_cifar"] = models[
-            f"shufflenet_v1_1.0x_g{groups}"
-        ].replace(conventions="kuangliu", num_classes=10, image_size=32)
+    # As kuangliu's and OpenGenus' code builds them for CIFAR-10, and one of half the width.
+    for base in ("1.0x_g2", "1.0x_g3", "0.5x_g3"):
+        models[f"shufflenet_v1_{base}_cifar"] = models[f"shufflenet_v1_{base}"].replace(
+            conventions="kuangliu", num_classes=10, image_size=32
+        )
     return models
 
 

@@ -64,6 +64,9 @@ class Trainer(Protocol):
     def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
         """Go on from what another trainer, in whichever framework, had after so many steps."""
 
+    def place(self, model: Any) -> Any:
+        """Return a model of the backend where the trainer has its own: on the same device."""
+
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Return the sum of an array over all processes, float64."""
 
@@ -132,8 +135,17 @@ class Backend(Protocol):
     ) -> tuple[list[float], Arrays]:
         """Take one step of SGD a batch; return (the loss of each step, all arrays afterwards)."""
 
-    def trainer(self, graph: Graph, weights: Arrays, recipe: Recipe) -> Trainer:
+    def trainer(
+        self, graph: Graph, weights: Arrays, recipe: Recipe, *, compiled: bool = False
+    ) -> Trainer:
         """Return a trainer that starts from these weights.
+
+        Args:
+            graph: the network.
+            weights: canonical name → array.
+            recipe: what to train it by.
+            compiled: make the steps faster at the price of a slow first one, where the framework
+                leaves the choice.
 
         Raises:
             SpecError: the framework can not do on this machine what the recipe asks for.

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from zoo.bench.run import benchmark as benchmark
     from zoo.conversion import Conversion as Conversion
     from zoo.conversion import convert as convert
+    from zoo.data import Dataset as Dataset
+    from zoo.data import mean_and_std as mean_and_std
+    from zoo.data import open_dataset as open_dataset
     from zoo.doctor.diagnose import diagnose as diagnose
     from zoo.doctor.report import Diagnosis as Diagnosis
     from zoo.errors import BackendNotInstalledError as BackendNotInstalledError
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from zoo.errors import GraphError as GraphError
     from zoo.errors import InputError as InputError
     from zoo.errors import SpecError as SpecError
+    from zoo.errors import TrainingError as TrainingError
     from zoo.errors import UnknownNameError as UnknownNameError
     from zoo.errors import WeightsError as WeightsError
     from zoo.errors import ZooError as ZooError
@@ -50,6 +54,13 @@ if TYPE_CHECKING:
     from zoo.proof import parity as parity
     from zoo.quantization.quantize import quantize as quantize
     from zoo.quantization.report import QuantizationReport as QuantizationReport
+    from zoo.recipes import Recipe as Recipe
+    from zoo.recipes import list_recipes as list_recipes
+    from zoo.recipes import recipe as recipe
+    from zoo.training import Run as Run
+    from zoo.training import open_run as open_run
+    from zoo.training import resume as resume
+    from zoo.training import train as train
 
 __version__ = "0.1.0"
 
@@ -58,6 +69,7 @@ _HOMES = {
     "zoo.bench.report": ("BenchmarkReport", "Measurement"),
     "zoo.bench.run": ("benchmark",),
     "zoo.conversion": ("Conversion", "convert"),
+    "zoo.data": ("Dataset", "mean_and_std", "open_dataset"),
     "zoo.doctor.diagnose": ("diagnose",),
     "zoo.doctor.report": ("Diagnosis",),
     "zoo.errors": (
@@ -67,6 +79,7 @@ _HOMES = {
         "GraphError",
         "InputError",
         "SpecError",
+        "TrainingError",
         "UnknownNameError",
         "WeightsError",
         "ZooError",
@@ -76,6 +89,8 @@ _HOMES = {
     "zoo.proof": ("Finding", "ParityReport", "parity"),
     "zoo.quantization.quantize": ("quantize",),
     "zoo.quantization.report": ("QuantizationReport",),
+    "zoo.recipes": ("Recipe", "list_recipes", "recipe"),
+    "zoo.training": ("Run", "open_run", "resume", "train"),
     "weights": ("Checkpoint", "load_weights"),
     "weights.pretrained": ("Preprocessing",),
 }

@@ -14,6 +14,7 @@ from zoo.commands.doctor import doctor
 from zoo.commands.export import export
 from zoo.commands.options import Name, Overrides, parse
 from zoo.commands.quantize import quantize
+from zoo.commands.train import recipes, train
 from zoo.errors import ZooError, unknown
 
 app = typer.Typer(
@@ -198,6 +199,8 @@ app.command()(bench)
 app.command()(doctor)
 app.command()(export)
 app.command()(quantize)
+app.command()(recipes)
+app.command()(train)
 
 
 def main() -> None:

@@ -38,6 +38,10 @@ class ExportError(ZooError, ValueError):
     """A model file that can not be written as asked: opset, batch, path."""
 
 
+class TrainingError(ZooError, RuntimeError):
+    """A run that can not go on: no finite loss, a folder or checkpoint that does not fit."""
+
+
 class BackendNotInstalledError(ZooError, ImportError):
     """The framework behind a backend cannot be imported; the message tells what to install."""
 

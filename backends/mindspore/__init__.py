@@ -2,6 +2,7 @@
 
 from backends.mindspore import onednn
 from backends.mindspore.about import describe
+from backends.mindspore.batches import batches
 from backends.mindspore.model import build, freeze, is_model
 from backends.mindspore.parameters import get_parameters, graph_of, set_parameters
 from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict, training
@@ -11,6 +12,7 @@ onednn.cap()
 __all__ = [
     "DTYPES",
     "LEVELS",
+    "batches",
     "build",
     "describe",
     "forward",

@@ -1,13 +1,16 @@
 """PyTorch: the graph as a ``torch.fx.GraphModule`` of native layers."""
 
 from backends.torch.about import describe
+from backends.torch.batches import batches
 from backends.torch.model import build, freeze, is_model
 from backends.torch.parameters import get_parameters, graph_of, set_parameters
 from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict, training
+from backends.torch.trainer import trainer
 
 __all__ = [
     "DTYPES",
     "LEVELS",
+    "batches",
     "build",
     "describe",
     "forward",
@@ -18,5 +21,6 @@ __all__ = [
     "is_model",
     "predict",
     "set_parameters",
+    "trainer",
     "training",
 ]

@@ -88,7 +88,8 @@ def training(
 
 
 def predict(module: nn.Module, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the module's outputs for a float32 array, without gradients."""
+    """Return the module's outputs for a float32 array, without gradients, where the module is."""
+    device = next(module.parameters(), torch.empty(0)).device
     with torch.inference_mode():
-        outputs = module(torch.from_numpy(x))
-    return tuple(o.numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))
+        outputs = module(torch.from_numpy(x).to(device))
+    return tuple(o.cpu().numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))

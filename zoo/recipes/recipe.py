@@ -80,7 +80,7 @@ class Recipe(Part):
     evaluate: tuple[Transform, ...]
     label_smoothing: float = 0.0
     optimizer: Optimizer
-    schedule: Schedule = Constant()
+    schedule: Schedule = field(default_factory=Constant)
     batch_size: int = 128
     epochs: int
     accumulate: int = 1
@@ -88,7 +88,7 @@ class Recipe(Part):
     clip_norm: float | None = None
     precision: Precision = "float32"
     loss_scale: float = 1.0
-    mix: Mix = Mix()
+    mix: Mix = field(default_factory=Mix)
     ema: float | None = None
     keep: int = 1
     seed: int = 0
@@ -155,9 +155,10 @@ class Recipe(Part):
                 _field(place, last, path)
             old = place.get(last)
             if isinstance(value, Mapping) and isinstance(old, dict) and last != "overrides":
-                named = value.get("name", old.get("name"))
-                value = {**(old if named == old.get("name") else {}), **value}
-            place[last] = value
+                same = value.get("name", old.get("name")) == old.get("name")
+                place[last] = {**(old if same else {}), **value}
+            else:
+                place[last] = value
         return type(self).from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,1 +1,6 @@
 """Training: the loop over epochs that every framework shares, and what a run leaves behind."""
+
+from zoo.training.run import Run as Run
+from zoo.training.run import open_run as open_run
+from zoo.training.train import resume as resume
+from zoo.training.train import train as train

@@ -1,0 +1,157 @@
+"""Batches by torchvision's transforms (v2, on pictures), in PyTorch's own loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from zoo.errors import ZooError
+from zoo.recipes import Transform
+from zoo.recipes.pictures import require_one_size, require_pipeline, require_room, seed_of
+from zoo.recipes.transforms import (
+    CenterCrop,
+    ColorJitter,
+    Normalize,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomVerticalFlip,
+    Resize,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Item = tuple[int, torch.Tensor] | ZooError
+
+
+def batches(
+    picture: Callable[[int], Image],
+    transforms: Sequence[Transform],
+    order: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    workers: int,
+) -> Iterator[np.ndarray]:
+    """Return batches of transformed images; see `backends.Backend.batches`.
+
+    Raises:
+        InputError: a picture can not be read or is too small for a crop, or those of a batch have
+            different sizes in the end.
+        SpecError: the last transform is not `Normalize`, or a number is too small.
+    """
+    require_pipeline(transforms, batch_size, workers)
+    images = _Images(picture, transforms, seed, epoch)
+    return _loaded(images, order, batch_size, workers)
+
+
+def _loaded(
+    images: _Images, order: np.ndarray, batch_size: int, workers: int
+) -> Iterator[np.ndarray]:
+    from torch.utils.data import DataLoader
+
+    loader: Any = DataLoader(
+        images,  # type: ignore[arg-type]  # a length and items are all that it asks for
+        sampler=order.tolist(),
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_stacked,
+        generator=torch.Generator(),  # it would draw its workers' seed from the global one
+    )
+    for batch in loader:
+        if isinstance(batch, ZooError):
+            raise batch
+        yield batch.numpy()
+
+
+class _Images:
+    """The transformed images by number, as a `DataLoader` wants them."""
+
+    def __init__(
+        self,
+        picture: Callable[[int], Image],
+        transforms: Sequence[Transform],
+        seed: int,
+        epoch: int,
+    ) -> None:
+        from torchvision.transforms import v2  # type: ignore[import-untyped]
+
+        self._picture = picture
+        self._seed, self._epoch = seed, epoch
+        self._transform = v2.Compose([op for step in transforms for op in _operations(step, v2)])
+
+    def __getitem__(self, number: int) -> Item:
+        # An error goes to the consumer as a value: the loader would bury it in a traceback's text.
+        try:
+            picture = self._picture(number)
+            with _seeded(seed_of(self._seed, self._epoch, number)):
+                return number, self._transform(picture)
+        except ZooError as error:
+            return error
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Let PyTorch's generator of the CPU start from a seed, and put it back afterwards."""
+    generator = torch.default_generator
+    state = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(state)
+
+
+def _stacked(items: Sequence[Item]) -> torch.Tensor | ZooError:
+    sizes, images = [], []
+    for item in items:
+        if isinstance(item, ZooError):
+            return item
+        number, image = item
+        sizes.append((number, (image.shape[2], image.shape[1])))
+        images.append(image)
+    try:
+        require_one_size(sizes)
+    except ZooError as error:
+        return error
+    return torch.stack(images)
+
+
+def _operations(step: Transform, v2: ModuleType) -> list[Callable[[Any], Any]]:
+    """Return torchvision's transforms (v2) that do what a step says."""
+    made: list[Callable[[Any], Any]]
+    match step:
+        case Resize():
+            size = [step.size] * 2 if step.square else [step.size]
+            made = [v2.Resize(size, interpolation=v2.InterpolationMode(step.interpolation))]
+        case CenterCrop():
+            made = [partial(_with_room, step), v2.CenterCrop(step.size)]
+        case RandomCrop():
+            crop = v2.RandomCrop(step.size, padding=step.padding, padding_mode=step.mode)
+            made = [partial(_with_room, step), crop]
+        case RandomResizedCrop():
+            method = v2.InterpolationMode(step.interpolation)
+            made = [v2.RandomResizedCrop(step.size, step.scale, step.ratio, method)]
+        case RandomHorizontalFlip():
+            made = [v2.RandomHorizontalFlip(step.p)]
+        case RandomVerticalFlip():
+            made = [v2.RandomVerticalFlip(step.p)]
+        case ColorJitter():
+            made = [v2.ColorJitter(step.brightness, step.contrast, step.saturation, step.hue)]
+        case Normalize():
+            scaled = v2.ToDtype(torch.float32, scale=True)
+            made = [v2.ToImage(), scaled, v2.Normalize(list(step.mean), list(step.std))]
+    return made
+
+
+def _with_room(step: CenterCrop | RandomCrop, picture: Image) -> Image:
+    require_room(step, picture.size)
+    return picture

@@ -1,0 +1,105 @@
+"""``zoo predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.commands.options import Overrides, parse
+
+
+def predict(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, a file of any code base, an ONNX file, or published weights."
+        ),
+    ],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Images, folders of them, or - for paths on standard input."
+        ),
+    ],
+    backend: Annotated[
+        str | None, typer.Option(help="torch, mindspore, onnx, openvino or numpy.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many classes to tell of each image.")] = 5,
+    labels: Annotated[
+        Path | None, typer.Option(help="A text file with the name of a class on each line.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The network, where WEIGHTS do not tell.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Prepare images as this recipe does: a name or a JSON file.")
+    ] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="Or as these weights expect: imagenet or megvii.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 32,
+    workers: Annotated[int, typer.Option(help="Threads that prepare images.")] = 2,
+    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    optimize: Annotated[
+        bool, typer.Option("--optimize/--no-optimize", help="Run the form for inference.")
+    ] = True,
+    skip_corrupt: Annotated[
+        bool,
+        typer.Option("--skip-corrupt", help="Leave out images that are missing or damaged."),
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON here, or - instead of the table.")
+    ] = None,
+    grid: Annotated[
+        Path | None, typer.Option(help="Draw the images with their classes here, as PNG.")
+    ] = None,
+    changes: Overrides = None,
+) -> None:
+    """Tell what trained weights see in images."""
+    from zoo.output import require_writable
+
+    to_stdout = json_file is not None and str(json_file) == "-"
+    if json_file is not None and not to_stdout:
+        require_writable(json_file, ".json")
+    if grid is not None:
+        require_writable(grid, ".png")
+
+    from rich.console import Console
+
+    from zoo.evaluation.predict import predict as see
+    from zoo.table import progress_bar
+
+    with progress_bar() as progress:
+        found = see(
+            weights,
+            inputs,
+            model=model,
+            backend=backend,
+            top=top,
+            labels=labels,
+            recipe=recipe,
+            transforms=preprocessing,
+            batch_size=batch_size,
+            workers=workers,
+            group_conv=group_conv,
+            optimize=optimize,
+            skip_corrupt=skip_corrupt,
+            progress=progress,
+            **parse(changes),
+        )
+    for message in found.skipped:
+        typer.echo(f"skipped: {message}", err=True)
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    if to_stdout:
+        typer.echo(found.to_json())
+    else:
+        console = Console(highlight=False)
+        console.print(found.table())
+        console.print(f"images: {found.pipeline}", style="dim", markup=False, soft_wrap=True)
+        if json_file is not None:
+            found.save(json_file)
+    if grid is not None:
+        found.plot(grid)

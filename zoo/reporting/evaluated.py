@@ -1,0 +1,105 @@
+"""What a run's best checkpoint makes of the data, as a page shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zoo.evaluation.chart import draw_confusion
+from zoo.evaluation.evaluate import evaluate_network, prepare
+from zoo.evaluation.evaluation import Evaluation
+from zoo.evaluation.running import Progress
+from zoo.reporting.embedded import png
+from zoo.reporting.plots import draw_augmented, draw_predicted, draw_raw
+from zoo.training.run import Run
+
+FEW = 25
+"""Up to so many classes their tables are shown without a click."""
+BAR = 160
+"""Pixels of the bar of a class all of whose images are right."""
+
+
+def evaluate_run(
+    run: Run,
+    source: Any,
+    backend: str | None,
+    batch_size: int,
+    workers: int,
+    train_images: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Return what the best checkpoint makes of the data, and pictures of these."""
+    (network,), dataset = prepare(
+        run.path, source, backends=[backend], skip_corrupt=bool(run.info.get("skip_corrupt"))
+    )
+    evaluations: list[Evaluation] = []
+    samples: list[dict[str, str]] = []
+    for split, part, most in (
+        ("test", dataset.test, None),
+        ("train", dataset.train, train_images),
+    ):
+        if part is None or not len(part):
+            continue
+        found = evaluate_network(
+            network, dataset, split=split, batch_size=batch_size, workers=workers, most=most,
+            progress=progress,
+        )  # fmt: skip
+        evaluations.append(found)
+        if len(evaluations) == 1:
+            text = "Right ones, and the wrong ones that the network was surest of."
+            picture = png(draw_predicted(found, part))
+            samples.append({"title": "Predicted", "text": text, "picture": picture})
+    shown = dataset.train or dataset.test
+    if shown is not None:
+        samples.append({"title": "Raw", "text": dataset.name, "picture": png(draw_raw(shown))})
+        if dataset.train is not None:
+            text = "What training sees of an image in its first epochs, before it is normalised."
+            picture = png(draw_augmented(dataset.train, run.recipe))
+            samples.append({"title": "Augmented", "text": text, "picture": picture})
+    rows = [
+        [
+            _title(found),
+            f"{found.loss:.4f}",
+            f"{found.top1:.2f} %",
+            f"{found.top5:.2f} %",
+            f"{found.images_per_second:.0f}",
+        ]
+        for found in evaluations
+    ]
+    columns = ["images", "loss", "top-1", "top-5", "images a second, forward"]
+    evaluated = f"{network.name}, by {network.backend}; images prepared by {network.pipeline}"
+    return {
+        "evaluated": evaluated,
+        "measures": {"columns": columns, "rows": rows},
+        "evaluations": [_classes(found) for found in evaluations],
+        "samples": samples,
+    }
+
+
+def _title(found: Evaluation) -> str:
+    return f"{found.images:,} {found.split} images"
+
+
+def _classes(found: Evaluation) -> dict[str, Any]:
+    """Return what the page shows of an evaluation's classes."""
+    wrong = found.confusion - np.diag(found.confusion.diagonal())
+    counts, shares = found.confusion.sum(1), found.per_class
+    rows = []
+    for i, name in enumerate(found.classes):
+        other = int(wrong[i].argmax())
+        rows.append(
+            {
+                "name": name,
+                "images": int(counts[i]),
+                "right": f"{shares[i]:.1f} %" if counts[i] else "–",
+                "width": round(BAR * shares[i] / 100) if counts[i] else 0,
+                "other": f"{found.classes[other]} ({wrong[i, other]})" if wrong[i, other] else "",
+            }
+        )
+    return {
+        "name": _title(found),
+        "few": len(rows) <= FEW,
+        "classes": rows,
+        "confusion": png(draw_confusion(found.confusion, found.classes)),
+    }

@@ -1,0 +1,112 @@
+"""Logs of a run: CSV for every tool there is, event files for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from zoo.errors import TrainingError
+from zoo.training.run import EPOCHS, STEPS
+
+EPOCH_FIELDS = (
+    "epoch", "step", "lr", "loss", "top1", "val_loss", "val_top1", "val_top5", "seconds",
+    "images_per_second", "waited",
+)  # fmt: skip
+STEP_FIELDS = ("step", "epoch", "lr", "momentum", "loss")
+
+
+class Log:
+    """Rows that are on the disk at the end of each epoch; a context manager.
+
+    What a killed process wrote beyond its last checkpoint is taken back at the start.
+    """
+
+    def __init__(self, folder: Path, history: Sequence[Mapping[str, float]], step: int) -> None:
+        """Open the logs of a run that has come to a step, and has had these epochs."""
+        self.folder = folder
+        self.rows: list[Mapping[str, Any]] = []
+        kept = []
+        with _told(folder):
+            if step and (folder / STEPS).is_file():
+                with (folder / STEPS).open(newline="", encoding="utf-8") as file:
+                    # A line that the kill cut in two has no number.
+                    rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdecimal()]
+                kept = [row for row in rows if int(row["step"]) <= step]
+            _write(folder / EPOCHS, EPOCH_FIELDS, history)
+            _write(folder / STEPS, STEP_FIELDS, kept)
+            self.board = _board(folder, step)
+
+    def step(self, row: Mapping[str, float]) -> None:
+        """Note a step."""
+        self.rows.append(row)
+
+    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Write the steps that were noted, and all epochs so far.
+
+        Raises:
+            TrainingError: the disk is full.
+        """
+        with _told(self.folder):
+            with (self.folder / STEPS).open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, STEP_FIELDS, restval="").writerows(self.rows)
+            _write(self.folder / EPOCHS, EPOCH_FIELDS, history)
+            if self.board is not None:
+                self._draw(history[-1] if history else {})
+        self.rows = []
+
+    def _draw(self, epoch: Mapping[str, float]) -> None:
+        for row in self.rows:
+            for name in ("lr", "loss"):
+                self.board.add_scalar(f"step/{name}", row[name], int(row["step"]))
+        for name, value in epoch.items():
+            if name not in ("epoch", "step") and math.isfinite(value):
+                self.board.add_scalar(f"epoch/{name}", value, int(epoch["epoch"]))
+        self.board.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.board is not None:
+            # On a full disk this fails as well, and the first error is the one to tell.
+            with suppress(OSError):
+                self.board.close()
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: the logs can not be written ({error.strerror or error}); the checkpoints "
+            "are untouched"
+        ) from None
+
+
+def _write(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fields, restval="", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def _board(folder: Path, step: int) -> Any:
+    """Return a writer of TensorBoard's files; None where its package is not installed."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)

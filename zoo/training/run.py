@@ -1,0 +1,190 @@
+"""The folder that a run leaves behind: its recipe, what it ran on, its logs, its checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import TrainingError, ZooError
+from zoo.recipes import Recipe
+from zoo.training import state as states
+
+RECIPE, INFO, EPOCHS, STEPS = "recipe.json", "run.json", "epochs.csv", "steps.csv"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint in a run's folder.
+
+    Attributes:
+        path: its folder.
+        epoch: epochs finished.
+        step: steps taken.
+        batch: other than 0 where it was written in the middle of an epoch.
+        best_epoch: of the run so far.
+    """
+
+    path: Path
+    epoch: int
+    step: int
+    batch: int
+    best_epoch: int
+
+    @property
+    def model(self) -> Path:
+        """The file of weights, which `load` and every command takes."""
+        return self.path / states.MODEL
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk, finished or not.
+
+    Attributes:
+        path: its folder.
+        recipe: what it follows.
+        info: backend, data, classes, machine, versions, as in ``run.json``.
+    """
+
+    path: Path
+    recipe: Recipe
+    info: dict[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return tuple(self.info["classes"])
+
+    @property
+    def epochs(self) -> list[dict[str, float]]:
+        """A row an epoch: losses, accuracies in percent, learning rate, seconds."""
+        return _rows(self.path / EPOCHS)
+
+    @property
+    def steps(self) -> list[dict[str, float]]:
+        """A row a step: learning rate, momentum, loss."""
+        return _rows(self.path / STEPS)
+
+    @property
+    def checkpoints(self) -> list[Saved]:
+        """What is saved, oldest first."""
+        found = []
+        for folder in (self.path / CHECKPOINTS).glob("[!.]*"):
+            try:
+                counts = json.loads((folder / states.COUNTS).read_text(encoding="utf-8"))
+                numbers = [counts[key] for key in ("epoch", "step", "batch", "best_epoch")]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise TrainingError(f"{folder}: is no checkpoint: {error}") from None
+            found.append(Saved(folder, *numbers))
+        return sorted(found, key=lambda saved: saved.step)
+
+    @property
+    def last(self) -> Saved:
+        """The newest checkpoint.
+
+        Raises:
+            TrainingError: there is none yet.
+        """
+        if not self.checkpoints:
+            raise TrainingError(f"{self.path}: has no checkpoint yet")
+        return self.checkpoints[-1]
+
+    @property
+    def best(self) -> Saved:
+        """The checkpoint of the highest accuracy; the newest where nothing was evaluated.
+
+        Raises:
+            TrainingError: there is none yet.
+        """
+        last = self.last
+        for saved in self.checkpoints:
+            if saved.epoch == last.best_epoch and not saved.batch:
+                return saved
+        return last
+
+    @cached_property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return bool(self.checkpoints) and self.last.epoch >= self.recipe.epochs
+
+
+def open_run(path: str | Path) -> Run:
+    """Return the run in a folder.
+
+    Raises:
+        TrainingError: it is none, or its files are damaged.
+    """
+    path = Path(path)
+    if not (path / RECIPE).is_file():
+        raise TrainingError(f"{path}: is no run: it has no {RECIPE}")
+    try:
+        recipe = Recipe.from_json((path / RECIPE).read_text(encoding="utf-8"))
+        info = json.loads((path / INFO).read_text(encoding="utf-8"))
+    except (OSError, ValueError, ZooError) as error:
+        raise TrainingError(f"{path}: the run can not be read: {error}") from None
+    return Run(path, recipe, info)
+
+
+def require_new(path: Path) -> None:
+    """Raise `TrainingError` where a new run would write over something."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise TrainingError(
+            f"{path}: exists and is kept; give another folder, or go on with it: "
+            f"zoo train --resume {path}"
+        )
+
+
+def start_run(path: Path, recipe: Recipe, info: dict[str, Any]) -> Run:
+    """Make the folder of a new run.
+
+    Raises:
+        TrainingError: there is something in it already, or it can not be written to.
+    """
+    require_new(path)
+    try:
+        (path / CHECKPOINTS).mkdir(parents=True)
+        (path / INFO).write_text(json.dumps(info, indent=2), encoding="utf-8")
+        # Last, because it is what makes the folder a run.
+        (path / RECIPE).write_text(recipe.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{path}: can not be written: {error.strerror or error}") from None
+    return Run(path, recipe, info)
+
+
+def save_checkpoint(run: Run, state: states.State) -> None:
+    """Write a checkpoint and remove those that are no longer kept."""
+    folder = run.path / CHECKPOINTS
+    name = f"step-{state.step:07d}" if state.batch else f"epoch-{state.epoch:04d}"
+    states.save(folder / name, state, run.recipe.spec)
+    finished = [saved for saved in run.checkpoints if not saved.batch]
+    kept = {saved.epoch for saved in finished[-run.recipe.keep :]} | {state.best_epoch}
+    for saved in run.checkpoints:
+        if saved.step < state.step and (saved.batch or saved.epoch not in kept):
+            shutil.rmtree(saved.path, ignore_errors=True)
+
+
+def load_state(run: Run) -> states.State:
+    """Return the newest state, and clear away what a process that was killed left behind.
+
+    Raises:
+        TrainingError: there is none, or it is damaged.
+    """
+    for partial in (run.path / CHECKPOINTS).glob(".*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+    return states.load(run.last.path, run.recipe.spec)
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]

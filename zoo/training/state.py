@@ -1,0 +1,129 @@
+"""What a run needs to go on, on disk: weights, the optimiser's memory, the moving mean, counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import weights as canonical
+from weights import formats
+from weights.canonical import Weights
+from zoo.arch import Spec
+from zoo.errors import TrainingError, WeightsError
+
+MODEL, STATE, COUNTS = "model.safetensors", "state.safetensors", "state.json"
+
+
+@dataclass
+class State:
+    """A run at the end of a step.
+
+    Everything that is drawn depends on the seed and on these counts, so that no state of a random
+    generator has to be kept, and another framework can go on.
+
+    Attributes:
+        weights: canonical name → array.
+        slots: what the optimiser remembers → parameter → array, under PyTorch's names.
+        ema: the moving mean of the weights; None where the recipe has none.
+        step: steps taken.
+        epoch: epochs finished.
+        batch: batches of the next epoch that are done: other than 0 in a run that was interrupted.
+        sums: loss, right predictions and images of these batches.
+        history: a row an epoch, as in ``epochs.csv``.
+        best_epoch: the one with the highest accuracy, from 1; 0 before there is one.
+    """
+
+    weights: Weights
+    slots: dict[str, Weights] = field(default_factory=dict)
+    ema: Weights | None = None
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+
+    @property
+    def model(self) -> Weights:
+        """The weights that are evaluated and kept: the moving mean where there is one."""
+        return self.weights if self.ema is None else self.ema
+
+
+def save(folder: Path, state: State, spec: Spec) -> None:
+    """Write a checkpoint: a folder that appears when all of it is on the disk.
+
+    Raises:
+        TrainingError: the disk is full or can not be written to; older checkpoints are untouched.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    arrays = {f"weights.{name}": array for name, array in state.weights.items()}
+    for slot, values in state.slots.items():
+        arrays |= {f"optimizer.{slot}.{name}": array for name, array in values.items()}
+    if state.ema is not None:
+        arrays |= {f"ema.{name}": array for name, array in state.ema.items()}
+    counts = {
+        "epoch": state.epoch,
+        "step": state.step,
+        "batch": state.batch,
+        "sums": state.sums,
+        "best_epoch": state.best_epoch,
+        "val_top1": state.history[-1].get("val_top1") if state.history else None,
+        "slots": sorted(state.slots),
+        "ema": state.ema is not None,
+        "history": state.history,
+    }
+    try:
+        partial.mkdir(parents=True)
+        canonical.save_weights(partial / MODEL, spec, state.model)
+        formats.write(partial / STATE, arrays, {})
+        with (partial / COUNTS).open("w", encoding="utf-8") as file:
+            json.dump(counts, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except (OSError, WeightsError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TrainingError(
+            f"{folder}: the checkpoint can not be written ({reason}); those before it are untouched"
+        ) from None
+
+
+def load(folder: Path, spec: Spec) -> State:
+    """Return the state that `save` wrote.
+
+    Raises:
+        TrainingError: it is damaged, or of another network.
+    """
+    try:
+        counts: dict[str, Any] = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
+        _, contents = formats.read(folder / STATE)
+        found = contents.entries[""]
+        graph = spec.graph
+
+        def part(prefix: str) -> Weights:
+            return {
+                name.removeprefix(prefix): np.array(array)
+                for name, array in found.items()
+                if name.startswith(prefix)
+            }
+
+        return State(
+            weights=canonical.check(graph, part("weights.")),
+            slots={slot: part(f"optimizer.{slot}.") for slot in counts["slots"]},
+            ema=canonical.check(graph, part("ema.")) if counts["ema"] else None,
+            **{
+                key: counts[key]
+                for key in ("step", "epoch", "batch", "sums", "history", "best_epoch")
+            },
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{folder}: the checkpoint can not be gone on from: {error}") from None

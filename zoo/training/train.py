@@ -1,0 +1,222 @@
+"""Train and resume: what is asked for is checked, put together, and run."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import backends
+from zoo.data import Dataset, open_dataset
+from zoo.data.transforms import apply
+from zoo.errors import SpecError, TrainingError
+from zoo.loading import Source, resolve
+from zoo.machine import machine
+from zoo.recipes import Recipe
+from zoo.recipes import recipe as recipe_of
+from zoo.training.feed import Feed, Pipeline, require_fit
+from zoo.training.interrupts import interrupts
+from zoo.training.log import Log
+from zoo.training.loop import Loop, Progress
+from zoo.training.run import INFO, Run, load_state, open_run, require_new, start_run
+from zoo.training.state import State
+
+
+def train(
+    recipe: str | Recipe,
+    data: str | Path | Dataset,
+    out: str | Path,
+    *,
+    backend: str = "torch",
+    weights: Source | None = None,
+    adapt: bool = False,
+    pipeline: Pipeline = "numpy",
+    workers: int = 2,
+    compiled: bool = False,
+    labels: str = "fine",
+    skip_corrupt: bool = False,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> Run:
+    """Train a network; return the run's folder.
+
+    The folder holds the recipe, logs (``epochs.csv``, ``steps.csv``, TensorBoard's) and
+    checkpoints: the last ``keep`` and the best. A run that was stopped or killed goes on with
+    `resume`. Under ``torchrun`` or ``msrun`` the processes share each batch.
+
+    Args:
+        recipe: a name of `list_recipes`, or a recipe.
+        data: a folder or archive that `open_dataset` reads, or a data set.
+        out: the run's folder, which must not exist or be empty.
+        backend: ``"torch"`` or ``"mindspore"``.
+        weights: to start from, as for `create`; by default initial ones from the recipe's seed.
+        adapt: fit these to the recipe's number of classes, as for `create`.
+        pipeline: ``"numpy"``, the same images for every framework, or ``"native"``, the
+            framework's own transforms.
+        workers: threads or processes that prepare images.
+        compiled: PyTorch: go through ``torch.compile``. MindSpore compiles anyway.
+        labels: of CIFAR-100: ``"fine"`` or ``"coarse"``.
+        skip_corrupt: leave out images that can not be read, rather than refuse the data.
+        progress: told of every step; for progress bars.
+        **changes: fields of the recipe, as for `Recipe.replace`.
+
+    Raises:
+        UnknownNameError: no such recipe, field, backend or pipeline.
+        SpecError: the recipe's values do not fit together, or the framework can not do them here.
+        InputError: the data can not be read.
+        TrainingError: the data do not fit the network, the folder is in use, the loss is not
+            finite, the disk is full.
+        BackendNotInstalledError: the framework is missing.
+        KeyboardInterrupt: Ctrl-C, after the state was saved.
+    """
+    chosen = recipe_of(recipe, **changes)
+    require_new(Path(out))
+    _trainable(backend)
+    Feed(backends.load(backend), pipeline, workers, chosen.seed)
+    spec, initial = resolve(chosen.spec, weights, {}, adapt=adapt, seed=chosen.seed)
+    if spec != chosen.spec:
+        raise TrainingError("the weights bring another network than the recipe's: see adapt=True")
+    dataset = data if isinstance(data, Dataset) else _open(data, labels, skip_corrupt)
+    _check(chosen, dataset)
+    info = {
+        "backend": backend,
+        "data": dataset.name,
+        "source": None if isinstance(data, Dataset) else str(data),
+        "labels": labels,
+        "skip_corrupt": skip_corrupt,
+        "skipped": list(dataset.skipped),
+        "classes": list(dataset.classes),
+        "pipeline": pipeline,
+        "workers": workers,
+        "compiled": compiled,
+        "weights": str(weights) if isinstance(weights, str | Path) else None,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": asdict(machine()),
+        "versions": backends.load(backend).describe(),
+        "resumed": [],
+    }
+    state = State(weights=initial)
+    if chosen.ema is not None:
+        state.ema = {name: np.array(array) for name, array in initial.items()}
+    return _run(None, Path(out), chosen, info, dataset, state, progress)
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    data: str | Path | Dataset | None = None,
+    backend: str | None = None,
+    workers: int | None = None,
+    compiled: bool | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Go on with a run from its newest checkpoint, as if it had never stopped.
+
+    In the same framework and on the same machine the weights come out bit for bit as those of a
+    run that was not interrupted.
+
+    Args:
+        run: its folder.
+        data: where the data are now; by default where they were.
+        backend: by default the one it had. Another framework takes over weights and the
+            optimiser's memory.
+        workers: as for `train`; by default what it had.
+        compiled: likewise.
+        progress: as for `train`.
+
+    Raises:
+        TrainingError: it is no run, has no checkpoint, or is finished.
+        ZooError: as `train`.
+    """
+    found = run if isinstance(run, Run) else open_run(run)
+    if found.finished:
+        raise TrainingError(f"{found.path}: all {found.recipe.epochs} epochs are done")
+    info = dict(found.info)
+    info["backend"] = backend or info["backend"]
+    for key, value in (("workers", workers), ("compiled", compiled)):
+        info[key] = info[key] if value is None else value
+    _trainable(info["backend"])
+    state = load_state(found)
+    source = data if data is not None else info["source"]
+    if source is None:
+        raise TrainingError(f"{found.path}: does not know its data: say where they are (--data)")
+    if not isinstance(source, Dataset):
+        info["source"] = str(source)
+        source = _open(source, info["labels"], info["skip_corrupt"])
+    _check(found.recipe, source)
+    if list(source.classes) != info["classes"]:
+        raise TrainingError(f"{found.path}: was begun with other classes than {source.name} has")
+    info["resumed"] = [*info["resumed"], {"backend": info["backend"], "step": state.step}]
+    return _run(found, found.path, found.recipe, info, source, state, progress)
+
+
+def _run(
+    run: Run | None,
+    path: Path,
+    recipe: Recipe,
+    info: dict[str, Any],
+    data: Dataset,
+    state: State,
+    progress: Progress | None,
+) -> Run:
+    engine = backends.load(info["backend"])
+    trainer = engine.trainer(recipe.spec.graph, state.weights, recipe, compiled=info["compiled"])
+    if recipe.batch_size % (trainer.world * recipe.accumulate):
+        raise SpecError(
+            f"batch_size (={recipe.batch_size}) must be divisible by the processes "
+            f"(={trainer.world}) times accumulate (={recipe.accumulate})"
+        )
+    if run is not None:
+        trainer.restore(state.weights, state.slots, state.step)
+    first = trainer.rank == 0
+    if first and run is None:
+        run = start_run(path, recipe, info)
+    elif first:
+        (path / INFO).write_text(json.dumps(info, indent=2), encoding="utf-8")
+    run = Run(path, recipe, info)
+    assert data.train is not None
+    with (
+        interrupts() as interrupt,
+        Log(path, state.history, state.step) if first else nullcontext() as log,
+    ):
+        loop = Loop(
+            run=run,
+            backend=info["backend"],
+            engine=engine,
+            trainer=trainer,
+            feed=Feed(engine, info["pipeline"], info["workers"], recipe.seed),
+            train=data.train,
+            test=data.test,
+            state=state,
+            interrupt=interrupt,
+            log=log,
+            progress=progress if first else None,
+        )
+        if not loop.go():
+            raise KeyboardInterrupt
+    return run
+
+
+def _trainable(backend: str) -> None:
+    engine = backends.load(backend)
+    if "training" not in engine.LEVELS or not hasattr(engine, "trainer"):
+        raise SpecError(f"backend {backend!r} runs networks, it does not train them")
+
+
+def _open(data: str | Path, labels: str, skip_corrupt: bool) -> Dataset:
+    return open_dataset(data, labels=labels, skip_corrupt=skip_corrupt)
+
+
+def _check(recipe: Recipe, data: Dataset) -> None:
+    if data.train is None:
+        raise TrainingError(f"{data.name}: has no training images")
+    require_fit(data.train, recipe.spec.num_classes, data.classes)
+    for split, transforms in ((data.train, recipe.train), (data.test, recipe.evaluate)):
+        if split is not None and len(split):
+            image = apply(split.images.picture(0), transforms, np.random.default_rng(0))
+            recipe.spec.graph.check_input((1, *image.shape))

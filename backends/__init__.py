@@ -13,10 +13,11 @@ import numpy as np
 
 from zoo.arch import Graph
 from zoo.errors import BackendNotInstalledError, WeightsError, unknown
-from zoo.recipes import Recipe, Transform
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # those who only run networks need neither
     from PIL.Image import Image
+
+    from zoo.recipes import Recipe, Transform
 
 Arrays = dict[str, np.ndarray]
 
@@ -75,7 +76,8 @@ class Backend(Protocol):
     """What each folder beside this file hands on.
 
     ``gradients``, ``training``, ``trainer`` and ``batches`` exist where ``LEVELS`` names
-    ``"training"``. ``weights`` fit the graph that is passed with them. Arrays are NumPy's throughout, so that a comparison touches no framework.
+    ``"training"``. ``weights`` fit the graph that is passed with them. Arrays are NumPy's
+    throughout, so that a comparison touches no framework.
     """
 
     DTYPES: tuple[str, ...]
@@ -172,7 +174,8 @@ class Backend(Protocol):
             transforms: what is done to it; the last is `Normalize`.
             order: the numbers of the images, int64 (n,), in order.
             batch_size: images a batch; the last may have fewer.
-            seed, epoch: of what is drawn.
+            seed: of what is drawn.
+            epoch: likewise.
             workers: processes (threads, where the framework has these) that prepare images.
 
         Yields:

@@ -12,12 +12,15 @@ import pytest
 import zoo
 
 PUBLIC = [
-    "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError", "Conversion",
-    "Cost", "Diagnosis", "Export", "ExportError", "Finding", "Graph", "GraphError", "InputError",
-    "Measurement", "ParityReport", "Preprocessing", "QuantizationReport", "Spec", "SpecError",
-    "UnknownNameError", "WeightsError", "ZooError", "benchmark", "convert", "cost", "create",
-    "diagnose", "export", "get_weights", "list_models", "load", "load_weights", "open_exported",
-    "parity", "quantize", "save", "set_weights", "spec", "spec_from_json",
+    "Agreement", "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError",
+    "Conversion", "Cost", "Dataset", "Diagnosis", "Evaluation", "Export", "ExportError",
+    "Finding", "Graph", "GraphError", "InputError", "Measurement", "ParityReport",
+    "Predictions", "Preprocessing", "QuantizationReport", "Recipe", "Run", "Spec", "SpecError",
+    "TrainingError", "UnknownNameError", "WeightsError", "ZooError", "benchmark", "compare",
+    "convert", "cost", "create", "diagnose", "evaluate", "export", "get_weights", "list_models",
+    "list_recipes", "load", "load_weights", "mean_and_std", "open_dataset", "open_exported",
+    "open_run", "parity", "predict", "quantize", "recipe", "report", "resume", "save",
+    "set_weights", "spec", "spec_from_json", "train",
 ]  # fmt: skip
 
 
@@ -53,7 +56,7 @@ def run(code: str, *blocked: str) -> str:
 FRAMEWORKS = ("torch", "torchvision", "mindspore", "onnx", "onnxruntime")
 EXTRAS = (
     *FRAMEWORKS, "safetensors", "pooch", "typer", "rich", "matplotlib", "sklearn", "PIL", "scipy",
-    "click", "psutil", "cpuinfo",
+    "click", "psutil", "cpuinfo", "pydantic", "lightning_fabric", "tensorboardX", "jinja2",
 )  # fmt: skip
 
 

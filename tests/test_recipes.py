@@ -66,9 +66,9 @@ def test_changes_reach_into_the_parts():
     [
         ({"epochs": 0}, SpecError, "epochs (=0) must be at least 1"),
         ({"optimizer.lr": -1}, SpecError, "sgd.lr (=-1) must be greater than 0"),
-        ({"optimizer.lr": "fast"}, SpecError, "optimizer.sgd.lr (='fast'): Input should be a valid"),
+        ({"optimizer.lr": "fast"}, SpecError, "optimizer.sgd.lr (='fast'): Input should be"),
         ({"optimizer.rate": 1}, UnknownNameError, "unknown field of a recipe 'optimizer.rate'"),
-        ({"epoch": 1}, UnknownNameError, "unknown field of a recipe 'epoch'; did you mean 'epochs'"),
+        ({"epoch": 1}, UnknownNameError, "unknown field of a recipe 'epoch'; did you mean 'epochs"),
         ({"optimizer": {"name": "adamw"}}, SpecError, "does not match any of the expected tags"),
         ({"schedule": {"name": "cosine", "x": 1}}, SpecError, "schedule.cosine.x (=1): Unexpected"),
         ({"train": []}, SpecError, "train must end in normalize, and have it once"),

@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from zoo.errors import UnknownNameError as UnknownNameError
     from zoo.errors import WeightsError as WeightsError
     from zoo.errors import ZooError as ZooError
+    from zoo.evaluation import Agreement as Agreement
+    from zoo.evaluation import Evaluation as Evaluation
+    from zoo.evaluation import Predictions as Predictions
+    from zoo.evaluation import compare as compare
+    from zoo.evaluation import evaluate as evaluate
+    from zoo.evaluation import predict as predict
     from zoo.exporting import Export as Export
     from zoo.exporting import export as export
     from zoo.exporting import open_exported as open_exported
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from zoo.recipes import Recipe as Recipe
     from zoo.recipes import list_recipes as list_recipes
     from zoo.recipes import recipe as recipe
+    from zoo.reporting.page import report as report
     from zoo.training import Run as Run
     from zoo.training import open_run as open_run
     from zoo.training import resume as resume
@@ -84,12 +91,21 @@ _HOMES = {
         "WeightsError",
         "ZooError",
     ),
+    "zoo.evaluation": (
+        "Agreement",
+        "Evaluation",
+        "Predictions",
+        "compare",
+        "evaluate",
+        "predict",
+    ),
     "zoo.exporting": ("Export", "export", "open_exported"),
     "zoo.models": ("cost", "create", "get_weights", "load", "save", "set_weights"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
     "zoo.quantization.quantize": ("quantize",),
     "zoo.quantization.report": ("QuantizationReport",),
     "zoo.recipes": ("Recipe", "list_recipes", "recipe"),
+    "zoo.reporting.page": ("report",),
     "zoo.training": ("Run", "open_run", "resume", "train"),
     "weights": ("Checkpoint", "load_weights"),
     "weights.pretrained": ("Preprocessing",),

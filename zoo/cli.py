@@ -11,9 +11,12 @@ import typer
 from zoo import arch
 from zoo.commands.bench import bench
 from zoo.commands.doctor import doctor
+from zoo.commands.evaluate import evaluate
 from zoo.commands.export import export
 from zoo.commands.options import Name, Overrides, parse
+from zoo.commands.predict import predict
 from zoo.commands.quantize import quantize
+from zoo.commands.report import report
 from zoo.commands.train import recipes, train
 from zoo.errors import ZooError, unknown
 
@@ -197,9 +200,12 @@ def demo(
 
 app.command()(bench)
 app.command()(doctor)
+app.command()(evaluate)
 app.command()(export)
+app.command()(predict)
 app.command()(quantize)
 app.command()(recipes)
+app.command()(report)
 app.command()(train)
 
 

@@ -96,8 +96,9 @@ def print_pretrained(pattern: str) -> None:
         lines = [
             f"[bold]{entry.model}[/bold]  weights={entry.tag!r}",
             f"  {', '.join([*accuracy, entry.licence])}, conventions {entry.conventions}",
+            *([f"  measured on {entry.measured_on}"] if entry.measured_on else []),
             f"  {p.channel_order}, resize {p.resize} ({p.interpolation}), crop {p.crop}, "
             f"mean {p.mean}, std {p.std}",
-            f"  {entry.url}, sha256 {entry.sha256}…",
+            f"  {entry.url}, sha256 {entry.sha256[:16]}…",
         ]
         console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ are ours, as everywhere.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -44,10 +44,11 @@ class Trainer:
         self.module: nn.Module = build(graph)
         set_parameters(self.module, weights)
         # Filters whose channels are last make such values, for which the kernels are the fast ones.
-        self.module = self.module.to(self.fabric.device, memory_format=torch.channels_last).train()
+        self.module = self.module.to(memory_format=torch.channels_last)
+        self.module.to(self.fabric.device).train()
         self.parameters = dict(self.module.named_parameters())
         optimizer = _optimizer(_groups(graph, self.parameters, recipe), recipe)
-        model = torch.compile(self.module) if compiled else self.module
+        model = cast(nn.Module, torch.compile(self.module)) if compiled else self.module
         self.model, self.optimizer = self.fabric.setup(model, optimizer)
         self._set_slots({})
 

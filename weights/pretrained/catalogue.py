@@ -140,7 +140,7 @@ def _index(entries: Iterable[Pretrained]) -> dict[str, dict[str, Pretrained]]:
             raise ValueError(f"{entry.model}: the tag {entry.tag!r} is taken")
         if entry.file in files:
             raise ValueError(f"{entry.model}: the file {entry.file!r} is taken")
-        if not entry.url.startswith("https://"):
+        if not entry.url.startswith(("https://", "package:")):
             raise ValueError(f"{entry.model}: url (={entry.url!r}) must be https")
         tags[entry.tag] = entry
         files.add(entry.file)

@@ -59,8 +59,14 @@ class _AttemptError(Exception):
         self.final = final
 
 
+BOX = Path(__file__).parent / "box"
+"""The weights that come with this package."""
+
+
 def cache_path(entry: Pretrained) -> Path:
-    """Return where the cache has the file of an entry, or would have it."""
+    """Return where the file of an entry is: in the cache, or will be, or in this package."""
+    if entry.packaged:
+        return BOX / urlsplit(entry.url).path
     return Path(_store(entry, entry.url).abspath) / entry.file
 
 
@@ -79,6 +85,8 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
             its hash is another, or the cache can not be written. No file is in place then.
     """
     path = cache_path(entry)
+    if entry.packaged:
+        return _packaged(path, entry)
     try:
         found = _sha256(path)
         if found is not None and found.startswith(entry.sha256):
@@ -98,6 +106,14 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
             f"{path}: can not be read or written: {error.strerror or error}; ZOO_CACHE names "
             "another folder"
         ) from None
+    return path
+
+
+def _packaged(path: Path, entry: Pretrained) -> Path:
+    found = _sha256(path)
+    if found is None or not found.startswith(entry.sha256):
+        state = f"damaged: {_mismatch(found, entry)}" if found else "missing"
+        raise WeightsError(f"{path}: {state}; install the package again")
     return path
 
 

@@ -79,7 +79,8 @@ class Pretrained:
     Attributes:
         model: the network's name in the catalogue (`zoo.list_models`).
         tag: who trained it on what, ``"mindcv/imagenet1k"``; unique for the model.
-        url: where the publisher has the file.
+        url: where the publisher has the file; ``package:NAME`` for one of those that come with
+            this package (``weights/pretrained/box/``).
         sha256: the first hexadecimal digits, at least 8, of the file's SHA-256. Eight find every
             damage, but stop nobody who is out to forge a file.
         size: bytes of the file, or None where the publisher does not say.
@@ -89,6 +90,8 @@ class Pretrained:
         top1: accuracy in percent on the data set's validation part, as published, or None.
         top5: likewise.
         source: the page that states the accuracy.
+        measured_on: the images that the accuracy was measured on, where they are not the data set's
+            validation part.
 
     Raises:
         ValueError: the hash or tag is malformed, or the URL names no file.
@@ -105,13 +108,14 @@ class Pretrained:
     top1: float | None
     top5: float | None
     source: str
+    measured_on: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256):
             raise ValueError(f"sha256 (={self.sha256!r}) must be 8 to 64 lower-case hex digits")
         # The tag is a folder of the cache and the URL's last part a file there: neither may lead
         # to another place.
-        if not re.fullmatch(r"[a-z0-9][\w.-]*/[a-z0-9][\w.-]*", self.tag, re.ASCII):
+        if not re.fullmatch(r"([a-z0-9][\w.-]*/)?[a-z0-9][\w.-]*", self.tag, re.ASCII):
             raise ValueError(f"tag (={self.tag!r}) must be like 'publisher/dataset'")
         if not re.fullmatch(r"\w[\w.+-]*", self.file.rpartition("/")[2], re.ASCII):
             raise ValueError(f"url (={self.url!r}) must end in the name of a file")
@@ -120,6 +124,11 @@ class Pretrained:
     def file(self) -> str:
         """The file's place in the cache: the tag's folder and the publisher's file name."""
         return f"{self.tag}/{urlsplit(self.url).path.rpartition('/')[2]}"
+
+    @property
+    def packaged(self) -> bool:
+        """Whether the file comes with this package."""
+        return urlsplit(self.url).scheme == "package"
 
     @property
     def conventions(self) -> str | None:

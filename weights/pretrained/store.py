@@ -24,6 +24,8 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
         WeightsError: the file can not be had, or does not hold what the catalogue says.
     """
     entry = find(model, tag)
+    if entry.packaged:
+        return _as_published(load_weights(fetch(entry), model=model), entry)
     original = cache_path(entry)
     converted = original.with_name(f"{original.stem}-zoo.safetensors")
     if converted.exists():

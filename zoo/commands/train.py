@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -107,7 +107,7 @@ def train(
                 )
                 run = training.train(
                     _recipe(recipe), data, out,
-                    backend=backend, weights=weights, adapt=adapt, pipeline=pipeline,
+                    backend=backend, weights=weights, adapt=adapt, pipeline=cast(Any, pipeline),
                     workers=2 if workers is None else workers, compiled=bool(compiled),
                     labels=labels, skip_corrupt=skip_corrupt, progress=progress, **parse(changes),
                 )  # fmt: skip
@@ -124,7 +124,7 @@ def train(
         typer.echo(f"best: {run.best.model}")
 
 
-def _recipe(name: str) -> object:
+def _recipe(name: str) -> Any:
     """Return a recipe from a file where the name is one's; names are left as they are."""
     path = Path(name)
     if path.suffix != ".json":

@@ -16,8 +16,8 @@ from zoo.data.draws import Stream, generator_of
 from zoo.data.gather import can_gather, gather
 from zoo.data.transforms import normalise, pixels
 from zoo.errors import InputError
+from zoo.recipes.definition import Mix
 from zoo.recipes.pictures import require_one_size, require_pipeline
-from zoo.recipes.recipe import Mix
 from zoo.recipes.transforms import Normalize, Transform, require_share
 
 

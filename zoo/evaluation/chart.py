@@ -23,6 +23,8 @@ LETTERS = 13
 """Of a title, to an inch."""
 TILE = 1.5
 """Inches of a picture in a grid."""
+LINE = 0.13
+"""Inches of a line of text in a grid."""
 RIGHT, WRONG = "tab:green", "tab:red"
 
 
@@ -96,9 +98,9 @@ def draw_grid(
         columns: above each column.
     """
     wide = max((len(row) for row in rows), default=1)
-    figure = Figure(
-        figsize=(TILE * wide + 0.2, (TILE + 0.35) * len(rows) + 0.5), layout="constrained"
-    )
+    lines = max((tile.caption.count("\n") + 1 for row in rows for tile in row), default=1)
+    height = (TILE + LINE * lines) * len(rows) + 2 * LINE * (bool(title) + bool(columns))
+    figure = Figure(figsize=(TILE * wide + 0.2, height + 0.1), layout="constrained")
     FigureCanvasAgg(figure)
     _head(figure, title)
     grid = figure.subplots(len(rows), wide, squeeze=False)

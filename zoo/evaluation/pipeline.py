@@ -20,6 +20,8 @@ from zoo.recipes import recipe as recipe_of
 from zoo.recipes.transforms import CenterCrop, Interpolation, Resize
 
 IMAGENET_CLASSES = 1000
+OURS = ("zoo", "zoo_mindspore")
+"""Our own names, which tell nothing of who trained the weights."""
 
 Transforms = Sequence[Transform] | Preprocessing | str
 """Transforms, a preprocessing, or the name of one (``"imagenet"``, ``"megvii"``)."""
@@ -153,14 +155,11 @@ def known_of_file(checkpoint: Checkpoint, tag: str | None, image_size: int) -> P
     if tag is not None and name is not None:
         how = pretrained.find(name, tag).preprocessing
         return of_preprocessing(how, image_size, f"published with {tag}")
-    if checkpoint.spec.num_classes != IMAGENET_CLASSES:
-        return None
     theirs = checkpoint.dialect
-    found = {
-        e.preprocessing
-        for e in pretrained.list_pretrained()
-        if e.dialect == theirs and e.model == name
-    }
+    if checkpoint.spec.num_classes != IMAGENET_CLASSES or theirs in OURS:
+        return None
+    published = [entry for entry in pretrained.list_pretrained() if entry.dialect == theirs]
+    found = {entry.preprocessing for entry in published if entry.model == name}
     if theirs == "megvii":
         found = {MEGVII}
     if len(found) != 1:

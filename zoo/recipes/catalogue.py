@@ -10,8 +10,8 @@ import fnmatch
 from typing import Any
 
 from zoo.errors import unknown
+from zoo.recipes.definition import Recipe
 from zoo.recipes.optimizers import SGD, Adam
-from zoo.recipes.recipe import Recipe
 from zoo.recipes.schedules import Cosine, Linear, OneCycle
 from zoo.recipes.transforms import (
     ColorJitter,

@@ -2,5 +2,5 @@
 
 from zoo.training.run import Run as Run
 from zoo.training.run import open_run as open_run
-from zoo.training.train import resume as resume
-from zoo.training.train import train as train
+from zoo.training.start import resume as resume
+from zoo.training.start import train as train

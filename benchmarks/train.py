@@ -120,6 +120,11 @@ def pipelines() -> dict[str, float]:
     return found
 
 
+def compared(ours: list[float], theirs: list[float]) -> list[float]:
+    """Return the ratio of each round."""
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
 def main(
     engines: Annotated[str, typer.Option(help="Names, by comma.")] = ",".join(ENGINES),
     rounds: Annotated[int, typer.Option(min=1)] = 5,
@@ -150,7 +155,7 @@ def main(
         print(number + 1, {name: round(r[-1]) for name, r in rates.items()}, flush=True)
     for process in processes.values():
         process.kill()
-    report = {
+    report: dict[str, Any] = {
         "recipe": "cifar10_opengenus", "batch": 128, "threads": 2, "rounds": rounds,
         "steps_per_block": steps, "target": TARGET,
         "machine": machine(["torch", "torchvision", "mindspore", "numpy"]),
@@ -160,7 +165,7 @@ def main(
         },
         "ratios": {
             name: {
-                "median": median(ratios := [a / b for a, b in zip(rates[name], rates[PUBLISHED], strict=True)]),
+                "median": median(ratios := compared(rates[name], rates[PUBLISHED])),
                 "least": min(ratios), "greatest": max(ratios),
             }
             for name in names

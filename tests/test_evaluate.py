@@ -27,11 +27,11 @@ from zoo.commands.evaluate import evaluate as evaluate_command
 from zoo.commands.predict import predict as predict_command
 from zoo.data import ArrayImages, Dataset, Split
 from zoo.evaluation.agreement import ROUNDING, agreement, compare
-from zoo.evaluation.evaluate import evaluate
+from zoo.evaluation.evaluating import evaluate
 from zoo.evaluation.inputs import fixed_size
 from zoo.evaluation.measures import Tally, measure, softmax
 from zoo.evaluation.pipeline import asked, known_of_file, of_preprocessing
-from zoo.evaluation.predict import predict
+from zoo.evaluation.predicting import predict
 from zoo.images import find_pictures, read_truth
 from zoo.preprocessing import MEGVII, PRESETS, for_size, normalise, square
 from zoo.recipes import recipe
@@ -460,7 +460,7 @@ def test_corrupt_images_are_skipped_on_request(run, data, tmp_path):
 
 
 def test_coarse_labels_come_from_the_run(run, data, arrays, tmp_path, monkeypatch):
-    from zoo.evaluation import evaluate as module
+    from zoo.evaluation import evaluating as module
 
     seen = []
     monkeypatch.setattr(

@@ -6,6 +6,7 @@ from backends.mindspore.batches import batches
 from backends.mindspore.model import build, freeze, is_model
 from backends.mindspore.parameters import get_parameters, graph_of, set_parameters
 from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict, training
+from backends.mindspore.trainer import trainer
 
 onednn.cap()
 
@@ -23,5 +24,6 @@ __all__ = [
     "is_model",
     "predict",
     "set_parameters",
+    "trainer",
     "training",
 ]

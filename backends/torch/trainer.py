@@ -135,7 +135,9 @@ class Trainer:
 
     @property
     def _has_momentum(self) -> bool:
-        return isinstance(self.recipe.optimizer, SGD) and self.recipe.optimizer.momentum > 0
+        chosen = self.recipe.optimizer
+        cycled = self.recipe.schedule.momentum(0, 1) is not None
+        return isinstance(chosen, SGD) and (cycled or chosen.momentum > 0)
 
     def _set_slots(self, slots: dict[str, Arrays]) -> None:
         """Fill the optimiser's memory; with zeros, which is what it starts from, by default."""

@@ -77,7 +77,7 @@ def evaluate(
         require_writable(path, ".csv" if path.suffix.lower() == ".csv" else ".png")
 
     from zoo.evaluation.agreement import compare
-    from zoo.evaluation.evaluate import evaluate as measure
+    from zoo.evaluation.evaluating import evaluate as measure
     from zoo.table import progress_bar
 
     asked = {
@@ -103,7 +103,7 @@ def evaluate(
         else:
             name = names[0] if names else None
             found = (measure(weights, data, backend=name, progress=progress, **asked),)
-    _show(found, agreement)
+    # Files first: a reader of the tables (head) may close the pipe.
     if json_file is not None:
         (agreement or found[0]).save(json_file)
     for path in confusion or ():
@@ -111,6 +111,7 @@ def evaluate(
             found[0].save_confusion(path)
         else:
             found[0].plot_confusion(path)
+    _show(found, agreement)
     if agreement is not None and not agreement.passed:
         raise typer.Exit(1)
 

@@ -68,7 +68,7 @@ def predict(
 
     from rich.console import Console
 
-    from zoo.evaluation.predict import predict as see
+    from zoo.evaluation.predicting import predict as see
     from zoo.table import progress_bar
 
     with progress_bar() as progress:
@@ -89,6 +89,11 @@ def predict(
             progress=progress,
             **parse(changes),
         )
+    # Files first: a reader of the table (head) may close the pipe.
+    if json_file is not None and not to_stdout:
+        found.save(json_file)
+    if grid is not None:
+        found.plot(grid)
     for message in found.skipped:
         typer.echo(f"skipped: {message}", err=True)
     for note in found.notes:
@@ -99,7 +104,3 @@ def predict(
         console = Console(highlight=False)
         console.print(found.table())
         console.print(f"images: {found.pipeline}", style="dim", markup=False, soft_wrap=True)
-        if json_file is not None:
-            found.save(json_file)
-    if grid is not None:
-        found.plot(grid)

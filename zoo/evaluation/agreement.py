@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.data import Dataset
 from zoo.errors import InputError, ZooError
-from zoo.evaluation.evaluate import BATCH, WORKERS, evaluate_network, prepare
+from zoo.evaluation.evaluating import BATCH, WORKERS, evaluate_network, prepare
 from zoo.evaluation.evaluation import Evaluation
 from zoo.evaluation.running import Progress
 from zoo.loading import Source

@@ -21,10 +21,14 @@ NAME = 24
 """Characters of a class's name at the edge."""
 LETTERS = 13
 """Of a title, to an inch."""
-TILE = 1.5
-"""Inches of a picture in a grid."""
-LINE = 0.13
-"""Inches of a line of text in a grid."""
+HEAD = 0.18
+"""Inches of a line of it."""
+WIDEST = 0.0085
+"""Inches of a character, to a point of its size: of the wider ones in a name."""
+TILE, GAP = 1.45, 0.08
+"""Inches of a picture in a grid, and of what is between two."""
+LINE = 0.12
+"""Inches of a line below it."""
 RIGHT, WRONG = "tab:green", "tab:red"
 
 
@@ -60,19 +64,23 @@ def draw_confusion(
     count = len(classes)
     cell = 0.45 if count <= NUMBERED else 0.115 if count <= NAMED else 20 / count
     side = max(3.0, cell * count)
-    figure = Figure(figsize=(side + 2.6, side + 1.8), layout="constrained")
+    step = 1 if count <= NAMED else -(-count // NAMED)
+    ticks, size = range(0, count, step), 8 if count <= NUMBERED else 5.5
+    names = [shortened(classes[i], NAME) for i in ticks]
+    # Places are computed here: matplotlib would draw all the names several times to find them.
+    margin = 0.5 + max(map(len, names)) * size * WIDEST
+    lines = _lines(title, side + margin + 1)
+    figure = Figure(figsize=(side + margin + 1, side + margin + 0.2 + HEAD * len(lines)))
     FigureCanvasAgg(figure)
-    _head(figure, title)
-    axes = figure.subplots()
+    _head(figure, lines)
+    axes = _axes(figure, margin, margin, side, side)
     totals = confusion.sum(1, keepdims=True)
     shares = np.divide(confusion, totals, out=np.full(confusion.shape, np.nan), where=totals > 0)
     axes.set_facecolor("0.85")
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
-    step = 1 if count <= NAMED else -(-count // NAMED)
-    ticks, size = range(0, count, step), 8 if count <= NUMBERED else 5.5
-    names = [_plain(shortened(classes[i], NAME)) for i in ticks]
-    axes.set_xticks(ticks, names, rotation=90, fontsize=size)
-    axes.set_yticks(ticks, names, fontsize=size)
+    shown = list(map(_plain, names))
+    axes.set_xticks(ticks, shown, rotation=90, fontsize=size)
+    axes.set_yticks(ticks, shown, fontsize=size)
     axes.set_xlabel("predicted", fontsize=9)
     axes.set_ylabel("true", fontsize=9)
     if count <= NUMBERED:
@@ -80,9 +88,9 @@ def draw_confusion(
             if number:
                 colour = "white" if shares[i, j] > 0.35 else "black"
                 axes.text(j, i, str(number), ha="center", va="center", fontsize=7, color=colour)
-    bar = figure.colorbar(
-        image, ax=axes, shrink=min(0.6, 4 / side), ticks=[0, 0.01, 0.05, 0.2, 0.5, 1]
-    )
+    tall = min(0.6 * side, 4)
+    place = _axes(figure, margin + side + 0.2, margin + (side - tall) / 2, 0.15, tall)
+    bar = figure.colorbar(image, cax=place, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1])
     bar.ax.set_yticklabels(["0", "1 %", "5 %", "20 %", "50 %", "100 %"], fontsize=7)
     return rendered(figure, format)
 
@@ -98,25 +106,29 @@ def draw_grid(
         columns: above each column.
     """
     wide = max((len(row) for row in rows), default=1)
-    lines = max((tile.caption.count("\n") + 1 for row in rows for tile in row), default=1)
-    height = (TILE + LINE * lines) * len(rows) + 2 * LINE * (bool(title) + bool(columns))
-    figure = Figure(figsize=(TILE * wide + 0.2, height + 0.1), layout="constrained")
+    captions = [tile.caption.count("\n") + 1 for row in rows for tile in row if tile.caption]
+    pitch = TILE + GAP + LINE * max(captions, default=0)
+    head = _lines(title, (TILE + GAP) * wide)
+    top = GAP + HEAD * len(head) + 2 * LINE * bool(columns)
+    height = top + pitch * len(rows)
+    figure = Figure(figsize=((TILE + GAP) * wide + GAP, height))
     FigureCanvasAgg(figure)
-    _head(figure, title)
-    grid = figure.subplots(len(rows), wide, squeeze=False)
-    for line, row in zip(grid, rows, strict=True):
-        for axes in line[len(row) :]:
-            axes.set_axis_off()
-        for axes, tile in zip(line, row, strict=False):
-            _draw_tile(axes, tile)
-    for axes, column in zip(grid[0], columns, strict=False):
-        axes.set_title(_plain(column), fontsize=8)
+    _head(figure, head)
+    for i, row in enumerate(rows):
+        for j, tile in enumerate(row):
+            left, bottom = GAP + (TILE + GAP) * j, height - top - pitch * i - TILE
+            _draw_tile(_axes(figure, left, bottom, TILE, TILE), tile)
+    for j, column in enumerate(columns):
+        left = GAP + (TILE + GAP) * j + TILE / 2
+        place = (left / figure.get_figwidth(), 1 - (top - LINE / 2) / height)
+        figure.text(*place, _plain(column), fontsize=8, ha="center")
     return rendered(figure, "png")
 
 
 def _draw_tile(axes: Any, tile: Tile) -> None:
     small = max(tile.pixels.shape[:2]) <= 128
     axes.imshow(tile.pixels, interpolation="nearest" if small else "antialiased")
+    axes.set_anchor("S")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel(_plain(tile.caption), fontsize=6.5, color=tile.colour or "black", labelpad=2)
@@ -139,12 +151,21 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _head(figure: Figure, title: str) -> None:
-    """Write a title above a figure, in as many lines as it takes."""
-    if title:
-        wide = int(LETTERS * figure.get_figwidth())
-        lines = textwrap.wrap(title, wide, break_on_hyphens=False)
-        figure.suptitle(_plain("\n".join(lines)), fontsize=9, x=0.01, ha="left")
+def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Any:
+    """Return axes at a place that is given in inches."""
+    wide, high = figure.get_size_inches()
+    return figure.add_axes((left / wide, bottom / high, width / wide, height / high))
+
+
+def _lines(title: str, wide: float) -> list[str]:
+    """Return a title in as many lines as it takes."""
+    return textwrap.wrap(title, int(LETTERS * wide), break_on_hyphens=False)
+
+
+def _head(figure: Figure, lines: Sequence[str]) -> None:
+    wide, high = figure.get_size_inches()
+    place = (GAP / wide, 1 - GAP / high)
+    figure.text(*place, _plain("\n".join(lines)), fontsize=9, ha="left", va="top")
 
 
 def _plain(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from zoo.evaluation.chart import draw_confusion
-from zoo.evaluation.evaluate import evaluate_network, prepare
+from zoo.evaluation.evaluating import evaluate_network, prepare
 from zoo.evaluation.evaluation import Evaluation
 from zoo.evaluation.running import Progress
 from zoo.reporting.embedded import png

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.evaluation.evaluate import BATCH, WORKERS
+from zoo.evaluation.evaluating import BATCH, WORKERS
 from zoo.evaluation.running import Progress
 from zoo.output import require_writable, write
 from zoo.reporting.about import about_run

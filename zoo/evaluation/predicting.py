@@ -13,7 +13,7 @@ from zoo.arch import Spec
 from zoo.data import Images
 from zoo.data.transforms import center_crop, resize
 from zoo.errors import InputError, ZooError
-from zoo.evaluation.evaluate import WORKERS
+from zoo.evaluation.evaluating import WORKERS
 from zoo.evaluation.inputs import PathImages, collect, fixed_size, readable, size_after
 from zoo.evaluation.measures import BEST, softmax
 from zoo.evaluation.network import Network

@@ -3,8 +3,8 @@
     python benchmarks/box.py runs/cifar10-torch --tag cifar10 --data NAME=PATH --data NAME=PATH
 
 writes ``weights/pretrained/box/MODEL-TAG.safetensors``, ``.md`` and ``.svg``, and prints the row
-that belongs into ``weights/pretrained/catalogue.py``. The networks are evaluated on every set of test
-images that is named, in PyTorch, MindSpore and ONNX Runtime, which have to agree.
+that belongs into ``weights/pretrained/catalogue.py``. The networks are evaluated on every set of
+test images that is named, in PyTorch, MindSpore and ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def main(
     digest = hashlib.sha256(stem.with_suffix(".safetensors").read_bytes()).hexdigest()
     first = next(iter(found.items()))
     told = first[1].evaluations[0]
-    print(f'_boxed("{model}", "{tag}", "{digest}",\n'
-          f'       top1={told.top1:.2f}, top5={told.top5:.2f}, measured_on="{first[0]}"),')  # fmt: skip
+    accuracy = f'top1={told.top1:.2f}, top5={told.top5:.2f}, measured_on="{first[0]}"'
+    print(f'_packaged("{model}", "{tag}", "{digest}", {accuracy})')
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ from zoo.data import ArrayImages, Dataset, Split
 from zoo.evaluation.agreement import ROUNDING, agreement, compare
 from zoo.evaluation.evaluating import evaluate
 from zoo.evaluation.inputs import fixed_size
-from zoo.evaluation.measures import Tally, measure, softmax
 from zoo.evaluation.pipeline import asked, known_of_file, of_preprocessing
 from zoo.evaluation.predicting import predict
 from zoo.images import find_pictures, read_truth
+from zoo.measures import Tally, measure, softmax
 from zoo.preprocessing import MEGVII, PRESETS, for_size, normalise, square
 from zoo.recipes import recipe
 from zoo.recipes.transforms import CenterCrop, RandomHorizontalFlip, Resize

@@ -206,11 +206,14 @@ def test_entries(published):
     assert published.model in zoo.list_models()
     assert type(published.dialect) is str
     assert published.dialect
-    assert published.url.startswith("https://")
-    assert published.source.startswith("https://")
     assert len(published.sha256) >= 8
     assert int(published.sha256, 16) >= 0
-    assert published.sha256 in published.url
+    if published.packaged:
+        assert pretrained.fetch(published).is_file()
+    else:
+        assert published.url.startswith("https://")
+        assert published.source.startswith("https://")
+        assert published.sha256 in published.url
     treatment = published.preprocessing
     assert all(0 <= value <= 1 for value in treatment.mean + treatment.std)
     assert treatment.value_range in (1.0, 255.0)
@@ -338,6 +341,7 @@ def test_entries_that_clash_are_refused(changes, message):
         ({"tag": "../b"}, "must be like 'publisher/dataset'"),
         ({"tag": "a/b/.."}, "must be like 'publisher/dataset'"),
         ({"tag": "a"}, "must be like 'publisher/dataset'"),
+        ({"tag": "a/b", "url": "package:file"}, "must be like 'dataset'"),
         ({"url": "https://host/a/"}, "must end in the name of a file"),
         ({"url": "https://host/a/.."}, "must end in the name of a file"),
     ],

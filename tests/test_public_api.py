@@ -56,7 +56,7 @@ def run(code: str, *blocked: str) -> str:
 FRAMEWORKS = ("torch", "torchvision", "mindspore", "onnx", "onnxruntime")
 EXTRAS = (
     *FRAMEWORKS, "safetensors", "pooch", "typer", "rich", "matplotlib", "sklearn", "PIL", "scipy",
-    "click", "psutil", "cpuinfo", "pydantic", "lightning_fabric", "tensorboardX", "jinja2",
+    "click", "psutil", "cpuinfo", "pydantic", "lightning_fabric", "tensorboard", "jinja2",
 )  # fmt: skip
 
 

@@ -98,7 +98,8 @@ class Clip(nn.Cell):
 
     def __init__(self, value: float | None, norm: float | None) -> None:
         super().__init__()
-        self.value, self.norm = value, norm
+        self.value: Any = value
+        self.norm: Any = norm
         self.map = ops.HyperMap()
 
     def construct(self, gradients: Gradients) -> Any:
@@ -134,7 +135,7 @@ class Update(nn.Cell):
         super().__init__(auto_prefix=False)
         self.optimizer = recipe.optimizer
         self.clip = Clip(recipe.clip_value, recipe.clip_norm)
-        kind = SGD if isinstance(self.optimizer, recipes.SGD) else Adam
+        kind: Any = SGD if isinstance(self.optimizer, recipes.SGD) else Adam
         first = decayed(graph, self.optimizer.decayed) if self.optimizer.weight_decay else set()
         cells, bounds = [], []
         self.names: tuple[str, ...] = ()
@@ -148,7 +149,7 @@ class Update(nn.Cell):
 
     def construct(self, gradients: Gradients, *scalars: Tensor) -> Any:
         gradients = self.clip(gradients)
-        done = ()
+        done: tuple[Any, ...] = ()
         for group, (start, stop) in zip(self.groups, self.bounds):  # noqa: B905 - graph mode
             done = (*done, group(gradients[start:stop], *scalars))
         return done

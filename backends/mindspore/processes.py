@@ -28,7 +28,8 @@ class Mean(nn.Cell):
     def __init__(self, world: int) -> None:
         super().__init__()
         self.share = 1 / world
-        self.reduce = ops.AllReduce(ops.ReduceOp.SUM) if world > 1 else None
+        # Without `init` there is no such operator.
+        self.reduce: Any = ops.AllReduce(ops.ReduceOp.SUM) if world > 1 else None
         self.map = ops.HyperMap()
 
     def construct(self, gradients: Sequence[Any]) -> Any:

@@ -115,8 +115,10 @@ class Pretrained:
             raise ValueError(f"sha256 (={self.sha256!r}) must be 8 to 64 lower-case hex digits")
         # The tag is a folder of the cache and the URL's last part a file there: neither may lead
         # to another place.
-        if not re.fullmatch(r"([a-z0-9][\w.-]*/)?[a-z0-9][\w.-]*", self.tag, re.ASCII):
-            raise ValueError(f"tag (={self.tag!r}) must be like 'publisher/dataset'")
+        word = r"[a-z0-9][\w.-]*"
+        if not re.fullmatch(word if self.packaged else f"{word}/{word}", self.tag, re.ASCII):
+            told = "'dataset'" if self.packaged else "'publisher/dataset'"
+            raise ValueError(f"tag (={self.tag!r}) must be like {told}")
         if not re.fullmatch(r"\w[\w.+-]*", self.file.rpartition("/")[2], re.ASCII):
             raise ValueError(f"url (={self.url!r}) must end in the name of a file")
 

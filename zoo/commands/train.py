@@ -83,6 +83,7 @@ def train(
     Under torchrun or msrun the processes share each batch.
     """
     from zoo import training
+    from zoo.evaluation.pipeline import open_recipe
     from zoo.table import progress_bar
 
     if (recipe is None) == (resume is None):
@@ -106,7 +107,7 @@ def train(
                     or Path("runs") / f"{Path(recipe).stem if '/' in recipe else recipe}-{backend}"
                 )
                 run = training.train(
-                    _recipe(recipe), data, out,
+                    open_recipe(recipe), data, out,
                     backend=backend, weights=weights, adapt=adapt, pipeline=cast(Any, pipeline),
                     workers=2 if workers is None else workers, compiled=bool(compiled),
                     labels=labels, skip_corrupt=skip_corrupt, progress=progress, **parse(changes),
@@ -122,16 +123,3 @@ def train(
         )
         typer.echo(f"{run.path}: {len(run.epochs)} epochs, loss {row['loss']:.3f}{told}")
         typer.echo(f"best: {run.best.model}")
-
-
-def _recipe(name: str) -> Any:
-    """Return a recipe from a file where the name is one's; names are left as they are."""
-    path = Path(name)
-    if path.suffix != ".json":
-        return name
-    from zoo.recipes import Recipe
-
-    try:
-        return Recipe.from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ZooError(f"{path}: can not be read: {error.strerror}") from None

@@ -15,13 +15,13 @@ from zoo.data import Dataset, Split, open_dataset
 from zoo.errors import InputError, ZooError, unknown
 from zoo.evaluation.evaluation import Evaluation
 from zoo.evaluation.inputs import PathImages, readable
-from zoo.evaluation.measures import measure
 from zoo.evaluation.network import Network
 from zoo.evaluation.pipeline import Transforms
 from zoo.evaluation.running import Progress, run
 from zoo.evaluation.source import find
 from zoo.images import find_pictures, read_truth
 from zoo.loading import Source
+from zoo.measures import measure
 from zoo.recipes import Recipe
 
 SPLITS = ("test", "train")

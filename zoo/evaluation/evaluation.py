@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.evaluation.measures import Measures
 from zoo.machine import machine, version
+from zoo.measures import Measures
 from zoo.output import write
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from zoo.data.transforms import center_crop, resize
 from zoo.errors import InputError, ZooError
 from zoo.evaluation.evaluating import WORKERS
 from zoo.evaluation.inputs import PathImages, collect, fixed_size, readable, size_after
-from zoo.evaluation.measures import BEST, softmax
 from zoo.evaluation.network import Network
 from zoo.evaluation.pipeline import Transforms
 from zoo.evaluation.predictions import Guess, Prediction, Predictions
 from zoo.evaluation.running import Progress, run
 from zoo.evaluation.source import find
 from zoo.loading import Source
+from zoo.measures import BEST, softmax
 from zoo.recipes import Recipe, Transform
 from zoo.recipes.transforms import CenterCrop, Resize
 

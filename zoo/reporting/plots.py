@@ -15,8 +15,8 @@ from zoo.data.draws import generator_of
 from zoo.data.transforms import pixels
 from zoo.evaluation.chart import RIGHT, WRONG, Tile, draw_grid, rendered, shortened
 from zoo.evaluation.evaluation import Evaluation
-from zoo.evaluation.measures import softmax
 from zoo.evaluation.samples import thumbnail
+from zoo.measures import softmax
 from zoo.output import write
 from zoo.recipes import Recipe
 from zoo.training.run import Run

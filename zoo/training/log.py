@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,7 +41,9 @@ class Log:
                 kept = [row for row in rows if int(row["step"]) <= step]
             _write(folder / EPOCHS, EPOCH_FIELDS, history)
             _write(folder / STEPS, STEP_FIELDS, kept)
-            self.board = _board(folder, step)
+            self.board = _board(folder)
+            if self.board is not None and step:
+                self.board.add_event(_restart(step))
 
     def step(self, row: Mapping[str, float]) -> None:
         """Note a step."""
@@ -62,11 +65,11 @@ class Log:
 
     def _draw(self, epoch: Mapping[str, float]) -> None:
         for row in self.rows:
-            for name in ("lr", "loss"):
-                self.board.add_scalar(f"step/{name}", row[name], int(row["step"]))
-        for name, value in epoch.items():
-            if name not in ("epoch", "step") and math.isfinite(value):
-                self.board.add_scalar(f"epoch/{name}", value, int(epoch["epoch"]))
+            values = {f"step/{name}": row[name] for name in ("lr", "loss")}
+            self.board.add_event(_event(int(row["step"]), values))
+        values = {f"epoch/{name}": v for name, v in epoch.items() if math.isfinite(v)}
+        if epoch:
+            self.board.add_event(_event(int(epoch["step"]), values))
         self.board.flush()
 
     def __enter__(self) -> Self:
@@ -103,10 +106,27 @@ def _write(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, Any]])
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-def _board(folder: Path, step: int) -> Any:
+def _board(folder: Path) -> Any:
     """Return a writer of TensorBoard's files; None where its package is not installed."""
     try:
-        from tensorboardX import SummaryWriter
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ModuleNotFoundError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
+    return EventFileWriter(str(folder / "tensorboard"))
+
+
+def _event(step: int, values: Mapping[str, float]) -> Any:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    found = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    return Event(wall_time=time.time(), step=step, summary=Summary(value=found))
+
+
+def _restart(step: int) -> Any:
+    """Return what tells TensorBoard to forget what a killed process drew after a step."""
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+    return Event(
+        wall_time=time.time(), step=step + 1, session_log=SessionLog(status=SessionLog.START)
+    )

@@ -6,16 +6,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from backends import Backend, Trainer
 from weights.canonical import Weights
-from zoo import models
 from zoo.data import Split
 from zoo.data.batches import epoch_order, mix_batch, targets_of
 from zoo.data.draws import Stream, generator_of
 from zoo.errors import TrainingError
+from zoo.measures import Tally
+from zoo.models import for_inference
 from zoo.recipes import Recipe, at
 from zoo.training import mean
 from zoo.training.feed import Feed, shares
@@ -34,7 +36,7 @@ class Loop:
 
     Attributes:
         run: its folder.
-        engine: the backend, and its name.
+        engine: the backend.
         trainer: takes the steps.
         feed: where images come from.
         train, test: the data; the second may be missing.
@@ -42,10 +44,10 @@ class Loop:
         interrupt: whether somebody asked it to stop.
         log: of the first process; None in the others.
         progress: for progress bars.
+        evaluated: the network that is evaluated, once there is one.
     """
 
     run: Run
-    backend: str
     engine: Backend
     trainer: Trainer
     feed: Feed
@@ -55,6 +57,7 @@ class Loop:
     interrupt: Interrupt
     log: Log | None
     progress: Progress | None
+    evaluated: Any = None
 
     @property
     def recipe(self) -> Recipe:
@@ -158,23 +161,32 @@ class Loop:
         """Return loss and accuracies of the weights that are kept, on the test images."""
         if self.test is None:
             return {}
-        weights: Weights = self.trainer.weights() if self.state.ema is None else self.state.ema
-        model = self.trainer.place(
-            models.create(self.recipe.spec, backend=self.backend, weights=weights, optimize=True)
-        )
+        weights = self.trainer.weights() if self.state.ema is None else self.state.ema
+        model = self._model(weights)
         own = np.arange(self.trainer.rank, len(self.test), self.trainer.world)
         parts = shares(own, self.recipe.batch_size, 0, 1, drop_last=False)
-        sums = np.zeros(4)
+        tally = Tally(self.recipe.spec.num_classes)
         fed = self.feed(self.test, self.recipe.evaluate, parts)
         for part, images in zip(parts, fed, strict=True):
             (logits,) = self.engine.predict(model, images)
-            sums += _measures(logits, self.test.labels[part])
-        loss, top1, top5, count = self.trainer.sum(sums)
+            tally.add(logits, self.test.labels[part])
+        loss, top1, top5, count = self.trainer.sum(tally.sums())
         return {
             "val_loss": loss / count,
             "val_top1": 100 * top1 / count,
             "val_top5": 100 * top5 / count,
         }
+
+    def _model(self, weights: Weights) -> Any:
+        """Return the network in its form for inference; built once, which some compile for."""
+        graph, arrays = for_inference("native")(self.recipe.spec.graph, weights)
+        if self.evaluated is None:
+            model = self.engine.build(graph)
+            self.engine.set_parameters(model, arrays)
+            self.evaluated = self.trainer.place(self.engine.freeze(model))
+        else:
+            self.engine.set_parameters(self.evaluated, arrays)
+        return self.evaluated
 
     def _stop(self) -> bool:
         """Return whether any process was asked to stop: all do, or the others would wait."""
@@ -200,13 +212,3 @@ class Loop:
 
 def _accuracy(row: dict[str, float]) -> float:
     return row.get("val_top1", -1.0)
-
-
-def _measures(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return sums over images: cross-entropy, right, among the first five, and how many."""
-    exact = logits.astype(np.float64)
-    exact -= exact.max(axis=1, keepdims=True)
-    own = exact[np.arange(len(labels)), labels]
-    loss = np.log(np.exp(exact).sum(axis=1)) - own
-    rank = (exact > own[:, None]).sum(axis=1)
-    return np.array([loss.sum(), (rank < 1).sum(), (rank < 5).sum(), len(labels)])

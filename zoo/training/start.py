@@ -186,7 +186,6 @@ def _run(
     ):
         loop = Loop(
             run=run,
-            backend=info["backend"],
             engine=engine,
             trainer=trainer,
             feed=Feed(engine, info["pipeline"], info["workers"], recipe.seed),

@@ -82,6 +82,15 @@ class Tally:
         self._best += np.bincount(places[places < BEST], minlength=BEST)
         np.add.at(self._confusion, (labels, values.argmax(1)), 1)
 
+    def sums(self) -> np.ndarray:
+        """Return loss, images that are right, those right among five, and images, float64 (4,).
+
+        What several processes have counted adds up.
+        """
+        return np.array(
+            [self._loss, self._best[0], self._best.sum(), self._confusion.sum()], np.float64
+        )
+
     def measures(self) -> Measures:
         """Return the measures of all that was added.
 

@@ -256,7 +256,7 @@ def test_another_process_goes_on_bit_for_bit(engine, tmp_path):
     steps_of(trainer, batches, momenta)
     subprocess.run(
         [sys.executable, WORKER, "resume", tmp_path / "after.npz"],
-        check=True, timeout=120, cwd=tmp_path,
+        check=True, timeout=300, cwd=tmp_path,
     )  # fmt: skip
     assert same(dict(np.load(tmp_path / "after.npz")), trainer.weights())
 
@@ -277,7 +277,7 @@ def test_dropout_draws_by_seed_and_step(engine):
     assert not set(losses(other, 3)) & set(first)
 
 
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("p", [0.2, 0.6])
 def test_dropout_is_independent_draws_with_the_right_rate(graph_mode, p):
     import mindspore as ms
 
@@ -410,7 +410,7 @@ def test_two_processes_take_the_steps_of_one(engine, tmp_path):
             place / "msrun", "--worker_num=2", "--local_worker_num=2", f"--master_port={port}",
             "--join=True", f"--log_dir={tmp_path / 'logs'}", WORKER, "together", tmp_path,
         ],
-        check=False, timeout=180, cwd=tmp_path, capture_output=True, text=True,
+        check=False, timeout=600, cwd=tmp_path, capture_output=True, text=True,
         env=os.environ | {
             # msrun starts the `python` that it finds, not the one that it runs in.
             "PATH": f"{place}{os.pathsep}{os.environ['PATH']}",
@@ -436,9 +436,10 @@ def test_two_processes_take_the_steps_of_one(engine, tmp_path):
         )
         assert same(arrays, others)
         assert farthest(arrays, trainer.weights(), weights) < TOLERANCE
-        alone = engine.trainer(graph, weights, small_recipe(optimizer, **changes))
-        steps_of(alone, [(x[:6], y[:6]) for x, y in batches])
-        assert farthest(arrays, alone.weights(), weights) > 10 * TOLERANCE
+        # The negative control: half of the images alone.
+        trainer.restore(weights, {}, 0)
+        steps_of(trainer, [(x[:6], y[:6]) for x, y in batches])
+        assert farthest(arrays, trainer.weights(), weights) > 10 * TOLERANCE
     # Counts that float32 can not hold, and the same bits everywhere.
     expected = np.array([[2**31 - 1 + 1, 2.0**-30], [1e300, 0.1 + 0.7]])
     np.testing.assert_array_equal(first["sum"], expected)

@@ -21,7 +21,7 @@ class Permute(nn.Cell):
     """A gather of all channels, each once, whose gradient is the gather of the inverse.
 
     MindSpore's own gradient adds up what several channels may have read, between two
-    transpositions, which takes ten times as long.
+    transpositions: the same bits in several times as long.
     """
 
     def __init__(self, indices: Tensor) -> None:

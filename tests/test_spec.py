@@ -19,7 +19,7 @@ WIDTHS = ("0.5x", "1.0x", "1.5x", "2.0x")
 
 def test_the_catalogue_is_complete_and_sorted():
     papers = [f"shufflenet_v1_1.0x_g{g}" for g in (1, 2, 4)]
-    cifar = [f"shufflenet_v1_1.0x_g{g}_cifar" for g in (2, 3)]
+    cifar = [f"shufflenet_v1_{base}_cifar" for base in ("1.0x_g2", "1.0x_g3", "0.5x_g3")]
     v2 = [f"shufflenet_v2_{w}{stem}" for w in WIDTHS for stem in ("", "_tiny", "_cifar")]
     plus = [f"shufflenet_v2_plus_{size}" for size in ("small", "medium", "large")]
     others = ["shufflenet_v2_50", "se_shufflenet_v2_164", "resnet9"]

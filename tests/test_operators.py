@@ -183,3 +183,37 @@ def test_dropout_zeroes_and_scales_in_training(name, rng, graph_mode):
     assert 0.37 < dropped.mean() < 0.43
     kept = values["stem.bn"] / 0.6
     np.testing.assert_allclose(values["tested"][~dropped], kept[~dropped], rtol=1e-5)
+
+
+THINNED = [
+    conv((3, 3), (2, 2), (1, 1, 1, 1), groups=12),
+    conv((3, 5), (2, 3), (0, 2, 0, 2), groups=12, bias=True, dilation=(2, 1)),
+]
+
+
+@pytest.mark.parametrize("op", [*THINNED, TABLE["group conv 3x3, bias"]])
+def test_a_trainers_depthwise_convolutions_with_a_stride_are_the_same_function(op, rng):
+    import torch
+
+    from backends.torch.model import build
+    from backends.torch.parameters import set_parameters
+    from backends.torch.strided import ThinnedConv2d, thin
+
+    for size in [*SIZES, (11, 10)]:
+        graph = network(op, size)
+        found = []
+        for change in (lambda module: module, thin):
+            module = build(graph)
+            set_parameters(module, weights.randomise(graph))
+            layer = change(module.double()).get_submodule("tested")
+            x = torch.from_numpy(np.random.default_rng(3).standard_normal((2, 12, *size)))
+            x.requires_grad_()
+            y = layer(x)
+            (
+                y * torch.from_numpy(np.random.default_rng(4).standard_normal(y.shape))
+            ).sum().backward()
+            found.append([y, x.grad, *(p.grad for p in layer.parameters())])
+        # only depthwise ones gain by it
+        assert isinstance(layer, ThinnedConv2d) == (op in THINNED)
+        for there, here in zip(*found, strict=True):
+            assert relative_maximum(here.detach().numpy(), there.detach().numpy()) < 1e-14

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from backends.torch.model import build
 from backends.torch.parameters import get_parameters, set_parameters
+from backends.torch.strided import thin
 from zoo.arch import Graph, operators
 from zoo.errors import BackendNotInstalledError
 from zoo.recipes import SGD, Adam, Recipe
@@ -46,6 +47,8 @@ class Trainer:
         # Filters whose channels are last make such values, for which the kernels are the fast ones.
         self.module = self.module.to(memory_format=torch.channels_last)
         self.module.to(self.fabric.device).train()
+        if self.fabric.device.type == "cpu":
+            thin(self.module)
         self.parameters = dict(self.module.named_parameters())
         optimizer = _optimizer(_groups(graph, self.parameters, recipe), recipe)
         model = cast(nn.Module, torch.compile(self.module)) if compiled else self.module
@@ -157,7 +160,8 @@ class Trainer:
         if self.world == 1:
             return np.asarray(values, np.float64)
         gathered: Any = self.fabric.all_reduce(
-            torch.from_numpy(np.asarray(values, np.float64)), reduce_op="sum"
+            torch.from_numpy(np.asarray(values, np.float64)).to(self.fabric.device),
+            reduce_op="sum",
         )
         return gathered.cpu().numpy()
 

@@ -69,7 +69,7 @@ def _loaded(
     for batch in loader:
         if isinstance(batch, ZooError):
             raise batch
-        yield batch.numpy()
+        yield batch
 
 
 class _Images:
@@ -110,7 +110,9 @@ def _seeded(seed: int) -> Iterator[None]:
         generator.set_state(state)
 
 
-def _stacked(items: Sequence[Item]) -> torch.Tensor | ZooError:
+def _stacked(items: Sequence[Item]) -> np.ndarray | ZooError:
+    # An array goes through the workers' pipe. A tensor would go through shared memory, of which
+    # containers have little, and once, on a busy machine, what came out of it was not what went in.
     sizes, images = [], []
     for item in items:
         if isinstance(item, ZooError):
@@ -122,7 +124,7 @@ def _stacked(items: Sequence[Item]) -> torch.Tensor | ZooError:
         require_one_size(sizes)
     except ZooError as error:
         return error
-    return torch.stack(images)
+    return torch.stack(images).numpy()
 
 
 def _operations(step: Transform, v2: ModuleType) -> list[Callable[[Any], Any]]:

@@ -315,7 +315,7 @@ def test_published_weights_bring_their_pipeline():
     name, tag = "shufflenet_v2_1.5x", "torchvision/imagenet1k"
     spec = zoo.spec(name)
     checkpoint = weights.Checkpoint(Path("x"), "torch", "", "torchvision", spec, {}, ())
-    by_tag = known_of_file(checkpoint, tag, 224)
+    by_tag = known_of_file(checkpoint, weights.pretrained.find(name, tag), 224)
     assert by_tag.transforms[:2] == (Resize(size=232), CenterCrop(size=224))
     assert (by_tag.bgr, by_tag.told_by) == (False, f"published with {tag}")
     by_names = known_of_file(checkpoint, None, 224)

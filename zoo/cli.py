@@ -13,7 +13,7 @@ from zoo.commands.bench import bench
 from zoo.commands.doctor import doctor
 from zoo.commands.evaluate import evaluate
 from zoo.commands.export import export
-from zoo.commands.options import Name, Overrides, parse
+from zoo.commands.options import GroupConv, Name, Overrides, parse
 from zoo.commands.predict import predict
 from zoo.commands.quantize import quantize
 from zoo.commands.report import report
@@ -87,7 +87,7 @@ def convert(
     ] = None,
     changes: Overrides = None,
     entry: Annotated[str | None, typer.Option(help="Which set of arrays in SRC.")] = None,
-    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    group_conv: GroupConv = "native",
     num_classes: Annotated[int | None, typer.Option(help="Start a new classifier.")] = None,
     in_channels: Annotated[int | None, typer.Option(help="Adapt the first convolution.")] = None,
     verify: Annotated[
@@ -142,7 +142,7 @@ def parity(
         str,
         typer.Option(help="structure, forward, batch_statistics, gradients or training."),
     ] = "forward",
-    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    group_conv: GroupConv = "native",
     optimize: Annotated[
         bool, typer.Option("--optimize", help="Prove the form for inference (forward level).")
     ] = False,

@@ -92,6 +92,7 @@ class Pretrained:
         source: the page that states the accuracy.
         measured_on: the images that the accuracy was measured on, where they are not the data set's
             validation part.
+        classes: the names of the classes in order, where they are few; empty otherwise.
 
     Raises:
         ValueError: the hash or tag is malformed, or the URL names no file.
@@ -109,6 +110,7 @@ class Pretrained:
     top5: float | None
     source: str
     measured_on: str = ""
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256):

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.commands.options import Overrides, parse, split
+from zoo.commands.options import (
+    BatchSize,
+    GroupConv,
+    Model,
+    Optimize,
+    Overrides,
+    Preparation,
+    Preprocessing,
+    SkipCorrupt,
+    Weights,
+    Workers,
+    parse,
+    split,
+)
 
 if TYPE_CHECKING:
     from zoo.evaluation.agreement import Agreement
@@ -16,12 +29,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    weights: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a file of any code base, an ONNX file, or published weights."
-        ),
-    ],
+    weights: Weights,
     data: Annotated[
         Path | None,
         typer.Option(help="A folder or archive of images; by default that of the run."),
@@ -31,30 +39,20 @@ def evaluate(
         typer.Option(help="Comma-separated: torch, mindspore, onnx, openvino, numpy."),
     ] = None,
     part: Annotated[str, typer.Option("--split", help="test or train.")] = "test",
-    model: Annotated[
-        str | None, typer.Option(help="The network, where WEIGHTS do not tell.")
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="Prepare images as this recipe does: a name or a JSON file.")
-    ] = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help="Or as these weights expect: imagenet or megvii.")
-    ] = None,
+    model: Model = None,
+    recipe: Preparation = None,
+    preprocessing: Preprocessing = None,
     truth: Annotated[
         Path | None, typer.Option(help="Classes of the images: CSV with columns file, index.")
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="Of CIFAR-100: fine or coarse; by default as in the run.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 128,
-    workers: Annotated[int, typer.Option(help="Threads that prepare images.")] = 2,
-    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
-    optimize: Annotated[
-        bool, typer.Option("--optimize/--no-optimize", help="Run the form for inference.")
-    ] = True,
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Leave out images that can not be read.")
-    ] = False,
+    batch_size: BatchSize = 128,
+    workers: Workers = 2,
+    group_conv: GroupConv = "native",
+    optimize: Optimize = True,
+    skip_corrupt: SkipCorrupt = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the results here.")
     ] = None,

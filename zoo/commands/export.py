@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.options import Name, Overrides, numbers, parse
+from zoo.commands.options import GroupConv, Name, Overrides, numbers, parse
 from zoo.errors import ExportError
 
 
@@ -28,7 +28,7 @@ def export(
     ] = None,
     mean: Annotated[str | None, typer.Option(help="Of each channel, comma-separated.")] = None,
     std: Annotated[str | None, typer.Option(help="Of each channel, comma-separated.")] = None,
-    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
+    group_conv: GroupConv = "native",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     changes: Overrides = None,
 ) -> None:

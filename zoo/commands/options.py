@@ -13,6 +13,28 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the spec; repeatable."),
 ]
+Weights = Annotated[
+    str,
+    typer.Argument(
+        help="A run's folder, a file of any code base, an ONNX file, or published weights."
+    ),
+]
+Model = Annotated[str | None, typer.Option(help="The network, where WEIGHTS do not tell.")]
+Preparation = Annotated[
+    str | None, typer.Option(help="Prepare images as this recipe does: a name or a JSON file.")
+]
+Preprocessing = Annotated[
+    str | None, typer.Option(help="Or as these weights expect: imagenet or megvii.")
+]
+BatchSize = Annotated[int, typer.Option(help="Images a batch.")]
+Workers = Annotated[int, typer.Option(help="Threads that prepare images.")]
+GroupConv = Annotated[str, typer.Option(help="native or split.")]
+Optimize = Annotated[
+    bool, typer.Option("--optimize/--no-optimize", help="Run the form for inference.")
+]
+SkipCorrupt = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave out images that are missing or damaged.")
+]
 
 
 def parse(changes: list[str] | None) -> dict[str, Any]:

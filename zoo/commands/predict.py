@@ -7,16 +7,23 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.options import Overrides, parse
+from zoo.commands.options import (
+    BatchSize,
+    GroupConv,
+    Model,
+    Optimize,
+    Overrides,
+    Preparation,
+    Preprocessing,
+    SkipCorrupt,
+    Weights,
+    Workers,
+    parse,
+)
 
 
 def predict(
-    weights: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a file of any code base, an ONNX file, or published weights."
-        ),
-    ],
+    weights: Weights,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -30,25 +37,14 @@ def predict(
     labels: Annotated[
         Path | None, typer.Option(help="A text file with the name of a class on each line.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The network, where WEIGHTS do not tell.")
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="Prepare images as this recipe does: a name or a JSON file.")
-    ] = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help="Or as these weights expect: imagenet or megvii.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 32,
-    workers: Annotated[int, typer.Option(help="Threads that prepare images.")] = 2,
-    group_conv: Annotated[str, typer.Option(help="native or split.")] = "native",
-    optimize: Annotated[
-        bool, typer.Option("--optimize/--no-optimize", help="Run the form for inference.")
-    ] = True,
-    skip_corrupt: Annotated[
-        bool,
-        typer.Option("--skip-corrupt", help="Leave out images that are missing or damaged."),
-    ] = False,
+    model: Model = None,
+    recipe: Preparation = None,
+    preprocessing: Preprocessing = None,
+    batch_size: BatchSize = 32,
+    workers: Workers = 2,
+    group_conv: GroupConv = "native",
+    optimize: Optimize = True,
+    skip_corrupt: SkipCorrupt = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write JSON here, or - instead of the table.")
     ] = None,

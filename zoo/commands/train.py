@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from zoo.commands.options import parse
+from zoo.commands.options import SkipCorrupt, parse
 from zoo.errors import ZooError
 
 
@@ -68,9 +68,7 @@ def train(
         bool | None, typer.Option("--compile/--no-compile", help="Use torch.compile.")
     ] = None,
     labels: Annotated[str, typer.Option(help="Of CIFAR-100: fine or coarse.")] = "fine",
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Leave out images that can not be read.")
-    ] = False,
+    skip_corrupt: SkipCorrupt = False,
     changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,7 +114,7 @@ def train(
             where = resume or out
             typer.echo(f"stopped and saved; zoo train --resume {where} goes on", err=True)
             raise typer.Exit(130) from None
-    if run.epochs:
+    if run.epochs and run.process == 0:
         row = run.epochs[-1]
         told = "".join(
             f", {key} {row[key]:.2f}" for key in ("val_loss", "val_top1", "val_top5") if key in row

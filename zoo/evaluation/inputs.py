@@ -58,20 +58,16 @@ class PathImages:
 
 
 @dataclass(frozen=True, eq=False)
-class Uniform:
-    """Pictures that have one size after the transforms, or are refused by name.
+class Looked:
+    """Base: other pictures, looked at on their way to the transforms.
 
     Attributes:
         images: the pictures.
-        transforms: what is done to them.
-        size: of all (width, height) after that.
-        like: the name of the one that has it.
+        transforms: what is done to them afterwards.
     """
 
     images: Images
     transforms: Sequence[Transform]
-    size: Size
-    like: str
 
     def __len__(self) -> int:
         return len(self.images)
@@ -79,6 +75,19 @@ class Uniform:
     def name(self, index: int) -> str:
         """Return what a message calls a picture."""
         return self.images.name(index)
+
+
+@dataclass(frozen=True, eq=False)
+class Uniform(Looked):
+    """Pictures that have one size after the transforms, or are refused by name.
+
+    Attributes:
+        size: of all (width, height) after the transforms.
+        like: the name of the one that has it.
+    """
+
+    size: Size
+    like: str
 
     def picture(self, index: int) -> Image:
         """Return a picture.

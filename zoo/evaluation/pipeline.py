@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 
 from weights import Checkpoint, pretrained
-from weights.pretrained import Preprocessing
+from weights.pretrained import Preprocessing, Pretrained
 from zoo.arch import base_model
 from zoo.errors import SpecError, ZooError
 from zoo.preprocessing import MEGVII, for_size, preset_of
@@ -140,7 +140,9 @@ def of_preprocessing(how: Preprocessing, image_size: int | None, told_by: str) -
     return Pipeline(steps, told_by, bgr)
 
 
-def known_of_file(checkpoint: Checkpoint, tag: str | None, image_size: int) -> Pipeline | None:
+def known_of_file(
+    checkpoint: Checkpoint, entry: Pretrained | None, image_size: int
+) -> Pipeline | None:
     """Return what is known of published weights; None where they are none.
 
     A file with the names of a publisher's code base and ImageNet's number of classes is taken to be
@@ -148,13 +150,12 @@ def known_of_file(checkpoint: Checkpoint, tag: str | None, image_size: int) -> P
 
     Args:
         checkpoint: the weights.
-        tag: the name that they were asked for by.
+        entry: what is published of them, where they were asked for by name.
         image_size: height and width of the network's images.
     """
+    if entry is not None:
+        return of_preprocessing(entry.preprocessing, image_size, f"published with {entry.tag}")
     name = base_model(checkpoint.spec)
-    if tag is not None and name is not None:
-        how = pretrained.find(name, tag).preprocessing
-        return of_preprocessing(how, image_size, f"published with {tag}")
     theirs = checkpoint.dialect
     if checkpoint.spec.num_classes != IMAGENET_CLASSES or theirs in OURS:
         return None

@@ -14,7 +14,7 @@ from zoo.data import Images
 from zoo.data.transforms import center_crop, resize
 from zoo.errors import InputError, ZooError
 from zoo.evaluation.evaluating import WORKERS
-from zoo.evaluation.inputs import PathImages, collect, fixed_size, readable, size_after
+from zoo.evaluation.inputs import Looked, PathImages, collect, fixed_size, readable, size_after
 from zoo.evaluation.network import Network
 from zoo.evaluation.pipeline import Transforms
 from zoo.evaluation.predictions import Guess, Prediction, Predictions
@@ -22,7 +22,7 @@ from zoo.evaluation.running import Progress, run
 from zoo.evaluation.source import find
 from zoo.loading import Source
 from zoo.measures import BEST, softmax
-from zoo.recipes import Recipe, Transform
+from zoo.recipes import Recipe
 from zoo.recipes.transforms import CenterCrop, Resize
 
 if TYPE_CHECKING:
@@ -124,27 +124,16 @@ def predict(
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class Fitted(Looked):
     """Pictures that are scaled to a network's size where its transforms would not.
 
     Attributes:
-        images: the pictures.
-        transforms: what is done to them afterwards.
         side: height and width of the network's images.
         scaled: the numbers of those that had to be.
     """
 
-    images: Images
-    transforms: Sequence[Transform]
     side: int
     scaled: set[int] = field(default_factory=set)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def name(self, index: int) -> str:
-        """Return what a message calls a picture."""
-        return self.images.name(index)
 
     def picture(self, index: int) -> Image:
         """Return a picture, the middle of it where it is no square.

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import backends
-from weights import Checkpoint
+from weights import Checkpoint, pretrained
+from weights.pretrained import Pretrained
 from zoo import arch
-from zoo.arch import Spec, model_name
+from zoo.arch import Spec, base_model, model_name
 from zoo.errors import WeightsError
 from zoo.evaluation.exported import exported
 from zoo.evaluation.network import Call, Network, require_colours
@@ -69,12 +70,13 @@ def find(
         return exported(name, Path(str(source)), transforms, recipe)
     spec, arrays, checkpoint = _read(source, model, overrides or {})
     require_colours(name, spec.in_channels)
+    published = _published(source, checkpoint)
+    classes = run.classes if run is not None else published.classes if published else ()
     pipeline = asked(transforms, recipe, spec.image_size)
     if pipeline is None and run is not None:
         pipeline = Pipeline(run.recipe.evaluate, "the run's recipe")
     if pipeline is None and checkpoint is not None:
-        tag = source if isinstance(source, str) else None
-        pipeline = known_of_file(checkpoint, tag, spec.image_size)
+        pipeline = known_of_file(checkpoint, published, spec.image_size)
     if pipeline is None:
         raise unknown_pipeline(name)
 
@@ -96,12 +98,18 @@ def find(
         model=model_name(spec),
         backend=backend,
         num_classes=spec.num_classes,
-        classes=run.classes if run is not None and len(run.classes) == spec.num_classes else None,
+        classes=classes if len(classes) == spec.num_classes else None,
         pipeline=pipeline,
         image_size=spec.image_size,
         run=run,
         start=start,
     )
+
+
+def _published(source: Source, checkpoint: Checkpoint | None) -> Pretrained | None:
+    """Return what is published of weights that were asked for by name."""
+    model = base_model(checkpoint.spec) if checkpoint is not None else None
+    return pretrained.find(model, source) if model and isinstance(source, str) else None
 
 
 def _located(weights: Source) -> tuple[str, Source, Run | None]:

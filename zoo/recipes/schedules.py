@@ -6,6 +6,7 @@ A run that goes on in another process, or in another framework, needs no state o
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ from zoo.recipes.transforms import require_share
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warmup(Part):
+class Warmup(Part, ABC):
     """Base: the learning rate grows in a straight line over the first steps.
 
     Attributes:
@@ -26,9 +27,9 @@ class Warmup(Part):
 
     warmup_epochs: float = 0.0
 
+    @abstractmethod
     def factor(self, step: int, steps: int) -> float:
         """Return the share of the optimiser's learning rate at a step after the warm-up."""
-        raise NotImplementedError
 
     def momentum(self, step: int, steps: int) -> float | None:
         """Return the momentum at a step, or None where it is the optimiser's own."""

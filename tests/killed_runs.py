@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import sys
 import time
@@ -25,12 +24,9 @@ EPOCHS = 12
 def go_on(folder: Path) -> None:
     """Begin or go on, in a process of its own."""
     data = tiny_data()
-    if (folder / "recipe.json").exists() and zoo.open_run(folder).checkpoints:
+    if folder.exists():
         zoo.resume(folder, data=data)
         return
-    # Killed before its first checkpoint: nothing is lost, but the folder is there.
-    if folder.exists():
-        shutil.rmtree(folder)
     zoo.train(tiny_recipe(epochs=EPOCHS), data, folder)
 
 

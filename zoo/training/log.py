@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from zoo.errors import TrainingError
+from zoo.errors import TrainingError, ZooError
+from zoo.output import write
 from zoo.training.run import EPOCHS, STEPS
 
 EPOCH_FIELDS = (
@@ -91,10 +92,10 @@ class Log:
 def _told(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, ZooError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise TrainingError(
-            f"{folder}: the logs can not be written ({error.strerror or error}); the checkpoints "
-            "are untouched"
+            f"{folder}: the logs can not be written ({reason}); the checkpoints are untouched"
         ) from None
 
 
@@ -103,7 +104,7 @@ def _write(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, Any]])
     writer = csv.DictWriter(text, fields, restval="", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
-    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    write(path, text.getvalue().encode())
 
 
 def _board(folder: Path) -> Any:

@@ -86,11 +86,6 @@ class Loop:
             self.trainer.world,
             drop_last=recipe.drop_last,
         )
-        if not parts:
-            raise TrainingError(
-                f"batch_size (={recipe.batch_size}) must be at most the {len(self.train)} images, "
-                "or drop_last be false"
-            )
         steps, started, waited = recipe.epochs * len(parts), time.perf_counter(), 0.0
         before, stop = state.sums[2], False
         images_of = self.feed(self.train, recipe.train, parts[state.batch :], number)
@@ -135,11 +130,8 @@ class Loop:
         images, targets = mix_batch(images, targets, recipe.mix, draw)
         loss, predicted = self.trainer.step(images, targets, lr=lr, momentum=momentum)
         if not math.isfinite(loss):
-            saved = self.run.checkpoints
-            kept = f"the last good checkpoint is {saved[-1].path}" if saved else "nothing was saved"
-            raise TrainingError(
-                f"epoch {state.epoch + 1}, step {state.step + 1}: the loss is {loss} at a learning "
-                f"rate of {lr:.3g}; {kept}. A lower optimizer.lr or a clip_norm may help"
+            raise self._diverged(
+                state.step + 1, f"the loss is {loss} at a learning rate of {lr:.3g}"
             )
         if state.ema is not None and recipe.ema is not None:
             mean.move(state.ema, self.trainer.weights(), recipe.ema, state.step)
@@ -157,6 +149,12 @@ class Loop:
             )
             self.progress(what, state.step, steps)
 
+    def _diverged(self, step: int, what: str) -> TrainingError:
+        return TrainingError(
+            f"epoch {self.state.epoch + 1}, step {step}: {what}; the last good checkpoint is "
+            f"{self.run.last.path}. A lower optimizer.lr or a clip_norm may help"
+        )
+
     def _validate(self) -> dict[str, float]:
         """Return loss and accuracies of the weights that are kept, on the test images."""
         if self.test is None:
@@ -169,6 +167,8 @@ class Loop:
         fed = self.feed(self.test, self.recipe.evaluate, parts)
         for part, images in zip(parts, fed, strict=True):
             (logits,) = self.engine.predict(model, images)
+            if not np.isfinite(logits).all():
+                raise self._diverged(self.state.step, "the outputs for test images are not finite")
             tally.add(logits, self.test.labels[part])
         loss, top1, top5, count = self.trainer.sum(tally.sums())
         return {
@@ -203,11 +203,12 @@ class Loop:
                 float(s) for s in self.trainer.sum(np.array(self.state.sums)) / self.trainer.world
             ],
         )
-        if self.log is None:
-            return
-        # The logs first: what they have too much is taken back when the run goes on.
-        self.log.epoch(self.state.history)
-        save_checkpoint(self.run, self.state)
+        if self.log is not None:
+            # The logs first: what they have too much is taken back when the run goes on.
+            self.log.epoch(self.state.history)
+            save_checkpoint(self.run, self.state)
+        # All wait for the first: whose process returns finds the checkpoint.
+        self.trainer.sum(np.zeros(1))
 
 
 def _accuracy(row: dict[str, float]) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import TrainingError, ZooError
+from zoo.output import write
 from zoo.recipes import Recipe
 from zoo.training import state as states
 
@@ -50,11 +51,13 @@ class Run:
         path: its folder.
         recipe: what it follows.
         info: backend, data, classes, machine, versions, as in ``run.json``.
+        process: which of those that trained it together this one is, from 0.
     """
 
     path: Path
     recipe: Recipe
     info: dict[str, Any]
+    process: int = 0
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -86,13 +89,13 @@ class Run:
 
     @property
     def last(self) -> Saved:
-        """The newest checkpoint.
+        """The newest checkpoint; a run that has only begun has what it starts from.
 
         Raises:
-            TrainingError: there is none yet.
+            TrainingError: somebody removed them.
         """
         if not self.checkpoints:
-            raise TrainingError(f"{self.path}: has no checkpoint yet")
+            raise TrainingError(f"{self.path}: has no checkpoint")
         return self.checkpoints[-1]
 
     @property
@@ -100,13 +103,11 @@ class Run:
         """The checkpoint of the highest accuracy; the newest where nothing was evaluated.
 
         Raises:
-            TrainingError: there is none yet.
+            TrainingError: somebody removed them.
         """
         last = self.last
-        for saved in self.checkpoints:
-            if saved.epoch == last.best_epoch and not saved.batch:
-                return saved
-        return last
+        found = [s for s in self.checkpoints if s.epoch == last.best_epoch and not s.batch]
+        return found[0] if last.best_epoch and found else last
 
     @cached_property
     def finished(self) -> bool:
@@ -140,21 +141,40 @@ def require_new(path: Path) -> None:
         )
 
 
-def start_run(path: Path, recipe: Recipe, info: dict[str, Any]) -> Run:
-    """Make the folder of a new run.
+def start_run(run: Run, state: states.State) -> None:
+    """Make the folder of a new run, with what it starts from as its first checkpoint.
+
+    The folder appears when all of it is there, so that a run can be gone on with whenever its
+    process was killed.
 
     Raises:
         TrainingError: there is something in it already, or it can not be written to.
     """
-    require_new(path)
+    require_new(run.path)
+    partial = run.path.with_name(f".{run.path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        (path / CHECKPOINTS).mkdir(parents=True)
-        (path / INFO).write_text(json.dumps(info, indent=2), encoding="utf-8")
-        # Last, because it is what makes the folder a run.
-        (path / RECIPE).write_text(recipe.to_json(), encoding="utf-8")
+        (partial / CHECKPOINTS).mkdir(parents=True)
+        (partial / INFO).write_text(json.dumps(run.info, indent=2), encoding="utf-8")
+        (partial / RECIPE).write_text(run.recipe.to_json(), encoding="utf-8")
+        save_checkpoint(replace(run, path=partial), state)
+        partial.rename(run.path)
     except OSError as error:
-        raise TrainingError(f"{path}: can not be written: {error.strerror or error}") from None
-    return Run(path, recipe, info)
+        raise TrainingError(f"{run.path}: can not be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def save_info(run: Run) -> None:
+    """Write ``run.json`` anew: whole or not at all, as a run without it is none.
+
+    Raises:
+        TrainingError: the disk is full or can not be written to.
+    """
+    try:
+        write(run.path / INFO, json.dumps(run.info, indent=2).encode())
+    except ZooError as error:
+        raise TrainingError(str(error)) from None
 
 
 def save_checkpoint(run: Run, state: states.State) -> None:
@@ -163,7 +183,9 @@ def save_checkpoint(run: Run, state: states.State) -> None:
     name = f"step-{state.step:07d}" if state.batch else f"epoch-{state.epoch:04d}"
     states.save(folder / name, state, run.recipe.spec)
     finished = [saved for saved in run.checkpoints if not saved.batch]
-    kept = {saved.epoch for saved in finished[-run.recipe.keep :]} | {state.best_epoch}
+    kept = {saved.epoch for saved in finished[-run.recipe.keep :]}
+    if state.best_epoch:
+        kept.add(state.best_epoch)
     for saved in run.checkpoints:
         if saved.step < state.step and (saved.batch or saved.epoch not in kept):
             shutil.rmtree(saved.path, ignore_errors=True)
@@ -173,7 +195,7 @@ def load_state(run: Run) -> states.State:
     """Return the newest state, and clear away what a process that was killed left behind.
 
     Raises:
-        TrainingError: there is none, or it is damaged.
+        TrainingError: it is damaged.
     """
     for partial in (run.path / CHECKPOINTS).glob(".*.partial"):
         shutil.rmtree(partial, ignore_errors=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import json
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from zoo.loading import Source, resolve
 from zoo.machine import machine
 from zoo.recipes import Recipe
 from zoo.recipes import recipe as recipe_of
-from zoo.training.feed import Feed, Pipeline, require_fit
+from zoo.training.feed import Feed, Pipeline, require_fit, shares
 from zoo.training.interrupts import interrupts
 from zoo.training.log import Log
 from zoo.training.loop import Loop, Progress
-from zoo.training.run import INFO, Run, load_state, open_run, require_new, start_run
+from zoo.training.run import Run, load_state, open_run, require_new, save_info, start_run
 from zoo.training.state import State
 
 
@@ -171,15 +170,22 @@ def _run(
             f"batch_size (={recipe.batch_size}) must be divisible by the processes "
             f"(={trainer.world}) times accumulate (={recipe.accumulate})"
         )
+    assert data.train is not None
+    numbers = np.arange(len(data.train))
+    if not shares(numbers, recipe.batch_size, 0, trainer.world, drop_last=recipe.drop_last):
+        raise TrainingError(
+            f"batch_size (={recipe.batch_size}) must be at most the {len(numbers)} images, or "
+            "drop_last be false"
+        )
     if run is not None:
         trainer.restore(state.weights, state.slots, state.step)
-    first = trainer.rank == 0
-    if first and run is None:
-        run = start_run(path, recipe, info)
+    first, begun = trainer.rank == 0, run is None
+    info["processes"] = trainer.world
+    run = Run(path, recipe, info, trainer.rank)
+    if first and begun:
+        start_run(run, replace(state, weights=trainer.weights(), slots=trainer.slots()))
     elif first:
-        (path / INFO).write_text(json.dumps(info, indent=2), encoding="utf-8")
-    run = Run(path, recipe, info)
-    assert data.train is not None
+        save_info(run)
     with (
         interrupts() as interrupt,
         Log(path, state.history, state.step) if first else nullcontext() as log,

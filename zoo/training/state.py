@@ -87,7 +87,6 @@ def save(folder: Path, state: State, spec: Spec) -> None:
             json.dump(counts, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except (OSError, WeightsError) as error:
         shutil.rmtree(partial, ignore_errors=True)

@@ -29,7 +29,7 @@ lint: $(VENV)/installed-dev
 
 tests: $(VENV)/installed-dev
 	@echo "== pytest"
-	@$(BIN)/python -m pytest --quiet --numprocesses 2
+	@$(BIN)/python -m pytest --quiet --numprocesses 2 --durations 30
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/forward.py

@@ -1,10 +1,11 @@
 """Put a run's weights into the package, with a card: recipe, data, curves, accuracy, time, machine.
 
-    python benchmarks/box.py runs/cifar10-torch --tag cifar10 --data NAME=PATH --data NAME=PATH
+    python benchmarks/box.py runs/cifar10-torch --trained-on NAME --data NAME=PATH --data NAME=PATH
 
 writes ``weights/pretrained/box/MODEL-TAG.safetensors``, ``.md`` and ``.svg``, and prints the row
-that belongs into ``weights/pretrained/catalogue.py``. The networks are evaluated on every set of
-test images that is named, in PyTorch, MindSpore and ONNX Runtime.
+that belongs into ``weights/pretrained/catalogue.py``, with the accuracy on the last set of images.
+The network after the last epoch is evaluated (no choice is made by test images) on every set that
+is named, in PyTorch, MindSpore and ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from zoo.arch import base_model
 from zoo.reporting.plots import draw_curves
 
 BACKENDS = ("torch", "mindspore", "onnx")
+SUFFIXES = (".safetensors", ".svg", ".md")
 
 
-def card(run: zoo.Run, model: str, tag: str, found: dict[str, zoo.Agreement]) -> str:
+def card(
+    run: zoo.Run, model: str, tag: str, trained_on: str, found: dict[str, zoo.Agreement]
+) -> str:
     """Return the model card, Markdown."""
     recipe, info = run.recipe, run.info
     machine = info["machine"]
     hours = sum(row["seconds"] for row in run.epochs) / 3600
-    best = run.best
     accuracy = [
         f"| {name} | {len(agreed.evaluations[0].predictions):,} "
         f"| {agreed.evaluations[0].top1:.2f} % | {agreed.evaluations[0].top5:.2f} % "
@@ -47,12 +50,13 @@ def card(run: zoo.Run, model: str, tag: str, found: dict[str, zoo.Agreement]) ->
             "|---|---:|---:|---:|---:|",
             *accuracy,
             "",
-            f"Trained on the training images of {info['data']} with "
-            f"`zoo.train` in {info['backend']}, {recipe.epochs} epochs of batches of "
-            f"{recipe.batch_size}, {recipe.precision}; the weights are those after epoch "
-            f"{best.epoch}" + (", their moving mean." if recipe.ema else "."),
-            f"It took {hours:.1f} hours on {machine['cores']} cores of a {machine['cpu']}, beside "
-            f"other work, with {info['backend']} {info['versions'].get('version', '')}.",
+            f"Trained on the training images of {trained_on} with `zoo train` in "
+            f"{info['backend']}, {recipe.epochs} epochs of batches of {recipe.batch_size}, "
+            f"{recipe.precision}; the weights are those after the last epoch"
+            + (", their moving mean." if recipe.ema else "."),
+            f"It took {hours:.1f} hours on {machine['cores']} cores of an {machine['cpu']}, beside "
+            f"other work, in {info['processes']} processes (`torchrun`), with {info['backend']} "
+            f"{info['versions'].get('version', '')}.",
             "",
             f"![curves]({model}-{tag}.svg)",
             "",
@@ -72,6 +76,7 @@ def card(run: zoo.Run, model: str, tag: str, found: dict[str, zoo.Agreement]) ->
 def main(
     folder: Annotated[Path, typer.Argument(help="The run's folder.")],
     data: Annotated[list[str], typer.Option(help="NAME=PATH of test images; repeatable.")],
+    trained_on: Annotated[str, typer.Option(help="What the training images are called.")],
     tag: Annotated[str, typer.Option(help="What `weights=` takes.")] = "cifar10",
 ) -> None:
     """Evaluate, write the files, print the row."""
@@ -81,21 +86,17 @@ def main(
     found = {}
     for pair in data:
         name, _, path = pair.partition("=")
-        found[name] = zoo.compare(run.path, path, backends=BACKENDS)
+        found[name] = zoo.compare(run.last.path, path, backends=BACKENDS)
         print(found[name].summary())
     BOX.mkdir(exist_ok=True)
-    stem = BOX / f"{model}-{tag}"
-    checkpoint = zoo.load_weights(run.best.model)
-    arrays.save_weights(
-        stem.with_suffix(".safetensors"), checkpoint.spec, checkpoint.weights, force=True
-    )
-    (BOX / f"{stem.name}.svg").write_bytes(draw_curves(run.epochs, run.steps, format="svg"))
-    (BOX / f"{stem.name}.md").write_text(card(run, model, tag, found))
-    digest = hashlib.sha256(stem.with_suffix(".safetensors").read_bytes()).hexdigest()
-    first = next(iter(found.items()))
-    told = first[1].evaluations[0]
-    accuracy = f'top1={told.top1:.2f}, top5={told.top5:.2f}, measured_on="{first[0]}"'
-    print(f'_packaged("{model}", "{tag}", "{digest}", {accuracy})')
+    file, curves, text = (BOX / f"{model}-{tag}{suffix}" for suffix in SUFFIXES)
+    checkpoint = zoo.load_weights(run.last.model)
+    arrays.save_weights(file, checkpoint.spec, checkpoint.weights, force=True)
+    curves.write_bytes(draw_curves(run.epochs, run.steps, format="svg"))
+    text.write_text(card(run, model, tag, trained_on, found))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    told = list(found.values())[-1].evaluations[0]
+    print(f'_packaged("{model}", "{digest}", top1={told.top1:.2f}, top5={told.top5:.2f}),')
 
 
 if __name__ == "__main__":

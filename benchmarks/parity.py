@@ -68,8 +68,8 @@ def main(
             }
             for f in report.findings
         ]
-    for key in ("images", "group_conv", "levels", "optimize"):
-        made_with.pop(key, None)
+    for field in ("images", "group_conv", "levels", "optimize"):
+        made_with.pop(field, None)
     if out.exists():
         before = json.loads(out.read_text())
         made_with = before["made_with"] | made_with

@@ -32,6 +32,7 @@ ENGINES = {
     "torch": "ours, PyTorch eager, channels last",
     "torch-compile": "ours, torch.compile",
     "torch-compile-bf16": "ours, torch.compile, bfloat16",
+    "torch-compile-bf16-x2": "the same in two processes of one thread (torchrun)",
     "mindspore": "ours, MindSpore graph mode",
 }
 TARGET = 1.5
@@ -139,10 +140,12 @@ def main(
     names = engines.split(",")
     processes = {}
     for name in names:
+        both = name.endswith("-x2")
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         processes[name] = subprocess.Popen(
-            [sys.executable, __file__, "--worker", name],
+            [sys.executable, *(launcher if both else ()), __file__, "--worker", name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "2"},
+            env={**os.environ, "OMP_NUM_THREADS": "1" if both else "2"},
         )  # fmt: skip
         assert processes[name].stdout.readline().strip() == "ready", f"{name} died"
         print(f"{name}: ready", flush=True)
@@ -154,7 +157,7 @@ def main(
             rates[name].append(float(process.stdout.readline()))
         print(number + 1, {name: round(r[-1]) for name, r in rates.items()}, flush=True)
     for process in processes.values():
-        process.kill()
+        process.terminate()  # torchrun ends those that it started
     report: dict[str, Any] = {
         "recipe": "cifar10_opengenus", "batch": 128, "threads": 2, "rounds": rounds,
         "steps_per_block": steps, "target": TARGET,

@@ -190,11 +190,15 @@ def parity(
 def demo(
     name: Annotated[str, typer.Argument(help="The network.")] = "shufflenet_v1_2.0x_g3",
     out: Annotated[Path, typer.Option(help="Folder for the report and the chart.")] = Path("."),
+    data: Annotated[
+        Path | None, typer.Option(help="CIFAR-10, which the trained weights are shown.")
+    ] = None,
 ) -> None:
-    """Build a network in PyTorch and MindSpore and prove them equal on two real photographs."""
-    from zoo.demo import run
+    """Build a network in PyTorch and MindSpore, prove them equal, and show trained ones images."""
+    from zoo.demo import run, show_trained
 
-    if not run(name, out):
+    proven = run(name, out)
+    if not (show_trained(data, out) and proven):
         raise typer.Exit(1)
 
 

@@ -1,7 +1,8 @@
-"""The main job from end to end: one spec, two frameworks, real photographs, and the proof."""
+"""The main job from end to end: one spec, two frameworks, real pictures, and the proof."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from pathlib import Path
@@ -12,13 +13,21 @@ from rich.console import Console
 from rich.table import Table
 
 import backends
+from zoo.data import open_dataset
+from zoo.evaluation.agreement import compare
+from zoo.evaluation.table import results
 from zoo.models import cost, create, get_weights
 from zoo.proof.photographs import photographs
 from zoo.proof.prove import parity
 from zoo.proof.table import STYLE
+from zoo.reporting.plots import draw_predicted
 from zoo.table import progress_bar
 
 FRAMEWORKS = ("torch", "mindspore")
+TRAINED, TAG = "shufflenet_v1_1.0x_g3_cifar", "cifar10"
+RUNTIMES = (*FRAMEWORKS, "onnx")
+IMAGES = "cifar10_exact_subset.npz"
+"""In the folder of test data that ZOO_DATA names."""
 
 
 def run(name: str, out: Path) -> bool:
@@ -57,6 +66,36 @@ def run(name: str, out: Path) -> bool:
         f"[bold {'green' if report.passed else 'red'}]{report.summary()}", highlight=False
     )
     return same and report.passed
+
+
+def show_trained(data: Path | None, out: Path) -> bool:
+    """Let the weights that come with the package see test images, on all run-times.
+
+    Args:
+        data: CIFAR-10 in any form; by default those of the folder that ZOO_DATA names.
+        out: the folder for a picture of what they see, ``seen-MODEL.png``.
+
+    Returns:
+        Whether all name the same classes; True where there are no images.
+    """
+    console = Console(highlight=False)
+    console.rule(f"[bold]{TRAINED}, weights='{TAG}'")
+    if data is None:
+        folder = os.environ.get("ZOO_DATA")
+        data = Path(folder, IMAGES) if folder else None
+    if data is None:
+        console.print("trained weights: zoo demo --data cifar-10-python.tar.gz shows what they see")
+        return True
+    dataset = open_dataset(data)
+    with progress_bar() as progress:
+        found = compare(TAG, dataset, model=TRAINED, backends=RUNTIMES, progress=progress)
+    console.print(results(found.evaluations))
+    console.print(found.summary(), markup=False, soft_wrap=True)
+    picture = out / f"seen-{TRAINED}.png"
+    assert dataset.test is not None
+    picture.write_bytes(draw_predicted(found.evaluations[0], dataset.test))
+    console.print(f"what they see: {picture}")
+    return found.passed
 
 
 def _times(models: dict[str, Any], images: np.ndarray, proof: Any) -> Table:

@@ -93,9 +93,12 @@ def print_pretrained(pattern: str) -> None:
             for name, value in (("top-1", entry.top1), ("top-5", entry.top5))
             if value is not None
         ]
+        told = [*accuracy, entry.licence]
+        if entry.conventions is not None:  # our own files carry theirs
+            told.append(f"conventions {entry.conventions}")
         lines = [
             f"[bold]{entry.model}[/bold]  weights={entry.tag!r}",
-            f"  {', '.join([*accuracy, entry.licence])}, conventions {entry.conventions}",
+            f"  {', '.join(told)}",
             *([f"  measured on {entry.measured_on}"] if entry.measured_on else []),
             f"  {p.channel_order}, resize {p.resize} ({p.interpolation}), crop {p.crop}, "
             f"mean {p.mean}, std {p.std}",

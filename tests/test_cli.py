@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import zoo
-from zoo import cli
+from zoo import cli, demo
 
 SMALL = ["--size", "64"]
 
@@ -110,12 +111,20 @@ def test_published_weights_are_listed():
 
 @pytest.mark.slow
 def test_demo(tmp_path):
-    result = run("demo", "shufflenet_v1_1.0x_g3_cifar", "--out", str(tmp_path / "new"))
+    name = "shufflenet_v1_1.0x_g3_cifar"
+    result = run("demo", name, "--out", str(tmp_path / "new"))
     assert result.exit_code == 0, result.output
     assert "862,768 parameters" in result.stdout
     assert "the same bits" in result.stdout
     assert "torch, mindspore agree, training and below" in result.stdout
-    assert sorted(p.suffix for p in (tmp_path / "new").iterdir()) == [".json", ".png"]
+    files = [f"parity-{name}.json", f"parity-{name}.png"]
+    if os.environ.get("ZOO_DATA"):
+        assert "mindspore and torch name the same class for all 1017 images" in result.stdout
+        assert "onnx and torch name the same class for all 1017 images" in result.stdout
+        files.append(f"seen-{demo.TRAINED}.png")
+    else:
+        assert "zoo demo --data cifar-10-python.tar.gz shows what they see" in result.stdout
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
 
 
 ERRORS = [

@@ -225,6 +225,17 @@ def test_a_run_goes_on_in_another_framework(first, second, tmp_path):
     assert max(far(lost, name) for name in trained) > 10 * off
 
 
+def test_a_checkpoint_that_is_saved_again_takes_the_place_of_the_first(tmp_path):
+    """As that of a run which is stopped, goes on, and is stopped before it takes a step."""
+    run = zoo.train(tiny_recipe(epochs=1), tiny_data(), tmp_path / "run")
+    before = sorted(path.name for path in (run.path / "checkpoints").iterdir())
+    kept = load_state(run)
+    kept.sums = [1.0, 2.0, 3.0]
+    state.save(run.last.path, kept, run.recipe.spec)
+    assert load_state(run).sums == kept.sums
+    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == before
+
+
 def load_state_at(run: zoo.Run, epoch: int) -> dict[str, np.ndarray]:
     """Return the weights after an epoch of a run that kept them."""
     (saved,) = [saved for saved in run.checkpoints if saved.epoch == epoch]

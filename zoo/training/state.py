@@ -61,8 +61,10 @@ def save(folder: Path, state: State, spec: Spec) -> None:
     Raises:
         TrainingError: the disk is full or can not be written to; older checkpoints are untouched.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
+    # `load_state` clears away what has such a name.
+    partial, stale = (folder.with_name(f".{folder.name}.{n}.partial") for n in ("new", "old"))
     shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(stale, ignore_errors=True)
     arrays = {f"weights.{name}": array for name, array in state.weights.items()}
     for slot, values in state.slots.items():
         arrays |= {f"optimizer.{slot}.{name}": array for name, array in values.items()}
@@ -87,7 +89,11 @@ def save(folder: Path, state: State, spec: Spec) -> None:
             json.dump(counts, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
+        if folder.exists():
+            # Stopped twice at one step. A kill right here costs the epoch, not what was before it.
+            folder.rename(stale)
         partial.rename(folder)
+        shutil.rmtree(stale, ignore_errors=True)
     except (OSError, WeightsError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) else error

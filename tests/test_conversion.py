@@ -488,7 +488,9 @@ def test_what_can_not_be_saved(tmp_path):
     )
     with pytest.raises(zoo.WeightsError, match=r"was not made by zoo\.create"):
         zoo.save(torch.nn.ReLU(), tmp_path / "relu.safetensors")
-    with pytest.raises(zoo.WeightsError, match=r"no such file, and no published weights \(cifar10, mindcv/"):
+    with pytest.raises(
+        zoo.WeightsError, match=r"no such file, and no published weights \(cifar10, mindcv/"
+    ):
         zoo.create(MODEL, backend="numpy", weights=tmp_path / "missing.pth")
 
 

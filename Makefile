@@ -14,7 +14,7 @@ help:
 	@echo "make bench  measure forward passes beside the peers (benchmarks/results/)"
 
 demo: $(VENV)/installed-all
-	$(BIN)/zoo demo
+	$(BIN)/zoo demo $(if $(ZOO_DATA),--data $(ZOO_DATA)/cifar10_exact_subset.npz)
 
 test: lint tests
 

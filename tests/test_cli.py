@@ -112,13 +112,15 @@ def test_published_weights_are_listed():
 @pytest.mark.slow
 def test_demo(tmp_path):
     name = "shufflenet_v1_1.0x_g3_cifar"
-    result = run("demo", name, "--out", str(tmp_path / "new"))
+    folder = os.environ.get("ZOO_DATA")
+    images = ["--data", f"{folder}/cifar10_exact_subset.npz"] if folder else []
+    result = run("demo", name, "--out", str(tmp_path / "new"), *images)
     assert result.exit_code == 0, result.output
     assert "862,768 parameters" in result.stdout
     assert "the same bits" in result.stdout
     assert "torch, mindspore agree, training and below" in result.stdout
     files = [f"parity-{name}.json", f"parity-{name}.png"]
-    if os.environ.get("ZOO_DATA"):
+    if folder:
         assert "mindspore and torch name the same class for all 1017 images" in result.stdout
         assert "onnx and torch name the same class for all 1017 images" in result.stdout
         files.append(f"seen-{demo.TRAINED}.png")

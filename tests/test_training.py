@@ -335,7 +335,11 @@ def test_what_can_not_be_trained_is_told_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_are_not_written_over(tmp_path):
+def test_folders_are_not_written_over(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(TrainingError, match=r"\.: is the folder that this runs in; give one ins"):
+        zoo.train(tiny_recipe(), tiny_data(), ".")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("do not lose")
     with pytest.raises(TrainingError, match="mine: exists and is kept; give another folder, or go"):

@@ -195,10 +195,12 @@ def demo(
     ] = None,
 ) -> None:
     """Build a network in PyTorch and MindSpore, prove them equal, and show trained ones images."""
+    from zoo.data import open_dataset
     from zoo.demo import run, show_trained
 
+    images = open_dataset(data) if data is not None else None
     proven = run(name, out)
-    if not (show_trained(data, out) and proven):
+    if not (show_trained(images, out) and proven):
         raise typer.Exit(1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from pathlib import Path
@@ -13,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 import backends
-from zoo.data import open_dataset
+from zoo.data import Dataset
 from zoo.evaluation.agreement import compare
 from zoo.evaluation.table import results
 from zoo.models import cost, create, get_weights
+from zoo.output import write
 from zoo.proof.photographs import photographs
 from zoo.proof.prove import parity
 from zoo.proof.table import STYLE
@@ -26,8 +26,6 @@ from zoo.table import progress_bar
 FRAMEWORKS = ("torch", "mindspore")
 TRAINED, TAG = "shufflenet_v1_0.5x_g3_cifar", "cifar10"
 RUNTIMES = (*FRAMEWORKS, "onnx")
-IMAGES = "cifar10_exact_subset.npz"
-"""In the folder of test data that ZOO_DATA names."""
 
 
 def run(name: str, out: Path) -> bool:
@@ -68,11 +66,11 @@ def run(name: str, out: Path) -> bool:
     return same and report.passed
 
 
-def show_trained(data: Path | None, out: Path) -> bool:
+def show_trained(data: Dataset | None, out: Path) -> bool:
     """Let the weights that come with the package see test images, on all run-times.
 
     Args:
-        data: CIFAR-10 in any form; by default those of the folder that ZOO_DATA names.
+        data: CIFAR-10, with test images; None where there is none.
         out: the folder for a picture of what they see, ``seen-MODEL.png``.
 
     Returns:
@@ -80,20 +78,15 @@ def show_trained(data: Path | None, out: Path) -> bool:
     """
     console = Console(highlight=False)
     console.rule(f"[bold]{TRAINED}, weights='{TAG}'")
-    if data is None:
-        folder = os.environ.get("ZOO_DATA")
-        data = Path(folder, IMAGES) if folder else None
-    if data is None:
+    if data is None or data.test is None:
         console.print("trained weights: zoo demo --data cifar-10-python.tar.gz shows what they see")
         return True
-    dataset = open_dataset(data)
     with progress_bar() as progress:
-        found = compare(TAG, dataset, model=TRAINED, backends=RUNTIMES, progress=progress)
+        found = compare(TAG, data, model=TRAINED, backends=RUNTIMES, progress=progress)
     console.print(results(found.evaluations))
     console.print(found.summary(), markup=False, soft_wrap=True)
     picture = out / f"seen-{TRAINED}.png"
-    assert dataset.test is not None
-    picture.write_bytes(draw_predicted(found.evaluations[0], dataset.test))
+    write(picture, draw_predicted(found.evaluations[0], data.test))
     console.print(f"what they see: {picture}")
     return found.passed
 

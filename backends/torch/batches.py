@@ -112,7 +112,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _stacked(items: Sequence[Item]) -> np.ndarray | ZooError:
     # An array goes through the workers' pipe. A tensor would go through shared memory, of which
-    # containers have little, and once, on a busy machine, what came out of it was not what went in.
+    # containers have little, and which is suspected of a batch that once had garbage in it.
     sizes, images = [], []
     for item in items:
         if isinstance(item, ZooError):

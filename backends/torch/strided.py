@@ -27,5 +27,6 @@ def thin(module: nn.Module) -> nn.Module:
     """Let the depthwise convolutions with a stride be computed so, in place."""
     for layer in module.modules():
         if type(layer) is nn.Conv2d and max(layer.stride) > 1 and layer.groups == layer.in_channels:
+            # A new module would take the parameters out of the network's hands.
             layer.__class__ = ThinnedConv2d
     return module

@@ -139,6 +139,9 @@ def require_new(path: Path) -> None:
             f"{path}: exists and is kept; give another folder, or go on with it: "
             f"zoo train --resume {path}"
         )
+    if path.resolve() == Path.cwd():
+        # Its folder comes into place by being renamed, from under the process that stands in it.
+        raise TrainingError(f"{path}: is the folder that this runs in; give one inside it")
 
 
 def start_run(run: Run, state: states.State) -> None:

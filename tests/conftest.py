@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -32,3 +33,12 @@ def graph_mode():
 
     with graph_mode():
         yield
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Say how a worker of pytest-xdist ended: it itself can not, whatever stopped it."""
+    if error:
+        status = node.gateway._io.popen.wait(60)
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        print(f"\n[{node.gateway.id}] ended with {how}")

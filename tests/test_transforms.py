@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pictures
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import Broken, Pictures, Same, noise
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
@@ -39,43 +41,6 @@ BYTES = Normalize(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 """Each byte gives another float32: where these are equal, so are the bytes."""
 INTERPOLATIONS = ["nearest", "bilinear", "bicubic"]
 CIFAR = RECIPES["cifar10"]
-
-
-class Pictures:
-    """Pictures in a list, which no short cut is taken for."""
-
-    def __init__(self, pictures: Sequence[Image.Image]) -> None:
-        self.pictures = pictures
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def picture(self, index: int) -> Image.Image:
-        return self.pictures[index]
-
-    def name(self, index: int) -> str:
-        return f"pictures[{index}]"
-
-
-class Same(Pictures):
-    """One picture as often as one likes."""
-
-    def __init__(self, picture: Image.Image, count: int) -> None:
-        super().__init__([picture] * count)
-
-
-class Broken(Pictures):
-    """The third can not be read."""
-
-    def picture(self, index: int) -> Image.Image:
-        if index == 2:
-            raise InputError("pictures[2]: cut off")
-        return super().picture(index)
-
-
-def noise(*size: int, seed: int = 0) -> Image.Image:
-    pixels = np.random.default_rng((seed, *size)).integers(0, 256, (*size[::-1], 3), np.uint8)
-    return Image.fromarray(pixels)
 
 
 def places(side: int) -> Image.Image:
@@ -557,6 +522,15 @@ def test_batches_come_in_order_and_the_last_may_be_short(engine: str, workers: i
     assert made[0].shape == (6, 3, 2, 3)
     np.testing.assert_array_equal(np.rint(np.concatenate(made)[:, 0, 0, 0] * 255), order)
     assert list(loop(engine, images, (BYTES,), [])) == []
+
+
+def test_torchs_workers_are_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork would copy the threads' locks of all frameworks that run in this process."""
+    images = pictures.Telling([noise(4, 4)] * 2)
+    monkeypatch.setattr(pictures, "inherited", ["something"])
+    (here,) = loop("torch", images, (BYTES,))
+    (there,) = loop("torch", images, (BYTES,), workers=1)
+    assert [round(float(batch[0, 0, 0, 0] * 255)) for batch in (here, there)] == [1, 0]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

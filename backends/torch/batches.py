@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -26,9 +27,14 @@ from zoo.recipes.transforms import (
 )
 
 if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
     from PIL.Image import Image
 
 Item = tuple[int, torch.Tensor] | ZooError
+
+_PRELOADED = ["torchvision.transforms.v2", __name__]
+"""What the server that workers are forked from imports, once for all of them."""
 
 
 def batches(
@@ -42,6 +48,10 @@ def batches(
     workers: int,
 ) -> Iterator[np.ndarray]:
     """Return batches of transformed images; see `backends.Backend.batches`.
+
+    ``workers`` are processes. They come from multiprocessing's fork server, as is Python's default
+    from 3.14 on: ``picture`` has to be picklable, and a script that asks for workers has to keep
+    what it does under ``if __name__ == "__main__"``.
 
     Raises:
         InputError: a picture can not be read or is too small for a crop, or those of a batch have
@@ -63,6 +73,7 @@ def _loaded(
         sampler=order.tolist(),
         batch_size=batch_size,
         num_workers=workers,
+        multiprocessing_context=_context() if workers else None,
         collate_fn=_stacked,
         generator=torch.Generator(),  # it would draw its workers' seed from the global one
     )
@@ -70,6 +81,14 @@ def _loaded(
         if isinstance(batch, ZooError):
             raise batch
         yield batch
+
+
+def _context() -> BaseContext:
+    # Not a fork of this process: it may run the threads of several frameworks, each of which can
+    # hold a lock, or be in the middle of what its memory looks like, when the copy is taken.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
 
 
 class _Images:

@@ -24,7 +24,7 @@ from zoo.reporting.plots import draw_predicted
 from zoo.table import progress_bar
 
 FRAMEWORKS = ("torch", "mindspore")
-TRAINED, TAG = "shufflenet_v1_0.5x_g3_cifar", "cifar10"
+TRAINED, TAG = "shufflenet_v1_1.0x_g3_cifar", "cifar10"
 RUNTIMES = (*FRAMEWORKS, "onnx")
 
 

@@ -162,6 +162,9 @@ PRETRAINED: tuple[Pretrained, ...] = (
     _packaged("shufflenet_v1_0.5x_g3_cifar",
               "8ee577a36e3c30c5c58a2e39af6a66fe1523eeabdbcfad7f8b3e8311dfdbfa3c",
               top1=87.81, top5=99.31),
+    _packaged("shufflenet_v1_1.0x_g3_cifar",
+              "2444ac43d9e241fbd9ca7b12b300043e00333e330afa7021a3d38089fdce206c",
+              top1=90.07, top5=99.71),
 )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def _loaded(
         sampler=order.tolist(),
         batch_size=batch_size,
         num_workers=workers,
-        multiprocessing_context=_context() if workers else None,
+        multiprocessing_context=_processes() if workers else None,
         collate_fn=_stacked,
         generator=torch.Generator(),  # it would draw its workers' seed from the global one
     )
@@ -83,9 +83,11 @@ def _loaded(
         yield batch
 
 
-def _context() -> BaseContext:
-    # Not a fork of this process: it may run the threads of several frameworks, each of which can
-    # hold a lock, or be in the middle of what its memory looks like, when the copy is taken.
+def _processes() -> BaseContext:
+    # Not forks of this process: it may run the threads of several frameworks, each of which can
+    # hold a lock, or be in the middle of changing its memory, when the copy is taken.
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context()  # Windows, which knows no forks anyway
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context

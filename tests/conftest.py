@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -38,7 +39,12 @@ def graph_mode():
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
     """Say how a worker of pytest-xdist ended: it itself can not, whatever stopped it."""
-    if error:
-        status = node.gateway._io.popen.wait(60)
-        how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        print(f"\n[{node.gateway.id}] ended with {how}")
+    if not error:
+        return
+    try:
+        status = node.gateway._io.popen.wait(10)
+    except subprocess.TimeoutExpired:
+        how = "is still there"
+    else:
+        how = f"ended with {signal.Signals(-status).name if status < 0 else status}"
+    print(f"\n[{node.gateway.id}] {how}")

@@ -144,6 +144,10 @@ EXTRAS = (
     {"mix": {"mixup": 0.4, "cutmix": 1.0, "p": 0.7}, "drop_last": True},
     {"schedule": {"name": "one_cycle"}, "clip_value": 0.1, "ema": None},
     {"schedule": {"name": "cosine", "warmup_epochs": 1}, "optimizer.nesterov": False},
+    {
+        "network": "shufflenet_v2_0.5x_cifar",
+        "overrides": {"num_classes": 3, "image_size": 16, "dropout": 0.4},
+    },
 )
 # Mixing, schedules and the mean are the loop's, whatever takes the steps; MindSpore compiles for
 # seconds each time.

@@ -231,4 +231,4 @@ def _optimizer(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Opti
 
 def _stream(seed: int, step: int, rank: int) -> int:
     """Return the seed of what is drawn in a step: another one for each step and process."""
-    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0]) >> 1

@@ -27,7 +27,12 @@ SUFFIXES = (".safetensors", ".svg", ".md")
 
 
 def card(
-    run: zoo.Run, model: str, tag: str, trained_on: str, found: dict[str, zoo.Agreement]
+    run: zoo.Run,
+    model: str,
+    tag: str,
+    trained_on: str,
+    found: dict[str, zoo.Agreement],
+    begun_with: str | None,
 ) -> str:
     """Return the model card, Markdown."""
     recipe, info = run.recipe, run.info
@@ -57,6 +62,7 @@ def card(
             f"It took {hours:.1f} hours on {machine['cores']} cores of an {machine['cpu']}, beside "
             f"other work, in {info['processes']} processes (`torchrun`), with {info['backend']} "
             f"{info['versions'].get('version', '')}.",
+            *([f"It was begun with {begun_with}."] if begun_with else []),
             "",
             f"![curves]({model}-{tag}.svg)",
             "",
@@ -78,9 +84,14 @@ def main(
     data: Annotated[list[str], typer.Option(help="NAME=PATH of test images; repeatable.")],
     trained_on: Annotated[str, typer.Option(help="What the training images are called.")],
     tag: Annotated[str, typer.Option(help="What `weights=` takes.")] = "cifar10",
+    begun_with: Annotated[str | None, typer.Option(help="What weights a run had at first.")] = None,
 ) -> None:
     """Evaluate, write the files, print the row."""
     run = zoo.open_run(folder)
+    if bool(run.info["weights"]) != bool(begun_with):
+        raise typer.BadParameter(
+            f"the run began with weights {run.info['weights']}", param_hint="--begun-with"
+        )
     model = base_model(run.recipe.spec)
     assert model is not None, "a network of the catalogue"
     found = {}
@@ -93,7 +104,7 @@ def main(
     checkpoint = zoo.load_weights(run.last.model)
     arrays.save_weights(file, checkpoint.spec, checkpoint.weights, force=True)
     curves.write_bytes(draw_curves(run.epochs, run.steps, format="svg"))
-    text.write_text(card(run, model, tag, trained_on, found))
+    text.write_text(card(run, model, tag, trained_on, found, begun_with))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     told = list(found.values())[-1].evaluations[0]
     print(f'_packaged("{model}", "{digest}", top1={told.top1:.2f}, top5={told.top5:.2f}),')

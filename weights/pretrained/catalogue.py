@@ -160,11 +160,11 @@ PRETRAINED: tuple[Pretrained, ...] = (
     _torchvision("shufflenet_v2_2.0x", "shufflenetv2_x2_0-8be3c8ee.pth",
                  top1=76.230, top5=93.006, resize=232),
     _packaged("shufflenet_v1_0.5x_g3_cifar",
-              "8ee577a36e3c30c5c58a2e39af6a66fe1523eeabdbcfad7f8b3e8311dfdbfa3c",
-              top1=87.81, top5=99.31),
+              "4e18c57dcdf2bac5244cceb1a130467e3ccec0f7ff732d0187b0506119a95690",
+              top1=88.00, top5=99.61),
     _packaged("shufflenet_v1_1.0x_g3_cifar",
-              "2444ac43d9e241fbd9ca7b12b300043e00333e330afa7021a3d38089fdce206c",
-              top1=90.07, top5=99.71),
+              "ae13e68ece2ecce06342f29deda6d709a7b1e304de2abdfc7cc41019f48aa8c0",
+              top1=89.87, top5=99.71),
 )  # fmt: skip
 
 

@@ -104,7 +104,9 @@ CIFAR10 = Recipe(
     source="this project",
 )
 
-# 64 x 64 pixels instead of 224 x 224: a twelfth of the work for images that had 32 x 32.
+# 64 x 64 pixels instead of 224 x 224: a twelfth of the work for images that had 32 x 32. Gradients
+# are clipped: the classifier sees 1,920 features that are all positive, and without that drives the
+# loss from 2.9 to 70 in the first fifteen steps, even by a learning rate of 0.005.
 CIFAR10_MINDSPORE_FAST = CIFAR10_MINDSPORE.replace(
     **{
         "overrides.image_size": 64,
@@ -112,10 +114,11 @@ CIFAR10_MINDSPORE_FAST = CIFAR10_MINDSPORE.replace(
         "evaluate": [Resize(size=64), _CIFAR10],
         "optimizer.decayed": "weights",
         "optimizer.nesterov": True,
-        "optimizer.lr": 0.2,
+        "optimizer.lr": 0.1,
         "optimizer.weight_decay": 5e-4,
         "schedule": {"name": "one_cycle", "rise": 0.25, "start": 0.1, "momenta": None},
         "epochs": 30,
+        "clip_norm": 1.0,
         "precision": "float32",
         "loss_scale": 1.0,
         "ema": 0.998,

@@ -90,7 +90,8 @@ def main(
     run = zoo.open_run(folder)
     if bool(run.info["weights"]) != bool(begun_with):
         raise typer.BadParameter(
-            f"the run began with weights {run.info['weights']}", param_hint="--begun-with"
+            f"is for runs that began with weights, and they need it; here: {run.info['weights']}",
+            param_hint="--begun-with",
         )
     model = base_model(run.recipe.spec)
     assert model is not None, "a network of the catalogue"

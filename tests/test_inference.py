@@ -32,7 +32,7 @@ from zoo.passes import (
     remove_dead_nodes,
     split_group_conv,
 )
-from zoo.proof.telling import telling_weights
+from zoo.proof.conditioning import well_conditioned_weights
 
 LARGE = {"se_shufflenet_v2_164": {"stage_repeats": (2, 3, 3, 2)}}
 EXACT = 1e-6
@@ -67,7 +67,7 @@ def kinds(graph: Graph) -> list[type]:
 def test_the_form_for_inference_computes_what_the_network_does(name: str) -> None:
     graph = small(name).graph
     x = images(graph)
-    weights = telling_weights(graph, x, 0, training=False)
+    weights = well_conditioned_weights(graph, x, 0, training=False)
     exact = run(graph, weights, x)
     rewritten, found = optimize(graph, weights)
     values = run(rewritten, found, x)
@@ -102,7 +102,7 @@ PASSES = (
 def test_passes_keep_the_function_in_every_order(name: str) -> None:
     graph = small(name).replace(image_size=32).graph
     x = images(graph, 1)
-    weights = telling_weights(graph, x, 0, training=False)
+    weights = well_conditioned_weights(graph, x, 0, training=False)
     (output,) = graph.outputs
     exact = run(graph, weights, x)[output]
     for order in itertools.permutations(PASSES, 3):
@@ -116,7 +116,7 @@ def test_passes_keep_the_function_in_every_order(name: str) -> None:
 def test_a_wrong_column_is_seen() -> None:
     graph = small("shufflenet_v2_0.5x_cifar").graph
     x = images(graph, 1)
-    weights = telling_weights(graph, x, 0, training=False)
+    weights = well_conditioned_weights(graph, x, 0, training=False)
     exact = run(graph, weights, x)
     rewritten, found = optimize(graph, weights)
     name = "stage3.4.compress.bn_reordered.weight"

@@ -229,7 +229,7 @@ def test_a_split_candidate_is_compared_under_canonical_names(references):
     assert set(each.errors) == {n for n, p in graph.parameters.items() if p.trainable}
 
 
-def test_telling_weights_tell(references):
+def test_well_conditioned_weights_tell(references):
     """No array is constant, and no ReLU sees a value that float32 could get the wrong sign of."""
     case = references.case
     for training in (False, True):

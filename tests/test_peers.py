@@ -1,7 +1,7 @@
 """The code bases themselves, side by side with ours: their code runs, on the same weights as ours.
 
 Weights and batch norm statistics are random, so that every channel and every convention counts, and
-such that no ReLU hangs on rounding (`zoo.proof.telling`), so that gradients can be compared.
+such that no ReLU hangs on rounding (`zoo.proof.conditioning`), so that gradients can be compared.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from conftest import BACKENDS
 import backends
 import zoo
 from weights.dialects import find_dialect
+from zoo.proof.conditioning import well_conditioned_weights
 from zoo.proof.measure import each_relative_l2, relative_l2, relative_maximum
-from zoo.proof.telling import telling_weights
 
 FORWARD = 5e-6
 """Admitted error of logits, relative to the largest, against the peer's own; both in float32."""
@@ -246,7 +246,9 @@ def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     images = rng.standard_normal((2, 3, size, size)).astype(np.float32)
     labels = np.array([3, 11])
     (dialect,) = find_dialect(peer.__name__, spec.family)
-    net.fill(dialect.write(spec.graph, telling_weights(spec.graph, images, 1, training=False)))
+    net.fill(
+        dialect.write(spec.graph, well_conditioned_weights(spec.graph, images, 1, training=False))
+    )
     net.save(path)
 
     # Which network it is.

@@ -17,8 +17,8 @@ from weights import randomise, save_weights
 from weights.dialects import find_dialect
 from zoo.arch import Node
 from zoo.arch.operators import Add, BatchNorm2d, GlobalAvgPool2d, ReLU
+from zoo.proof.conditioning import well_conditioned_weights
 from zoo.proof.measure import each_relative_l2, relative_l2, relative_maximum
-from zoo.proof.telling import telling_weights
 
 SPEC = zoo.spec("resnet9", num_classes=20)
 JOVIAN = find_dialect("jovian")[0]
@@ -74,7 +74,7 @@ def x(rng):
 @pytest.fixture
 def work(x):
     """Images, weights that tell the most on them, and the description with these in float64."""
-    canonical = telling_weights(SPEC.graph, x, seed=0, training=False)
+    canonical = well_conditioned_weights(SPEC.graph, x, seed=0, training=False)
     return x, canonical, filled(Described(), canonical).double()
 
 

@@ -17,8 +17,8 @@ from weights.recognise import recognise
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import HardSigmoid, HardSwish, ReLU
 from zoo.arch.shufflenet_v2_plus import ShuffleNetV2PlusSpec
+from zoo.proof.conditioning import KINKS, well_conditioned_batch, well_conditioned_weights
 from zoo.proof.measure import relative_maximum
-from zoo.proof.telling import KINKS, telling_batch, telling_weights
 
 MODELS = zoo.list_models("shufflenet_v2_plus_*")
 SMALL = "shufflenet_v2_plus_small"
@@ -200,13 +200,13 @@ def test_every_level():
     assert measures["gradients", "batch statistics"].floor < 1e-3
 
 
-def test_telling_weights_keep_clear_of_every_kink(rng):
+def test_well_conditioned_weights_keep_clear_of_every_kink(rng):
     """Hard swishes see values on all sides of -3 and 3, and none as near as drawn weights have."""
     graph, images = TINY.graph, rng.standard_normal((8, 2, 64, 64)).astype(np.float32)
-    assert telling_batch(graph) == len(images)
-    assert telling_batch(zoo.spec("shufflenet_v1_0.5x_g3", image_size=64).graph) == 2
+    assert well_conditioned_batch(graph) == len(images)
+    assert well_conditioned_batch(zoo.spec("shufflenet_v1_0.5x_g3", image_size=64).graph) == 2
     closest = []
-    for weights in (telling_weights(graph, images, 0, True), randomise(graph)):
+    for weights in (well_conditioned_weights(graph, images, 0, True), randomise(graph)):
         values, _ = backends.load("numpy").forward(
             graph, weights, images, training=True, dtype="float64"
         )

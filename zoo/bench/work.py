@@ -12,8 +12,8 @@ from zoo.arch import Spec
 from zoo.bench.report import Form
 from zoo.bench.worker import Job
 from zoo.models import create
+from zoo.proof.conditioning import well_conditioned_weights
 from zoo.proof.measure import relative_maximum
-from zoo.proof.telling import telling_weights
 
 IMAGES = 4
 """A batch repeats so many different images: the reference takes its time, and is needed once."""
@@ -52,11 +52,11 @@ class Work:
 
 
 def prepare(folder: Path, wanted: Spec, found: arrays.Weights | None, seed: int) -> Work:
-    """Return the work, with drawn images and telling weights where none are given."""
+    """Return the work, with drawn images and well-conditioned weights where none are given."""
     graph = wanted.graph
     rng = np.random.default_rng(seed)
     images = rng.standard_normal((IMAGES, *graph.input_shape[1:])).astype(np.float32)
-    found = telling_weights(graph, images[:2], seed, False) if found is None else found
+    found = well_conditioned_weights(graph, images[:2], seed, False) if found is None else found
     network = folder / "network.safetensors"
     arrays.save_weights(network, wanted, found)
     reference = create(wanted, backend="numpy", weights=found)

@@ -12,7 +12,7 @@ from backends import Backend
 from zoo.arch import Graph
 from zoo.errors import InputError
 from zoo.passes import Rewrite, Weights, merge_group_conv
-from zoo.proof.telling import telling_batch, telling_weights
+from zoo.proof.conditioning import well_conditioned_batch, well_conditioned_weights
 
 # Parity is about semantics: the decay and the rate are large enough for a wrong one to show in five
 # steps (a bare list of parameters spares gamma and beta in MindSpore), and small enough not to
@@ -114,7 +114,7 @@ def make_case(
     steps: int,
     modes: Sequence[bool] = (False, True),
 ) -> Case:
-    """Return the work, with drawn images and telling weights where none are given.
+    """Return the work, with drawn images and well-conditioned weights where none are given.
 
     Weights are made for the ``modes`` (whether in training) that will be run.
 
@@ -124,7 +124,7 @@ def make_case(
     """
     rng = np.random.default_rng(seed)
     if images is None:
-        count = telling_batch(graph) if True in modes else 2
+        count = well_conditioned_batch(graph) if True in modes else 2
         images = rng.standard_normal((count, *graph.input_shape[1:]))
     images = np.ascontiguousarray(images, np.float32)
     graph.check_input(images.shape)
@@ -133,7 +133,7 @@ def make_case(
             f"images: N (={len(images)}) must be at least 2: batch statistics need several values"
         )
     if weights is None:
-        found = {mode: telling_weights(graph, images, seed, mode) for mode in modes}
+        found = {mode: well_conditioned_weights(graph, images, seed, mode) for mode in modes}
     else:
         found = dict.fromkeys(modes, arrays.check(graph, weights))
     classes = graph.shapes()[graph.outputs[0]][1]

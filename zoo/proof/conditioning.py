@@ -1,7 +1,7 @@
-"""Weights at which a comparison tells the most.
+"""Weights at which a comparison shows the most.
 
-Initial weights tell little: with shifts of 0, scales of 1 and running statistics of 0 and 1,
-swapped or forgotten ones go unnoticed. Arbitrary ones tell little about gradients: activations grow
+Initial weights show little: with shifts of 0, scales of 1 and running statistics of 0 and 1,
+swapped or forgotten ones go unnoticed. Arbitrary ones show little about gradients: activations grow
 from unit to unit until the softmax is saturated. And anywhere the input of a ReLU may lie so close
 to zero that float32 and float64 disagree about its sign; the gradient is not continuous there, and
 a difference says nothing about the code. So it is with a hard swish or sigmoid at -3 and 3.
@@ -55,7 +55,7 @@ minus one: what comes before hardly matters, and its gradient is the rounding of
 map has one value an image."""
 
 
-def telling_batch(graph: Graph) -> int:
+def well_conditioned_batch(graph: Graph) -> int:
     """Return how many images it takes for every batch norm to see enough values, at least two."""
     shapes = graph.shapes()
     norms = [node.name for node in graph.nodes if isinstance(node.op, BatchNorm2d)]
@@ -63,7 +63,9 @@ def telling_batch(graph: Graph) -> int:
     return max(2, math.ceil(VALUES / fewest))
 
 
-def telling_weights(graph: Graph, images: np.ndarray, seed: int, training: bool) -> Weights:
+def well_conditioned_weights(
+    graph: Graph, images: np.ndarray, seed: int, training: bool
+) -> Weights:
     """Return such weights for a network in evaluation or in training mode.
 
     The walk is the reference's own (float64), node by node, so that each choice sees those before

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 
@@ -22,24 +22,13 @@ if TYPE_CHECKING:  # those who only run networks need neither
 Arrays = dict[str, np.ndarray]
 
 
-class Trainer(Protocol):
-    """A network being trained in one process of one or several, a step at a time.
-
-    Whatever is random in it (dropout) depends on the recipe's seed and the number of steps alone,
-    so that a run which is taken up again goes on as if it had never stopped.
-
-    Attributes:
-        rank: the number of this process, from 0.
-        world: how many processes train together; their batch norms see their own images only.
-    """
-
-    rank: int
-    world: int
+class Steps(Protocol):
+    """A network being trained, a step at a time."""
 
     def step(
         self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None
     ) -> tuple[float, np.ndarray]:
-        """Take a step of the optimiser.
+        """Take a step of the optimizer.
 
         Args:
             images: this process's share of the batch, float32 (n, C, H, W).
@@ -56,11 +45,26 @@ class Trainer(Protocol):
         """Return copies of parameters and running statistics, by the graph's names, float32."""
 
     def slots(self) -> dict[str, Arrays]:
-        """Return copies of what the optimiser remembers, under PyTorch's names for it.
+        """Return copies of what the optimizer remembers, under PyTorch's names for it.
 
         ``{"momentum_buffer": {parameter: array}}`` for SGD with momentum, ``"exp_avg"`` and
         ``"exp_avg_sq"`` for Adam; shapes are those of the parameters.
         """
+
+
+class Trainer(Steps, Protocol):
+    """A network being trained in one process of one or several.
+
+    Whatever is random in it (dropout) depends on the recipe's seed and the number of steps alone,
+    so that a run which is taken up again goes on as if it had never stopped.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        world: how many processes train together; their batch norms see their own images only.
+    """
+
+    rank: int
+    world: int
 
     def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
         """Go on from what another trainer, in whichever framework, had after so many steps."""
@@ -75,9 +79,9 @@ class Trainer(Protocol):
 class Backend(Protocol):
     """What each folder beside this file hands on.
 
-    ``gradients``, ``training``, ``trainer`` and ``batches`` exist where ``LEVELS`` names
-    ``"training"``. ``weights`` fit the graph that is passed with them. Arrays are NumPy's
-    throughout, so that a comparison touches no framework.
+    ``gradients``, ``trainer`` and ``batches`` exist where ``LEVELS`` names ``"training"``.
+    ``weights`` fit the graph that is passed with them. Arrays are NumPy's throughout, so that a
+    comparison touches no framework.
     """
 
     DTYPES: tuple[str, ...]
@@ -123,19 +127,6 @@ class Backend(Protocol):
         dtype: str,
     ) -> tuple[float, Arrays]:
         """Return (mean cross-entropy, its gradient for every trained parameter)."""
-
-    def training(
-        self,
-        graph: Graph,
-        weights: Arrays,
-        batches: Iterable[tuple[np.ndarray, np.ndarray]],
-        *,
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        dtype: str,
-    ) -> tuple[list[float], Arrays]:
-        """Take one step of SGD a batch; return (the loss of each step, all arrays afterwards)."""
 
     def trainer(
         self, graph: Graph, weights: Arrays, recipe: Recipe, *, compiled: bool = False
@@ -183,6 +174,20 @@ class Backend(Protocol):
         """
 
 
+class Reference(Backend, Protocol):
+    """PyTorch's, which has in float64 what others are compared with."""
+
+    def plain_trainer(
+        self,
+        graph: Graph,
+        weights: Arrays,
+        recipe: Recipe,
+        *,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> Steps:
+        """Return PyTorch's own optimizers in a plain loop; what it returns has that dtype."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Where a backend is, and what it needs: a package, and the extra of ours that installs it."""
@@ -218,6 +223,15 @@ def load(name: str) -> Backend:
             f"backend {name!r}: {entry.package!r} is installed but can not be imported ({error}); "
             f"{remedy(name)} installs versions that fit together"
         ) from error
+
+
+def reference() -> Reference:
+    """Import and return PyTorch, as that which gradients and training are compared with.
+
+    Raises:
+        BackendNotInstalledError: it is missing.
+    """
+    return cast(Reference, load("torch"))
 
 
 def is_installed(name: str) -> bool:

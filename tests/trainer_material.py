@@ -1,4 +1,4 @@
-"""A network of a few layers for tests of trainers, and batches that it can be trained on."""
+"""A network of a few layers for tests of trainers, batches to train it on, and comparisons."""
 
 from __future__ import annotations
 
@@ -18,10 +18,30 @@ from zoo.arch.operators import (
 from zoo.arch.windows import Conv2d
 from zoo.recipes import Recipe, recipe
 
+STEPS = 4
+RATES = (0.05, 0.1, 0.2, 0.1)
+CYCLE = (0.95, 0.9, 0.85, 0.9)
+
 CLASSES = 5
-NORM = {"norm.weight", "norm.bias"}
-BIASES = {"second.bias", "head.bias"}
-WEIGHTS = {"first.weight", "second.weight", "head.weight"}
+
+TOLERANCE = 5e-5
+"""Of the distance that a parameter has moved; the greatest that was seen is 1.3e-5."""
+
+SGD_PLAIN = {"name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+MOMENTUM = SGD_PLAIN | {"momentum": 0.9}
+NESTEROV = MOMENTUM | {"nesterov": True}
+ADAM = {"name": "adam", "lr": 0.1, "betas": [0.9, 0.99], "eps": 1e-3}
+
+# What a restored trainer must have all of: momenta of the steps, their number, parts, draws.
+RESTORED = {
+    "nesterov": (NESTEROV | {"weight_decay": 0.05}, {"accumulate": 2}, CYCLE),
+    "adam": (ADAM, {"clip_norm": 0.1}, CYCLE),
+}
+
+TOGETHER = {
+    "nesterov": (NESTEROV | {"weight_decay": 0.05}, {"clip_norm": 0.1}),
+    "adam": (ADAM, {"accumulate": 2}),
+}
 
 
 def small_network(*, norm: bool = True, dropout: float = 0.0) -> Graph:
@@ -65,3 +85,24 @@ def small_batches(steps: int, size: int = 12) -> list[tuple[np.ndarray, np.ndarr
 def small_recipe(optimizer: dict[str, object], **changes: object) -> Recipe:
     """Return a recipe; what it says of network and data plays no part in a trainer."""
     return recipe("cifar10", batch_size=12, optimizer=optimizer, **changes)
+
+
+def steps_of(trainer, batches, momenta=None, start=0):
+    """Take a step a batch; return what the steps return."""
+    found = []
+    for i, (images, targets) in enumerate(batches, start):
+        momentum = None if momenta is None else momenta[i]
+        found.append(trainer.step(images, targets, lr=RATES[i], momentum=momentum))
+    return found
+
+
+def farthest(found, expected, start):
+    """Return the greatest difference of any array, as a share of the distance it has moved."""
+    return max(
+        np.linalg.norm(found[name] - expected[name]) / np.linalg.norm(expected[name] - start[name])
+        for name in start
+    )
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[n], other[n]) for n in one)

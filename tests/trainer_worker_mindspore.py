@@ -6,8 +6,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from test_trainer_mindspore import CYCLE, RESTORED, SGD_PLAIN, STEPS, TOGETHER, steps_of
-from trainer_material import small_batches, small_network, small_recipe, small_weights
+from trainer_material import (
+    CYCLE,
+    RESTORED,
+    SGD_PLAIN,
+    STEPS,
+    TOGETHER,
+    small_batches,
+    small_network,
+    small_recipe,
+    small_weights,
+    steps_of,
+)
 
 import backends
 

@@ -5,7 +5,7 @@ from backends.mindspore.about import describe
 from backends.mindspore.batches import batches
 from backends.mindspore.model import build, freeze, is_model
 from backends.mindspore.parameters import get_parameters, graph_of, set_parameters
-from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict, training
+from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict
 from backends.mindspore.trainer import trainer
 
 onednn.cap()
@@ -25,5 +25,4 @@ __all__ = [
     "predict",
     "set_parameters",
     "trainer",
-    "training",
 ]

@@ -13,15 +13,9 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from zoo import recipes
-from zoo.arch import Graph, operators
+from zoo.arch import Graph
 
 Gradients = Sequence[Any]
-
-SLOTS: dict[type, tuple[str, ...]] = {
-    recipes.SGD: ("momentum_buffer",),
-    recipes.Adam: ("exp_avg", "exp_avg_sq"),
-}
-"""What each optimiser remembers, by PyTorch's names and by those of the Cells below."""
 
 
 class SGD(nn.Cell):
@@ -133,16 +127,17 @@ class Update(nn.Cell):
         self, graph: Graph, parameters: dict[str, Parameter], recipe: recipes.Recipe
     ) -> None:
         super().__init__(auto_prefix=False)
-        self.optimizer = recipe.optimizer
+        self.optimizer, self.slot_names = recipe.optimizer, recipes.slot_names(recipe)
         self.clip = Clip(recipe.clip_value, recipe.clip_norm)
         kind: Any = SGD if isinstance(self.optimizer, recipes.SGD) else Adam
-        first = decayed(graph, self.optimizer.decayed) if self.optimizer.weight_decay else set()
+        decay = self.optimizer.weight_decay
+        first = recipes.decayed(graph, self.optimizer.decayed) if decay else set()
         cells, bounds = [], []
         self.names: tuple[str, ...] = ()
-        for chosen, decay in ((True, self.optimizer.weight_decay), (False, 0.0)):
+        for chosen, own in ((True, decay), (False, 0.0)):
             names = [name for name in parameters if (name in first) == chosen]
             if names:
-                cells.append(kind([parameters[name] for name in names], self.optimizer, decay))
+                cells.append(kind([parameters[name] for name in names], self.optimizer, own))
                 bounds.append((len(self.names), len(self.names) + len(names)))
                 self.names += tuple(names)
         self.groups, self.bounds = tuple(cells), tuple(bounds)
@@ -167,24 +162,12 @@ class Update(nn.Cell):
         return [Tensor(np.float32(value)) for value in values]
 
     def slots(self) -> dict[str, dict[str, Parameter]]:
-        """Return what the optimiser remembers: PyTorch's name for it → parameter → its own."""
+        """Return what the next steps depend on: PyTorch's name for it → parameter → its own."""
         found: dict[str, dict[str, Parameter]] = {}
-        for slot in SLOTS[type(self.optimizer)]:
+        for slot in self.slot_names:
             values = [p for group in self.groups for p in getattr(group, slot)]
             found[slot] = dict(zip(self.names, values, strict=True))
         return found
-
-
-def decayed(graph: Graph, which: recipes.optimizers.Decayed) -> set[str]:
-    """Return the canonical names of the parameters that weight decay is for."""
-    norms = {node.name for node in graph.nodes if isinstance(node.op, operators.BatchNorm2d)}
-    found = set()
-    for name in graph.parameters:
-        node, _, role = name.rpartition(".")
-        spared = which != "all" and node in norms
-        if not spared and not (which == "weights" and role == "bias"):
-            found.add(name)
-    return found
 
 
 def _zeros(slot: str, parameters: Sequence[Parameter]) -> Any:

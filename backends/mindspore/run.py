@@ -6,7 +6,7 @@ All of them run in graph mode, which is what is deployed; PyNative gives the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import mindspore as ms
@@ -85,31 +85,6 @@ def gradients(
         loss, found = step(Tensor(x.astype(dtype)), Tensor(y.astype(np.int32)))
         arrays = {name: g.asnumpy().copy() for name, g in zip(trained, found, strict=True)}
         return float(loss.asnumpy()), arrays
-
-
-def training(
-    graph: Graph,
-    weights: Arrays,
-    batches: Iterable[tuple[np.ndarray, np.ndarray]],
-    *,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    dtype: str,
-) -> tuple[list[float], Arrays]:
-    """Take one step of SGD a batch; return (the loss of each step, all arrays afterwards)."""
-    with graph_mode():
-        network = _load(graph, weights, training=True)
-        # Given a bare list, MindSpore's optimisers spare every gamma and beta the weight decay.
-        groups = [{"params": network.trainable_params(), "weight_decay": weight_decay}]
-        optimiser = nn.Momentum(groups, lr, momentum)
-        step = nn.TrainOneStepCell(Loss(network), optimiser)
-        step.set_train()
-        losses = [
-            float(step(Tensor(x.astype(dtype)), Tensor(y.astype(np.int32))).asnumpy())
-            for x, y in batches
-        ]
-        return losses, _arrays(network, graph, True) | _arrays(network, graph, False)
 
 
 def predict(network: Network, x: np.ndarray) -> tuple[np.ndarray, ...]:

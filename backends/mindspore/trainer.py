@@ -15,8 +15,8 @@ from backends.mindspore.parameters import get_parameters, parameters, set_parame
 from backends.mindspore.run import graph_mode
 from backends.mindspore.step import Finish, Gradients, Part, Step, make_sums
 from zoo.arch import Graph, operators
-from zoo.errors import InputError, SpecError, WeightsError
-from zoo.recipes import SGD, Recipe
+from zoo.errors import InputError, SpecError
+from zoo.recipes import Recipe, check_slots
 
 Arrays = dict[str, np.ndarray]
 
@@ -38,9 +38,9 @@ class Trainer:
             self.network.set_train(True)
             self._key = prepare(self.network, recipe.precision)
             found = parameters(self.network)
-            trained = {n: p for n, p in found.items() if graph.parameters[n].trainable}
-            self.update = Update(graph, trained, recipe)
-            ordered = [trained[name] for name in self.update.names]
+            self._trained = {n: p for n, p in found.items() if graph.parameters[n].trainable}
+            self.update = Update(graph, self._trained, recipe)
+            ordered = [self._trained[name] for name in self.update.names]
             gradients = Gradients(self.network, ordered, recipe.loss_scale)
             mean = processes.Mean(self.world)
             if recipe.accumulate == 1:
@@ -92,32 +92,16 @@ class Trainer:
     def slots(self) -> dict[str, Arrays]:
         return {
             slot: {name: p.asnumpy().copy() for name, p in found.items()}
-            for slot, found in self._slots.items()
+            for slot, found in self.update.slots().items()
         }
 
-    @property
-    def _slots(self) -> dict[str, dict[str, Any]]:
-        """What the optimiser remembers, as far as the next steps depend on it."""
-        found = self.update.slots()
-        if isinstance(self.recipe.optimizer, SGD) and not self._moves:
-            found.pop("momentum_buffer")
-        return found
-
-    @property
-    def _moves(self) -> bool:
-        """Whether there is a momentum, the optimiser's own or one that the schedule cycles."""
-        cycled = self.recipe.schedule.momentum(0, 1) is not None
-        return cycled or (
-            isinstance(self.recipe.optimizer, SGD) and self.recipe.optimizer.momentum > 0
-        )
-
     def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
-        own = self._slots
-        _check_slots(own, slots)
+        own = self.update.slots()
+        check_slots(self.recipe, self._trained, slots)
         set_parameters(self.network, weights)
         for slot, found in own.items():
             for name, p in found.items():
-                # What another trainer does not have yet is what an optimiser starts from.
+                # What another trainer does not have yet is what an optimizer starts from.
                 array = slots[slot][name] if slot in slots else np.zeros(p.shape)
                 p.set_data(Tensor(np.array(array, np.float32)))
         self.steps = steps
@@ -174,20 +158,3 @@ def trainer(graph: Graph, weights: Arrays, recipe: Recipe, *, compiled: bool = F
             "norm or pool takes it); use float32"
         )
     return Trainer(graph, weights, recipe)
-
-
-def _check_slots(own: dict[str, dict[str, Any]], slots: dict[str, Arrays]) -> None:
-    """Raise `WeightsError` unless slots are those of the optimiser, as far as they are there."""
-    for slot, arrays in slots.items():
-        if slot not in own:
-            raise WeightsError(
-                f"slot {slot!r} is none that the recipe's optimiser has: {sorted(own)}"
-            )
-        for name in own[slot].keys() ^ arrays.keys():
-            raise WeightsError(f"slot {slot!r}: {name!r} is not in both the network and the slot")
-        for name, p in own[slot].items():
-            if arrays[name].shape != p.shape:
-                raise WeightsError(
-                    f"slot {slot!r}: the shape of {name!r} (={arrays[name].shape}) must be "
-                    f"{tuple(p.shape)}"
-                )

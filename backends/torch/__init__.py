@@ -4,7 +4,8 @@ from backends.torch.about import describe
 from backends.torch.batches import batches
 from backends.torch.model import build, freeze, is_model
 from backends.torch.parameters import get_parameters, graph_of, set_parameters
-from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict, training
+from backends.torch.reference import plain_trainer
+from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict
 from backends.torch.trainer import trainer
 
 __all__ = [
@@ -19,8 +20,8 @@ __all__ = [
     "gradients",
     "graph_of",
     "is_model",
+    "plain_trainer",
     "predict",
     "set_parameters",
     "trainer",
-    "training",
 ]

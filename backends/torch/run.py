@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from torch import nn
@@ -59,32 +57,6 @@ def gradients(
         for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }
-
-
-def training(
-    graph: Graph,
-    weights: Arrays,
-    batches: Iterable[tuple[np.ndarray, np.ndarray]],
-    *,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    dtype: str,
-) -> tuple[list[float], Arrays]:
-    """Take one step of SGD a batch; return (the loss of each step, all arrays afterwards)."""
-    module = _load(graph, weights, dtype, training=True)
-    optimiser = torch.optim.SGD(
-        module.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
-    )
-    losses = []
-    for x, y in batches:
-        optimiser.zero_grad()
-        logits = module(torch.from_numpy(x).to(getattr(torch, dtype)))
-        loss = F.cross_entropy(logits, torch.from_numpy(y))
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
-    return losses, _arrays(module, graph, True) | _arrays(module, graph, False)
 
 
 def predict(module: nn.Module, x: np.ndarray) -> tuple[np.ndarray, ...]:

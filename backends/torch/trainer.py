@@ -19,7 +19,7 @@ from backends.torch.parameters import get_parameters, set_parameters
 from backends.torch.strided import thin
 from zoo.arch import Graph, operators
 from zoo.errors import BackendNotInstalledError
-from zoo.recipes import SGD, Adam, Recipe
+from zoo.recipes import SGD, Adam, Recipe, check_slots, decayed, slot_names
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -122,31 +122,20 @@ class Trainer:
                 name: self.optimizer.state[parameter][slot].detach().cpu().numpy().copy()
                 for name, parameter in self.parameters.items()
             }
-            for slot in self._slot_names
+            for slot in slot_names(self.recipe)
         }
 
     def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
+        check_slots(self.recipe, self.parameters, slots)
         set_parameters(self.module, weights)
         self.steps = steps
         self._set_slots(slots)
 
-    @property
-    def _slot_names(self) -> tuple[str, ...]:
-        if isinstance(self.recipe.optimizer, Adam):
-            return ("exp_avg", "exp_avg_sq")
-        return ("momentum_buffer",) if self._has_momentum else ()
-
-    @property
-    def _has_momentum(self) -> bool:
-        chosen = self.recipe.optimizer
-        cycled = self.recipe.schedule.momentum(0, 1) is not None
-        return isinstance(chosen, SGD) and (cycled or chosen.momentum > 0)
-
     def _set_slots(self, slots: dict[str, Arrays]) -> None:
-        """Fill the optimiser's memory; with zeros, which is what it starts from, by default."""
+        """Fill the optimizer's memory; with zeros, which is what it starts from, by default."""
         for name, parameter in self.parameters.items():
             state = self.optimizer.state[parameter]
-            for slot in self._slot_names:
+            for slot in slot_names(self.recipe):
                 state[slot] = torch.zeros_like(parameter)
                 if slot in slots:
                     state[slot].copy_(torch.from_numpy(np.array(slots[slot][name])))
@@ -189,7 +178,7 @@ def _fabric() -> Fabric:
     except ModuleNotFoundError:
         raise BackendNotInstalledError(
             "training in backend 'torch' needs the package 'lightning-fabric', which is not "
-            "installed: pip install 'parity-zoo[torch,train]'"
+            "installed: pip install 'parity-zoo[torch]'"
         ) from None
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -204,17 +193,11 @@ def _groups(
     graph: Graph, parameters: dict[str, nn.Parameter], recipe: Recipe
 ) -> list[dict[str, Any]]:
     """Return the parameters that weight decay is for, and the others."""
-    optimizer = recipe.optimizer
-    norms = {n.name for n in graph.nodes if isinstance(n.op, operators.BatchNorm2d)}
-    spared = set()
-    if optimizer.decayed != "all":
-        spared = {name for name in parameters if name.rpartition(".")[0] in norms}
-    if optimizer.decayed == "weights":
-        spared |= {name for name in parameters if name.endswith(".bias")}
-    kinds = ((optimizer.weight_decay, False), (0.0, True))
+    chosen = decayed(graph, recipe.optimizer.decayed)
+    kinds = ((recipe.optimizer.weight_decay, True), (0.0, False))
     groups = [
-        {"params": [p for n, p in parameters.items() if (n in spared) == free], "weight_decay": d}
-        for d, free in kinds
+        {"params": [p for n, p in parameters.items() if (n in chosen) == own], "weight_decay": d}
+        for d, own in kinds
     ]
     return [group for group in groups if group["params"]]
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+import backends
 import weights as arrays
-from backends import Backend
+from backends import Backend, Steps
 from zoo.arch import Graph
 from zoo.errors import InputError
 from zoo.passes import Rewrite, Weights, merge_group_conv
 from zoo.proof.conditioning import well_conditioned_batch, well_conditioned_weights
+
+if TYPE_CHECKING:
+    from zoo.recipes import Recipe
 
 # Parity is about semantics: the decay and the rate are large enough for a wrong one to show in five
 # steps (a bare list of parameters spares gamma and beta in MindSpore), and small enough not to
@@ -99,10 +104,33 @@ class Candidate:
     def training(self, case: Case, weights: Weights | None = None) -> tuple[list[float], Weights]:
         """Return (the loss of each step, all arrays after the last)."""
         graph, found = self.realise(self.graph, weights or case.weights[True])
-        losses, trained = self.backend.training(
-            graph, found, case.batches(), dtype=self.dtype, **SGD
-        )
+        losses, trained = take_steps(self.backend.trainer(graph, found, _recipe()), case)
         return losses, merge_group_conv(graph, trained)[1]
+
+
+def plain_training(
+    case: Case, dtype: Literal["float32", "float64"], weights: Weights | None = None
+) -> tuple[list[float], Weights]:
+    """Return what a candidate's training should, by a plain loop of PyTorch's."""
+    found = weights or case.weights[True]
+    plain = backends.reference().plain_trainer(case.graph, found, _recipe(), dtype=dtype)
+    return take_steps(plain, case)
+
+
+def take_steps(trainer: Steps, case: Case) -> tuple[list[float], Weights]:
+    """Return (the loss of each step, all arrays after the last)."""
+    classes = case.graph.shapes()[case.graph.outputs[0]][1]
+    losses = []
+    for images, labels in case.batches():
+        targets = np.eye(classes, dtype=np.float32)[labels]
+        losses.append(trainer.step(images, targets, lr=SGD["lr"], momentum=None)[0])
+    return losses, trainer.weights()
+
+
+def _recipe() -> Recipe:
+    from zoo.recipes import recipe
+
+    return recipe("cifar10", optimizer={"name": "sgd", **SGD})
 
 
 def make_case(

@@ -16,7 +16,7 @@ import backends
 from zoo.arch import cost
 from zoo.passes import Weights
 from zoo.proof import tolerances
-from zoo.proof.case import Candidate, Case
+from zoo.proof.case import Candidate, Case, plain_training
 from zoo.proof.floor import largest, last_bit_variants
 from zoo.proof.measure import (
     each_relative_l2,
@@ -81,11 +81,11 @@ class References:
     @cached_property
     def steps(self) -> tuple[list[float], Weights, float, float, dict[str, float]]:
         """Losses, arrays after the last step; floors of losses, of all arrays, of each."""
-        losses, after = self._torch64.training(self.case)
+        losses, after = plain_training(self.case, "float64")
         way = self.way(after)
         of_losses, wholes, each = [], [], []
         for weights in last_bit_variants(self.case.weights[True]):
-            run, arrays = self._torch32.training(self.case, weights)
+            run, arrays = plain_training(self.case, "float32", weights)
             moved = self.way(arrays)
             of_losses.append(max(loss_errors(run, losses)))
             wholes.append(relative_l2(moved, way))

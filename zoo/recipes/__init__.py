@@ -6,6 +6,9 @@ from zoo.recipes.catalogue import recipe as recipe
 from zoo.recipes.definition import Mix as Mix
 from zoo.recipes.definition import Precision as Precision
 from zoo.recipes.definition import Recipe as Recipe
+from zoo.recipes.memory import check_slots as check_slots
+from zoo.recipes.memory import decayed as decayed
+from zoo.recipes.memory import slot_names as slot_names
 from zoo.recipes.optimizers import SGD as SGD
 from zoo.recipes.optimizers import Adam as Adam
 from zoo.recipes.optimizers import Optimizer as Optimizer

@@ -1,0 +1,107 @@
+"""Training the way a page of PyTorch's documentation does it: what trainers are compared with.
+
+Nothing here is shared with the trainers, nor made fast: a mistake would have to be made twice to go
+unnoticed. The network is `build`'s, which the levels below training have proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backends.torch.model import build
+from backends.torch.parameters import set_parameters
+from zoo.arch import Graph
+from zoo.recipes import SGD, Recipe
+
+Arrays = dict[str, np.ndarray]
+
+
+class PlainTrainer:
+    """See `backends.Steps`; arrays come out in the dtype that was asked for."""
+
+    def __init__(self, graph: Graph, weights: Arrays, recipe: Recipe, dtype: torch.dtype) -> None:
+        self.graph, self.recipe, self.dtype = graph, recipe, dtype
+        self.module: nn.Module = build(graph).to(dtype).train()
+        set_parameters(self.module, weights)
+        self.optimizer = _optimizer(self.module, recipe)
+
+    def step(
+        self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None
+    ) -> tuple[float, np.ndarray]:
+        """Take a step of the optimizer."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+            if momentum is not None and isinstance(self.recipe.optimizer, SGD):
+                group["momentum"] = momentum
+            elif momentum is not None:
+                group["betas"] = (momentum, group["betas"][1])
+        self.optimizer.zero_grad()
+        total, classes = 0.0, []
+        for x, y in zip(self._parts(images), self._parts(targets), strict=True):
+            logits = self.module(x)
+            loss = F.cross_entropy(logits, y) * len(x) / len(images)
+            loss.backward()
+            total += loss.item()
+            classes.append(logits.argmax(1).numpy())
+        if self.recipe.clip_value is not None:
+            torch.nn.utils.clip_grad_value_(self.module.parameters(), self.recipe.clip_value)
+        if self.recipe.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        return total, np.concatenate(classes)
+
+    def _parts(self, array: np.ndarray) -> Iterator[torch.Tensor]:
+        for part in np.array_split(array, min(self.recipe.accumulate, len(array))):
+            yield torch.from_numpy(part).to(self.dtype)
+
+    def weights(self) -> Arrays:
+        """Return copies of parameters and running statistics."""
+        state = self.module.state_dict()
+        return {name: state[name].numpy().copy() for name in self.graph.parameters}
+
+    def slots(self) -> dict[str, Arrays]:
+        """Return copies of what the optimizer remembers."""
+        found: dict[str, Arrays] = {}
+        for name, parameter in self.module.named_parameters():
+            for slot, value in self.optimizer.state[parameter].items():
+                if slot != "step" and value is not None:
+                    found.setdefault(slot, {})[name] = value.numpy().copy()
+        return found
+
+
+def plain_trainer(
+    graph: Graph,
+    weights: Arrays,
+    recipe: Recipe,
+    *,
+    dtype: Literal["float32", "float64"] = "float32",
+) -> PlainTrainer:
+    """Return what a trainer of these arguments is compared with."""
+    return PlainTrainer(graph, weights, recipe, getattr(torch, dtype))
+
+
+def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    wanted = recipe.optimizer
+    plain: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for layer in module.modules():
+        for role, parameter in layer.named_parameters(recurse=False):
+            norm = isinstance(layer, nn.BatchNorm2d)
+            free = {"all": False, "not_norm": norm, "weights": norm or role == "bias"}
+            (spared if free[wanted.decayed] else plain).append(parameter)
+    groups = [
+        {"params": plain, "weight_decay": wanted.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    if isinstance(wanted, SGD):
+        return torch.optim.SGD(
+            groups, lr=wanted.lr, momentum=wanted.momentum, nesterov=wanted.nesterov
+        )
+    kind = torch.optim.AdamW if wanted.decoupled else torch.optim.Adam
+    return kind(groups, lr=wanted.lr, betas=wanted.betas, eps=wanted.eps)

@@ -130,7 +130,7 @@ def take_steps(trainer: Steps, case: Case) -> tuple[list[float], Weights]:
 def _recipe() -> Recipe:
     from zoo.recipes import recipe
 
-    return recipe("cifar10", optimizer={"name": "sgd", **SGD})
+    return recipe("cifar10", optimizer={"name": "sgd", "nesterov": False, "decayed": "all", **SGD})
 
 
 def make_case(

@@ -1,0 +1,59 @@
+"""What a kernel may round: the part of a bound that is measured, for each operator and backend.
+
+An operator's error is counted in units of what it adds up (`zoo.proof.local.magnitude`), where it
+hardly depends on the network: a sum of two values is off by one rounding of float32 (2^-24 = 6e-8
+of the unit), the longest convolution of the catalogue by five, whatever computes it. So one number
+serves nearly all, and the few kernels that are coarser stand here by name. ``zoo doctor --kernels``
+measures them all; what it found is in ``benchmarks/results/kernels.json``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.arch import Operator
+from zoo.arch.operators import (
+    ChannelPermute,
+    ChannelShuffle,
+    Concat,
+    Flatten,
+    ReLU,
+    Sigmoid,
+    Slice,
+)
+from zoo.arch.windows import MaxPool2d
+
+ROUNDING = 2.0**-24
+"""The largest relative error of one float32 operation."""
+ORDINARY = 16
+"""Roundings that a kernel may lose; the largest that was measured is 5."""
+EXACT: tuple[type[Operator], ...] = (
+    ChannelPermute,
+    ChannelShuffle,
+    Concat,
+    Flatten,
+    MaxPool2d,
+    ReLU,
+    Slice,
+)
+"""Operators that hand on values as they are: nothing is rounded."""
+COARSE: dict[tuple[str, type[Operator]], int] = {
+    ("mindspore", Sigmoid): 160,
+}
+"""(backend, operator) → roundings, where a kernel approximates: about three times what was measured
+(MindSpore's sigmoid is off by 3.1e-6)."""
+COARSEST = 256
+"""No entry may be larger: 1.5e-5 is where a fault begins to look like rounding."""
+
+
+def admitted(backend: str, op: Operator, dtype: str = "float32") -> float:
+    """Return the largest error of an operator on a backend, in units of its magnitude."""
+    if isinstance(op, EXACT):
+        return 0.0
+    roundings = COARSE.get((backend, type(op)), ORDINARY)
+    return float(roundings * (ROUNDING if dtype == "float32" else np.finfo(dtype).eps / 2))
+
+
+def is_coarse(backend: str, op: Operator) -> bool:
+    """Return whether an operator's kernel is worse than an ordinary one."""
+    return (backend, type(op)) in COARSE

@@ -1,0 +1,135 @@
+"""Every operator by itself: what a candidate made of its own inputs, against the float64 reference.
+
+Compared from the image on, a difference at one node shows at all that follow, and has to be told
+from what rounding has added up to until there. So each node is also held against the reference's
+operator on the very values that the candidate handed to it: nothing adds up, what is off is the
+node's own, and what it may be off by is what one kernel rounds (`zoo.proof.kernels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends.numpy.operators import apply
+from zoo.arch import INPUT, Graph, Node
+from zoo.arch.operators import BatchNorm2d, Dropout, Sigmoid
+from zoo.passes import Weights
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Own:
+    """The error of a value in units of what its operator adds up.
+
+    Attributes:
+        name: a node, or one of its running statistics.
+        node: the node.
+        error: the largest of any channel.
+    """
+
+    name: str
+    node: Node
+    error: float
+
+
+def own_errors(
+    graph: Graph,
+    weights: Weights,
+    images: np.ndarray,
+    values: Arrays,
+    buffers: Arrays,
+    *,
+    training: bool,
+) -> Iterator[Own]:
+    """Yield the error of each node that a candidate has the inputs of, and of its statistics.
+
+    Args:
+        graph: the network that the candidate should have run.
+        weights: what it was given; canonical name → float32 array.
+        images: likewise.
+        values: the candidate's, by node.
+        buffers: its running statistics after the call.
+        training: whether it was in training mode.
+    """
+    known = {INPUT: images, **values}
+    for node in graph.nodes:
+        if node.name not in values or any(name not in known for name in node.inputs):
+            continue  # a rewritten network has other nodes
+        inputs = [known[name].astype(np.float64) for name in node.inputs]
+        held = {
+            role: weights[f"{node.name}.{role}"].astype(np.float64) for role in node.op.parameters()
+        }
+        before = {role: array.copy() for role, array in held.items()}
+        found = values[node.name]
+        if isinstance(node.op, Dropout) and training and node.op.p > 0:
+            yield Own(node.name, node, _dropped(node.op, inputs[0], found))
+            continue
+        exact = apply(node.op, inputs, held, training)
+        unit = magnitude(node, inputs, before, exact, training)
+        yield Own(node.name, node, in_units(found, exact, unit))
+        if training and isinstance(node.op, BatchNorm2d):
+            for role, unit in _statistics_units(node.op, inputs[0], before).items():
+                name = f"{node.name}.{role}"
+                yield Own(name, node, in_units(buffers[name], held[role], unit))
+
+
+def in_units(found: np.ndarray, exact: np.ndarray, unit: np.ndarray) -> float:
+    """Return the largest error of any channel over the largest unit of that channel."""
+    if found.shape != exact.shape or not np.isfinite(found).all():
+        return float("inf")
+    others = tuple(axis for axis in range(exact.ndim) if axis != min(1, exact.ndim - 1))
+    error = np.abs(found - exact).max(axis=others)
+    units = np.broadcast_to(unit, exact.shape).max(axis=others)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.where(error == 0, 0, error / units)
+    return float(shares.max())
+
+
+def magnitude(
+    node: Node, inputs: list[np.ndarray], held: Arrays, exact: np.ndarray, training: bool
+) -> np.ndarray:
+    """Return the sum of the absolute terms that each value is made of: what rounding scales with.
+
+    It is what the operator makes of absolute inputs and parameters, where it is made of sums and
+    products (the running error analysis of Higham, "Accuracy and Stability of Numerical
+    Algorithms", 3.3).
+    """
+    if isinstance(node.op, BatchNorm2d):
+        x = inputs[0]
+        mean, var = held["running_mean"], held["running_var"]
+        if training:
+            mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
+        scale = np.abs(held["weight"]) / np.sqrt(var + node.op.eps)
+        terms = np.abs(x) + np.abs(mean)[:, None, None]
+        return terms * scale[:, None, None] + np.abs(held["bias"])[:, None, None]
+    if isinstance(node.op, Sigmoid):  # a relative error of x is one of exp(x) that is x times it
+        return exact * (1 + np.abs(inputs[0]))
+    absolute = {role: np.abs(array) for role, array in held.items()}
+    return apply(node.op, [np.abs(x) for x in inputs], absolute, False)
+
+
+def _statistics_units(op: BatchNorm2d, x: np.ndarray, held: Arrays) -> Arrays:
+    mean = np.abs(x).mean((0, 2, 3))
+    square = np.square(np.abs(x) + mean[:, None, None]).mean((0, 2, 3))
+    kept = 1 - op.momentum
+    return {
+        "running_mean": np.abs(kept * held["running_mean"]) + op.momentum * mean,
+        "running_var": kept * held["running_var"] + op.momentum * square,
+    }
+
+
+def _dropped(op: Dropout, x: np.ndarray, found: np.ndarray) -> float:
+    """Return the error of what dropout kept, and infinity if it kept none, all, or far too many."""
+    kept = found != 0
+    alive = x != 0
+    count = int(alive.sum())
+    share = float((alive & ~kept).sum()) / max(count, 1)
+    # Six deviations of the binomial distribution.
+    if not abs(share - op.p) <= 6 * np.sqrt(op.p * (1 - op.p) / max(count, 1)):
+        return float("inf")
+    exact = np.where(kept, x / (1 - op.p), 0)
+    return in_units(found, exact, np.abs(x) / (1 - op.p))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -66,7 +67,14 @@ def _bytes(value: int) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator[Report]:
-    """Show a bar on the terminal while the body runs, and hand it the function that moves it."""
+    """Show a bar while the body runs, and hand it the function that moves it.
+
+    Where there is no terminal (a log, a pipe) a line a step goes to standard error instead.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda what, done, total: print(f"[{done}/{total}] {what}", file=sys.stderr)
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -74,7 +82,7 @@ def progress_bar() -> Iterator[Report]:
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("references", total=None)
         yield lambda what, done, total: bar.update(
             task, description=what, completed=done, total=total

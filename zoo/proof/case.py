@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 import backends
 import weights as arrays
 from backends import Backend, Steps
-from zoo.arch import Graph
+from zoo.arch import Graph, Node
+from zoo.arch.operators import Dropout
 from zoo.errors import InputError
 from zoo.passes import Rewrite, Weights, merge_group_conv
 from zoo.proof.conditioning import well_conditioned_batch, well_conditioned_weights
@@ -43,6 +45,11 @@ class Case:
     labels: np.ndarray
     steps: int
 
+    @cached_property
+    def settled(self) -> Graph:
+        """The network without the draws of dropout: what can be compared beyond a single node."""
+        return without_dropout(self.graph)
+
     def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return a batch for each step: the images, moved along by some columns more each time."""
         return [
@@ -70,6 +77,11 @@ class Candidate:
     realise: Rewrite = merge_group_conv
     dtype: str = "float32"
 
+    @property
+    def engine(self) -> str:
+        """The name of the backend."""
+        return str(getattr(self.backend, "__name__", "")).rpartition(".")[2]
+
     def expected(self, case: Case) -> Graph:
         """Return the network that the candidate should run: the case's, realised its way."""
         return merge_group_conv(self.realise(case.graph)[0])[0]
@@ -91,11 +103,11 @@ class Candidate:
         )
         kept = case.graph.by_name
         names = [node.name for node in self.expected(case).nodes if node.name in kept]
-        return {name: values[name] for name in names}, buffers
+        return {name: values[name] for name in names if name in values}, buffers
 
     def gradients(self, case: Case, *, training: bool, weights: Weights | None = None) -> Weights:
         """Return the gradient of the loss for every trained parameter."""
-        graph, found = self.realise(self.graph, weights or case.weights[training])
+        graph, found = self.realise(without_dropout(self.graph), weights or case.weights[training])
         _, gradients = self.backend.gradients(
             graph, found, case.images, case.labels, training=training, dtype=self.dtype
         )
@@ -103,9 +115,21 @@ class Candidate:
 
     def training(self, case: Case, weights: Weights | None = None) -> tuple[list[float], Weights]:
         """Return (the loss of each step, all arrays after the last)."""
-        graph, found = self.realise(self.graph, weights or case.weights[True])
+        graph, found = self.realise(without_dropout(self.graph), weights or case.weights[True])
         losses, trained = take_steps(self.backend.trainer(graph, found, _recipe()), case)
         return losses, merge_group_conv(graph, trained)[1]
+
+
+def without_dropout(graph: Graph) -> Graph:
+    """Return a graph whose dropouts let everything pass: masks are each framework's own.
+
+    What a dropout itself does is looked at node by node, see `zoo.proof.local`.
+    """
+    nodes = tuple(
+        Node(n.name, replace(n.op, p=0.0), n.inputs) if isinstance(n.op, Dropout) else n
+        for n in graph.nodes
+    )
+    return graph if nodes == graph.nodes else replace(graph, nodes=nodes)
 
 
 def plain_training(
@@ -113,7 +137,7 @@ def plain_training(
 ) -> tuple[list[float], Weights]:
     """Return what a candidate's training should, by a plain loop of PyTorch's."""
     found = weights or case.weights[True]
-    plain = backends.reference().plain_trainer(case.graph, found, _recipe(), dtype=dtype)
+    plain = backends.reference().plain_trainer(case.settled, found, _recipe(), dtype=dtype)
     return take_steps(plain, case)
 
 
@@ -161,7 +185,10 @@ def make_case(
             f"images: N (={len(images)}) must be at least 2: batch statistics need several values"
         )
     if weights is None:
-        found = {mode: well_conditioned_weights(graph, images, seed, mode) for mode in modes}
+        found = {
+            mode: well_conditioned_weights(without_dropout(graph), images, seed, mode)
+            for mode in modes
+        }
     else:
         found = dict.fromkeys(modes, arrays.check(graph, weights))
     classes = graph.shapes()[graph.outputs[0]][1]

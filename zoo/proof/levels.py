@@ -1,112 +1,30 @@
 """The levels of a parity proof, from names and shapes up to training steps.
 
-Each yields findings for one candidate. References are computed once a case: the NumPy interpreter
-in float64 for values, PyTorch in float64 for gradients and training, PyTorch in float32 for the
-floor.
+Each yields findings for one candidate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-import backends
 from zoo.arch import cost
-from zoo.passes import Weights
-from zoo.proof import tolerances
-from zoo.proof.case import Candidate, Case, plain_training
-from zoo.proof.floor import largest, last_bit_variants
+from zoo.arch.operators import Dropout
+from zoo.proof import kernels, tolerances
+from zoo.proof.case import Candidate, Case
+from zoo.proof.local import own_errors
 from zoo.proof.measure import (
     each_relative_l2,
-    first_beyond,
+    faults,
     maxima,
     relative_l2,
 )
-from zoo.proof.report import Finding
+from zoo.proof.references import References, loss_errors
+from zoo.proof.report import REFERENCE, Finding
 from zoo.proof.tolerances import Tolerance
 
 Arrays = dict[str, np.ndarray]
-
-
-class References:
-    """What the candidates are compared with, each computed when it is first asked for."""
-
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self._gradients: dict[bool, tuple[Weights, float, dict[str, float]]] = {}
-        self._numpy = Candidate("numpy64", backends.load("numpy"), case.graph, dtype="float64")
-
-    @cached_property
-    def _torch64(self) -> Candidate:
-        return Candidate("torch64", backends.load("torch"), self.case.graph, dtype="float64")
-
-    @cached_property
-    def _torch32(self) -> Candidate:
-        return Candidate("torch32", backends.load("torch"), self.case.graph)
-
-    @cached_property
-    def evaluated(self) -> Arrays:
-        """Value of every node in evaluation mode."""
-        return self._numpy.forward(self.case, training=False)[0]
-
-    @cached_property
-    def trained_forward(self) -> tuple[Arrays, Arrays]:
-        """Value of every node, and running statistics after, in training mode."""
-        return self._numpy.forward(self.case, training=True)
-
-    @cached_property
-    def forward_floor(self) -> tuple[dict[str, float], dict[str, float]]:
-        """The floor of both."""
-        values, buffers = self.trained_forward
-        runs = []
-        for weights in last_bit_variants(self.case.weights[True]):
-            found = self._torch32.forward(self.case, training=True, weights=weights)
-            runs.append((maxima(found[0], values), maxima(found[1], buffers)))
-        return largest([run[0] for run in runs]), largest([run[1] for run in runs])
-
-    def gradients(self, training: bool) -> tuple[Weights, float, dict[str, float]]:
-        """Return (gradients, their floor as a whole, and each)."""
-        if training not in self._gradients:
-            exact = self._torch64.gradients(self.case, training=training)
-            wholes, each = [], []
-            for weights in last_bit_variants(self.case.weights[training]):
-                run = self._torch32.gradients(self.case, training=training, weights=weights)
-                wholes.append(relative_l2(run, exact))
-                each.append(each_relative_l2(run, exact))
-            self._gradients[training] = (exact, max(wholes), largest(each))
-        return self._gradients[training]
-
-    @cached_property
-    def steps(self) -> tuple[list[float], Weights, float, float, dict[str, float]]:
-        """Losses, arrays after the last step; floors of losses, of all arrays, of each."""
-        losses, after = plain_training(self.case, "float64")
-        way = self.way(after)
-        of_losses, wholes, each = [], [], []
-        for weights in last_bit_variants(self.case.weights[True]):
-            run, arrays = plain_training(self.case, "float32", weights)
-            moved = self.way(arrays)
-            of_losses.append(max(loss_errors(run, losses)))
-            wholes.append(relative_l2(moved, way))
-            each.append(each_relative_l2(moved, way))
-        return losses, after, max(of_losses), max(wholes), largest(each)
-
-    def forget(self) -> None:
-        """Let go of all that was computed: of a large network it is gigabytes a level."""
-        self._gradients.clear()
-        for name in ("evaluated", "trained_forward", "forward_floor", "steps"):
-            self.__dict__.pop(name, None)
-
-    def way(self, after: Weights) -> Weights:
-        """Return how far training moved the arrays: most of a weight itself is old."""
-        start = self.case.weights[True]
-        return {name: array - start[name].astype(np.float64) for name, array in after.items()}
-
-
-def loss_errors(losses: list[float], reference: list[float]) -> list[float]:
-    """Return the relative error of each step's loss."""
-    return [abs(a - b) / (abs(b) or 1.0) for a, b in zip(losses, reference, strict=True)]
 
 
 def structure(candidate: Candidate, references: References) -> Iterator[Finding]:
@@ -119,35 +37,55 @@ def structure(candidate: Candidate, references: References) -> Iterator[Finding]
     wrong = {
         name: float(name not in found or expected.get(name) != found[name].shape) for name in names
     }
-    finding = Finding.of_each(
+    yield Finding.of_each(
         "structure", candidate.label, "names and shapes", wrong, 0.0, whole=sum(wrong.values())
     )
-    yield finding
     count = sum(found[n].size for n, p in graph.parameters.items() if p.trainable and n in found)
     difference = float(abs(count - cost(graph).params))
     yield Finding("structure", candidate.label, "parameter count", difference, 0.0)
 
 
 def forward(candidate: Candidate, references: References) -> Iterator[Finding]:
-    """Evaluation mode, every node."""
-    found, _ = candidate.forward(references.case, training=False)
-    errors = maxima(found, {name: references.evaluated[name] for name in found})
+    """Evaluation mode: every operator by itself, and every node from the image on."""
+    case = references.case
+    values, buffers = candidate.forward(case, training=False)
+    wrong = faults(values, _common(references.evaluated, candidate, case), candidate.dtype)
+    gap = references.gap(training=False)
+    yield _each_operator("forward", candidate, case, (values, buffers), wrong, False, gap)
+    errors = maxima(values, _common(references.evaluated, candidate, case), wrong)
     limit = tolerances.FORWARD.admits()
-    yield Finding.of_each("forward", candidate.label, "every node", errors, limit)
+    propagated = references.propagated(candidate.engine)
+    admitted = {
+        name: max(limit, tolerances.PROPAGATED * propagated.get(name, 0.0)) for name in errors
+    }
+    yield Finding.against(
+        "forward", candidate.label, "every node", errors, admitted, faults=wrong, gap=gap
+    )
 
 
 def batch_statistics(candidate: Candidate, references: References) -> Iterator[Finding]:
     """Training mode: every node, and the running statistics after one batch."""
-    results = candidate.forward(references.case, training=True)
+    case = references.case
+    results = candidate.forward(case, training=True)
+    exact = tuple(_common(e, candidate, case) for e in references.trained_forward)
+    wrong = [faults(f, e, candidate.dtype) for f, e in zip(results, exact, strict=True)]
+    gap = references.gap(training=True)
+    yield _each_operator(
+        "batch_statistics", candidate, case, results, wrong[0] | wrong[1], True, gap
+    )
+    drawn = _behind_dropout(case)
     measures = (
         ("every node", tolerances.BATCH_FORWARD),
         ("running statistics", tolerances.RUNNING_STATISTICS),
     )
-    for (measure, tolerance), found, exact, floor in zip(
-        measures, results, references.trained_forward, references.forward_floor, strict=True
+    for (measure, tolerance), found, right, bad, floor in zip(
+        measures, results, exact, wrong, references.forward_floor, strict=True
     ):
-        errors = maxima(found, exact)
-        yield _against_floor("batch_statistics", candidate, measure, errors, floor, tolerance)
+        known = {n: a for n, a in right.items() if _node(n, case) not in drawn}
+        yield _against_floor(
+            "batch_statistics", candidate, measure, maxima(found, known, bad), floor, tolerance,
+            faults=bad, gap=gap,
+        )  # fmt: skip
 
 
 def gradients(candidate: Candidate, references: References) -> Iterator[Finding]:
@@ -162,15 +100,29 @@ def gradients(candidate: Candidate, references: References) -> Iterator[Finding]
     )
     for training, measure, tolerance in measures:
         exact, floor, each_floor = references.gradients(training)
+        gap = references.gap(training=training, gradients=True)
         found = candidate.gradients(references.case, training=training)
+        wrong = faults(found, exact, candidate.dtype)
         whole = relative_l2(found, exact)
         yield Finding(
-            "gradients", candidate.label, measure, whole, tolerance.admits(floor), floor=floor
-        )
+            "gradients", candidate.label, measure, whole, tolerance.admits(floor), floor=floor,
+            note=next(iter(wrong.values()), ""), gap=gap,
+            diverges_at=next(reversed(wrong), None),
+        )  # fmt: skip
         errors = dict(reversed(each_relative_l2(found, exact).items()))
         yield _against_floor(
-            "gradients", candidate, f"{measure}, each", errors, each_floor, tolerances.PARAMETER
-        )
+            "gradients", candidate, f"{measure}, each", errors, each_floor, tolerances.PARAMETER,
+            faults=wrong, gap=gap,
+        )  # fmt: skip
+
+
+def slope(references: References) -> Iterator[Finding]:
+    """The gradients that the candidates are compared with, against differences of NumPy's loss."""
+    errors = {
+        "frozen batch norm": references.slope_error(training=False),
+        "batch statistics": references.slope_error(training=True),
+    }
+    yield Finding.of_each("gradients", REFERENCE, "slope of the loss", errors, tolerances.SLOPE)
 
 
 def training(candidate: Candidate, references: References) -> Iterator[Finding]:
@@ -205,29 +157,63 @@ def training(candidate: Candidate, references: References) -> Iterator[Finding]:
     )
 
 
+def _each_operator(
+    level: str,
+    candidate: Candidate,
+    case: Case,
+    results: tuple[Arrays, Arrays],
+    wrong: Mapping[str, str],
+    training: bool,
+    gap: str,
+) -> Finding:
+    """Return the finding on what each operator made of its own inputs."""
+    errors: dict[str, float] = {}
+    admitted: dict[str, float] = {}
+    for own in own_errors(
+        case.graph, case.weights[training], case.images, *results, wrong, training=training
+    ):
+        errors[own.name] = own.error
+        admitted[own.name] = kernels.admitted(candidate.engine, own.node.op, candidate.dtype)
+    return Finding.against(
+        level, candidate.label, "each operator", errors, admitted, faults=wrong, gap=gap
+    )
+
+
+def _common(exact: Arrays, candidate: Candidate, case: Case) -> Arrays:
+    """Return what both the reference and a rewritten network have."""
+    names = {node.name for node in candidate.expected(case).nodes}
+    return {name: a for name, a in exact.items() if _node(name, case) in names}
+
+
+def _node(name: str, case: Case) -> str:
+    """Return the node of a value or of a parameter."""
+    return name if name in case.graph.by_name else name.rpartition(".")[0]
+
+
+def _behind_dropout(case: Case) -> set[str]:
+    """Return the nodes whose values depend on what a dropout has drawn."""
+    drawn: set[str] = set()
+    for node in case.graph.nodes:
+        if (isinstance(node.op, Dropout) and node.op.p > 0) or drawn.intersection(node.inputs):
+            drawn.add(node.name)
+    return drawn
+
+
 def _against_floor(
     level: str,
     candidate: Candidate,
     measure: str,
     errors: dict[str, float],
-    floor: dict[str, float],
+    floor: Mapping[str, float],
     tolerance: Tolerance,
+    *,
+    faults: Mapping[str, str] | None = None,
+    gap: str = "",
 ) -> Finding:
     """Return a finding whose names are each judged against their own floor."""
     admitted = {name: tolerance.admits(floor[name]) for name in errors}
-    # What is reported is the error nearest to, or furthest beyond, what is admitted.
-    worst = max(errors, key=lambda name: errors[name] / admitted[name])
-    return Finding(
-        level,
-        candidate.label,
-        measure,
-        errors[worst],
-        admitted[worst],
-        floor=floor[worst],
-        worst=worst,
-        diverges_at=first_beyond(errors, admitted),
-        errors=errors,
-        admitted=admitted,
+    return Finding.against(
+        level, candidate.label, measure, errors, admitted, floors=floor, faults=faults, gap=gap
     )
 
 

@@ -8,13 +8,13 @@ node's own, and what it may be off by is what one kernel rounds (`zoo.proof.kern
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from backends.numpy.operators import apply
-from zoo.arch import INPUT, Graph, Node
+from zoo.arch import INPUT, Graph, Node, Operator
 from zoo.arch.operators import BatchNorm2d, Dropout, Sigmoid
 from zoo.passes import Weights
 
@@ -42,10 +42,13 @@ def own_errors(
     images: np.ndarray,
     values: Arrays,
     buffers: Arrays,
+    wrong: Collection[str] = (),
     *,
     training: bool,
 ) -> Iterator[Own]:
     """Yield the error of each node that a candidate has the inputs of, and of its statistics.
+
+    What can not be compared at all is infinitely far, and those that read it are left out.
 
     Args:
         graph: the network that the candidate should have run.
@@ -53,28 +56,33 @@ def own_errors(
         images: likewise.
         values: the candidate's, by node.
         buffers: its running statistics after the call.
+        wrong: names of values and statistics that can not be compared, see `measure.faults`.
         training: whether it was in training mode.
     """
-    known = {INPUT: images, **values}
+    known = {INPUT: images} | {n: value for n, value in values.items() if n not in wrong}
     for node in graph.nodes:
-        if node.name not in values or any(name not in known for name in node.inputs):
+        if node.name in wrong:
+            yield Own(node.name, node, float("inf"))
+            continue
+        if node.name not in known or any(name not in known for name in node.inputs):
             continue  # a rewritten network has other nodes
         inputs = [known[name].astype(np.float64) for name in node.inputs]
         held = {
             role: weights[f"{node.name}.{role}"].astype(np.float64) for role in node.op.parameters()
         }
-        before = {role: array.copy() for role, array in held.items()}
-        found = values[node.name]
+        found = known[node.name]
         if isinstance(node.op, Dropout) and training and node.op.p > 0:
             yield Own(node.name, node, _dropped(node.op, inputs[0], found))
             continue
-        exact = apply(node.op, inputs, held, training)
-        unit = magnitude(node, inputs, before, exact, training)
+        after = {role: array.copy() for role, array in held.items()}
+        exact = apply(node.op, inputs, after, training)
+        unit = magnitude(node.op, inputs, held, exact, training)
         yield Own(node.name, node, in_units(found, exact, unit))
         if training and isinstance(node.op, BatchNorm2d):
-            for role, unit in _statistics_units(node.op, inputs[0], before).items():
+            for role, unit in _statistics_units(node.op, inputs[0], held).items():
                 name = f"{node.name}.{role}"
-                yield Own(name, node, in_units(buffers[name], held[role], unit))
+                error = np.inf if name in wrong else in_units(buffers[name], after[role], unit)
+                yield Own(name, node, float(error))
 
 
 def in_units(found: np.ndarray, exact: np.ndarray, unit: np.ndarray) -> float:
@@ -90,7 +98,7 @@ def in_units(found: np.ndarray, exact: np.ndarray, unit: np.ndarray) -> float:
 
 
 def magnitude(
-    node: Node, inputs: list[np.ndarray], held: Arrays, exact: np.ndarray, training: bool
+    op: Operator, inputs: list[np.ndarray], held: Arrays, exact: np.ndarray, training: bool
 ) -> np.ndarray:
     """Return the sum of the absolute terms that each value is made of: what rounding scales with.
 
@@ -98,18 +106,18 @@ def magnitude(
     products (the running error analysis of Higham, "Accuracy and Stability of Numerical
     Algorithms", 3.3).
     """
-    if isinstance(node.op, BatchNorm2d):
+    if isinstance(op, BatchNorm2d):
         x = inputs[0]
         mean, var = held["running_mean"], held["running_var"]
         if training:
             mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
-        scale = np.abs(held["weight"]) / np.sqrt(var + node.op.eps)
+        scale = np.abs(held["weight"]) / np.sqrt(var + op.eps)
         terms = np.abs(x) + np.abs(mean)[:, None, None]
-        return terms * scale[:, None, None] + np.abs(held["bias"])[:, None, None]
-    if isinstance(node.op, Sigmoid):  # a relative error of x is one of exp(x) that is x times it
-        return exact * (1 + np.abs(inputs[0]))
+        return np.asarray(terms * scale[:, None, None] + np.abs(held["bias"])[:, None, None])
+    if isinstance(op, Sigmoid):  # a relative error of x is one of exp(x) that is x times it
+        return np.asarray(exact * (1 + np.abs(inputs[0])))
     absolute = {role: np.abs(array) for role, array in held.items()}
-    return apply(node.op, [np.abs(x) for x in inputs], absolute, False)
+    return np.asarray(apply(op, [np.abs(x) for x in inputs], absolute, False))
 
 
 def _statistics_units(op: BatchNorm2d, x: np.ndarray, held: Arrays) -> Arrays:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,11 @@ import numpy as np
 import backends
 from zoo.arch import Spec, model_name, spec
 from zoo.arch.operators import Dropout
-from zoo.errors import BackendNotInstalledError, SpecError, UnknownNameError, unknown
+from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.models import GROUP_CONV, for_inference
 from zoo.proof.case import SGD, Candidate, make_case
-from zoo.proof.levels import LEVELS, References
+from zoo.proof.levels import LEVELS, slope
+from zoo.proof.references import References
 from zoo.proof.report import Finding, ParityReport
 
 Progress = Callable[[str, int, int], None]
@@ -86,9 +86,16 @@ def parity(
     name = model if isinstance(model, str) else model_name(wanted)
     if isinstance(model, str) and overrides:
         name += f" ({', '.join(f'{key}={value}' for key, value in overrides.items())})"
-    done = {"levels": level, "images": list(case.images.shape), "seed": seed, **_versions(backends)}
+    done: dict[str, Any] = {
+        "levels": level,
+        "images": list(case.images.shape),
+        "seed": seed,
+        **_versions(candidates),
+    }
     if optimize:
         done["optimize"] = True
+    if any(isinstance(node.op, Dropout) and node.op.p > 0 for node in wanted.graph.nodes):
+        done["dropout"] = "by itself; beyond it, and from gradients on, with p = 0"
     return prove(
         candidates,
         References(case),
@@ -133,12 +140,20 @@ def prove(
             progress(f"{step}: {candidate.label}", i, len(tasks))
         start = time.perf_counter()
         findings.extend(LEVELS[step](candidate, references))
+        if step == "gradients" and candidate is candidates[-1]:
+            findings.extend(slope(references))
         seconds[candidate.label][step] = round(time.perf_counter() - start, 3)
         if forget and candidate is candidates[-1]:
             references.forget()
     if progress:
         progress("done", len(tasks), len(tasks))
-    return ParityReport(level=level, findings=tuple(findings), seconds=seconds, **about)
+    return ParityReport(
+        level=level,
+        findings=tuple(findings),
+        seconds=seconds,
+        coverage=references.covered(),
+        **about,
+    )
 
 
 def _candidates(
@@ -169,12 +184,6 @@ def _candidates(
         label = f"{name} ({', '.join(forms)})" if forms else name
         candidates.append(Candidate(label, engine, wanted.graph, realise))
     if level not in EVALUATING:
-        for node in wanted.graph.nodes:
-            if isinstance(node.op, Dropout) and node.op.p > 0:
-                raise SpecError(
-                    f"{node.name}: p (={node.op.p}) must be 0 at level {level!r}: each framework "
-                    "draws masks of its own; give dropout=0"
-                )
         try:
             backends.load("torch")
         except BackendNotInstalledError as error:
@@ -184,12 +193,11 @@ def _candidates(
     return candidates
 
 
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    packages = dict.fromkeys(("parity-zoo", "numpy", "torch", *names))
-    found = {}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+def _versions(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Return the version of each run-time that took part, and of ourselves."""
+    from zoo.machine import version
+
+    found = {"parity-zoo": version("parity-zoo") or "", "numpy": np.__version__}
+    for candidate in candidates:
+        found[candidate.engine] = candidate.backend.describe()["version"]
     return found

@@ -24,10 +24,10 @@ STYLE: dict[str, Any] = {
 
 def table(report: ParityReport) -> Table:
     """Return a row a measure and a column a backend, with the error and what is admitted."""
-    labels = list(dict.fromkeys(f.backend for f in report.findings))
-    view = Table(title=f"parity of {report.model}: error ≤ admitted", **STYLE)
+    title = f"parity of {report.model}: error ≤ admitted (the smallest mistake that would be seen)"
+    view = Table(title=title, **STYLE)
     view.add_column("level", no_wrap=True)
-    for label in labels:
+    for label in report.labels:
         view.add_column(label, no_wrap=True)
     rows: dict[str, dict[str, dict[str, Finding]]] = {}
     for f in report.findings:
@@ -35,14 +35,22 @@ def table(report: ParityReport) -> Table:
     for level, measures in rows.items():
         view.add_row(f"[bold]{level}[/]")
         for measure, found in measures.items():
-            cells = [_cell(found[label]) if label in found else "" for label in labels]
+            cells = [_cell(found[label]) if label in found else "" for label in report.labels]
+            # What is about the reference is about none of the candidates.
+            if about := [f for label, f in found.items() if label not in report.labels]:
+                cells = [_cell(f) for f in about]
             view.add_row(f"  {measure}", *cells)
     return view
 
 
 def _cell(f: Finding) -> str:
-    number = "{:.0f}" if f.tolerance == 0 else "{:.1e}"
+    number = "{:.0f}" if f.error == f.tolerance == 0 else "{:.1e}"
     compared = f"{number.format(f.error)} ≤ {number.format(f.tolerance)}"
-    if f.passed:
+    if f.power > f.tolerance:
+        compared += f" ({f.power:.0e})"
+    if f.status == "failed":
+        why = f.note or number.format(f.error)
+        return f"[red]✗ {why}[/] at {f.diverges_at or f.measure}"
+    if f.status == "passed":
         return f"[green]✓[/] {compared}"
-    return f"[red]✗ {number.format(f.error)}[/] at {f.diverges_at or f.measure}"
+    return f"[yellow]? {compared}[/] {f.status}"

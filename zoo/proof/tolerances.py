@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNINFORMATIVE = 0.1
+"""A finding that admits more of the quantity than this says nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -24,12 +27,16 @@ class Tolerance:
 
 # Values: the maximum of the difference over the maximum of the reference, for each node.
 FORWARD = Tolerance(limit=5e-6)
+# …or this many times what the coarse kernels of a backend add up to, see `References.propagated`.
+PROPAGATED = 2.0
 BATCH_FORWARD = Tolerance(limit=5e-6, floors=2)
 RUNNING_STATISTICS = Tolerance(limit=5e-6, floors=2)
 # Gradients: relative L2, for the network and for each parameter.
 FROZEN_GRADIENT = Tolerance(limit=1e-5)
 BATCH_GRADIENT = Tolerance(limit=1e-5, floors=2)
 PARAMETER = Tolerance(limit=1e-4, floors=3)
+# PyTorch's float64 gradients against differences of NumPy's loss, in units of a random direction.
+SLOPE = 1e-5
 # Training: relative error of the loss, and relative L2 of the way that the arrays took.
 FIRST_LOSS = Tolerance(limit=1e-5)
 LOSSES = Tolerance(limit=1e-5, floors=3)

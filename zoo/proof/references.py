@@ -1,0 +1,223 @@
+"""What the candidates of a proof are compared with, and what float32 itself loses there.
+
+The NumPy interpreter in float64 for values, PyTorch in float64 for gradients and training, PyTorch
+in float32 for the floor. PyTorch's gradients are themselves held against differences of NumPy's
+losses: a mistake in our table of PyTorch's layers would otherwise be in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+import backends
+from backends.numpy.operators import apply
+from zoo.arch import INPUT
+from zoo.errors import WeightsError
+from zoo.passes import Weights
+from zoo.proof import kernels
+from zoo.proof.adequacy import Coverage, Gap, coverage, gradient_gaps
+from zoo.proof.case import Candidate, Case, plain_training
+from zoo.proof.floor import largest, last_bit_variants
+from zoo.proof.measure import each_relative_l2, maxima, relative_l2
+
+Arrays = dict[str, np.ndarray]
+
+STEP = 1e-6
+"""Relative size of the step that losses are differenced over: a hundredth of the distance that
+well-conditioned weights keep from any kink, and large beside float64's rounding."""
+MODES = {False: "evaluation", True: "training"}
+DRAWS = 3
+"""How many runs with drawn errors show what coarse kernels add up to."""
+
+
+class References:
+    """Each is computed when it is first asked for."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self._gradients: dict[bool, tuple[Weights, float, dict[str, float]]] = {}
+        self._coverage: dict[bool, Coverage] = {}
+        self._gradient_gaps: tuple[Gap, ...] | None = None
+        self._propagated: dict[str, dict[str, float]] = {}
+        self._numpy = Candidate("numpy64", backends.load("numpy"), case.settled, dtype="float64")
+
+    @cached_property
+    def _torch64(self) -> Candidate:
+        return Candidate("torch64", backends.load("torch"), self.case.settled, dtype="float64")
+
+    @cached_property
+    def _torch32(self) -> Candidate:
+        return Candidate("torch32", backends.load("torch"), self.case.settled)
+
+    @cached_property
+    def evaluated(self) -> Arrays:
+        """Value of every node in evaluation mode."""
+        return self._finite(self._numpy.forward(self.case, training=False)[0], False)
+
+    @cached_property
+    def trained_forward(self) -> tuple[Arrays, Arrays]:
+        """Value of every node, and running statistics after, in training mode."""
+        values, buffers = self._numpy.forward(self.case, training=True)
+        return self._finite(values, True), self._finite(buffers, True)
+
+    def _finite(self, arrays: Arrays, training: bool) -> Arrays:
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise WeightsError(
+                    f"{name}: the float64 reference is not finite in "
+                    f"{'training' if training else 'evaluation'} mode under these weights and "
+                    "images: there is nothing to compare with"
+                )
+        return arrays
+
+    def coverage(self, training: bool) -> Coverage:
+        """Return what the work can show in a mode, and what it can not."""
+        if training not in self._coverage:
+            values = self.trained_forward[0] if training else self.evaluated
+            self._coverage[training] = coverage(
+                self.case.graph,
+                self.case.weights[training],
+                {INPUT: self.case.images, **values},
+                training=training,
+            )
+        return self._coverage[training]
+
+    def covered(self) -> dict[str, Coverage]:
+        """Return what the work could show, by mode, as far as it was asked for."""
+        found = {MODES[training]: kept for training, kept in self._coverage.items()}
+        for gap in self._gradient_gaps or ():
+            mode = MODES[gap.training]
+            found[mode] = replace(found[mode], gaps=(*found[mode].gaps, gap))
+        return found
+
+    def gap(self, *, training: bool, gradients: bool = False) -> str:
+        """Return the first thing that a finding could not have shown, or nothing."""
+        gaps = [*self.coverage(training).gaps]
+        if gradients:
+            gaps += [gap for gap in self.gradient_gaps if gap.training == training]
+        return str(gaps[0]) if gaps else ""
+
+    @property
+    def gradient_gaps(self) -> tuple[Gap, ...]:
+        """The parameters that no gradient reaches, in either mode."""
+        if self._gradient_gaps is None:
+            self._gradient_gaps = gradient_gaps(
+                self.case.graph, self.gradients(False)[0], self.gradients(True)[0]
+            )
+        return self._gradient_gaps
+
+    @cached_property
+    def forward_floor(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The floor of the values, and of the running statistics, in training mode."""
+        values, buffers = self.trained_forward
+        runs = []
+        for weights in last_bit_variants(self.case.weights[True]):
+            found = self._torch32.forward(self.case, training=True, weights=weights)
+            runs.append((maxima(found[0], values, {}), maxima(found[1], buffers, {})))
+        return largest([run[0] for run in runs]), largest([run[1] for run in runs])
+
+    def propagated(self, backend: str) -> dict[str, float]:
+        """Return how far the coarse kernels of a backend move each value in evaluation mode.
+
+        The largest of several runs of the reference in which each value of such an operator is off
+        by as much as its kernel may be, up or down at random; nothing where it has none.
+        """
+        graph, weights = self.case.graph, self.case.weights[False]
+        coarse = {n.name: kernels.measured(backend, n.op) for n in graph.nodes}
+        if not any(coarse.values()):
+            return {}
+        if backend not in self._propagated:
+            rng = np.random.default_rng(0)
+            runs = []
+            for _ in range(DRAWS):
+                values: Arrays = {INPUT: self.case.images.astype(np.float64)}
+                for node in graph.nodes:
+                    held = {r: weights[f"{node.name}.{r}"] for r in node.op.parameters()}
+                    value = apply(node.op, [values[i] for i in node.inputs], held, False)
+                    if error := coarse[node.name]:
+                        value = value * (1 + error * rng.choice((-1.0, 1.0), value.shape))
+                    values[node.name] = value
+                runs.append(maxima(values, self.evaluated, {}))
+            self._propagated[backend] = largest(runs)
+        return self._propagated[backend]
+
+    def gradients(self, training: bool) -> tuple[Weights, float, dict[str, float]]:
+        """Return (gradients, their floor as a whole, and each)."""
+        if training not in self._gradients:
+            exact = self._torch64.gradients(self.case, training=training)
+            wholes, each = [], []
+            for weights in last_bit_variants(self.case.weights[training]):
+                run = self._torch32.gradients(self.case, training=training, weights=weights)
+                wholes.append(relative_l2(run, exact))
+                each.append(each_relative_l2(run, exact))
+            self._gradients[training] = (exact, max(wholes), largest(each))
+        return self._gradients[training]
+
+    def slope_error(self, training: bool) -> float:
+        """Return how far PyTorch's float64 gradients are off the slope of NumPy's loss.
+
+        Along one random direction, in which every parameter moves: in units of what the direction
+        typically makes of such gradients.
+        """
+        exact = self.gradients(training)[0]
+        rng = np.random.default_rng(1)
+        start = {n: a.astype(np.float64) for n, a in self.case.weights[training].items()}
+        direction = {
+            name: rng.standard_normal(g.shape) * np.sqrt(np.square(start[name]).mean() or 1.0)
+            for name, g in exact.items()
+        }
+        ends = [
+            self._loss(start | {n: start[n] + sign * STEP * direction[n] for n in exact}, training)
+            for sign in (1, -1)
+        ]
+        slope = (ends[0] - ends[1]) / (2 * STEP)
+        terms = [float(np.sum(exact[name] * direction[name])) for name in exact]
+        typical = np.sqrt(
+            sum(float(np.sum(np.square(exact[name] * direction[name]))) for name in exact)
+        )
+        return abs(slope - sum(terms)) / (typical or 1.0)
+
+    def _loss(self, weights: Weights, training: bool) -> float:
+        values: Arrays = {INPUT: self.case.images.astype(np.float64)}
+        last = self.case.settled.last_reader()
+        for i, node in enumerate(self.case.settled.nodes):
+            held = {role: weights[f"{node.name}.{role}"].copy() for role in node.op.parameters()}
+            values[node.name] = apply(node.op, [values[x] for x in node.inputs], held, training)
+            values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
+        logits = values[self.case.settled.outputs[0]]
+        logits = logits - logits.max(1, keepdims=True)
+        log_sum = np.log(np.exp(logits).sum(1))
+        return float((log_sum - logits[np.arange(len(logits)), self.case.labels]).mean())
+
+    @cached_property
+    def steps(self) -> tuple[list[float], Weights, float, float, dict[str, float]]:
+        """Losses, arrays after the last step; floors of losses, of all arrays, of each."""
+        losses, after = plain_training(self.case, "float64")
+        way = self.way(after)
+        of_losses, wholes, each = [], [], []
+        for weights in last_bit_variants(self.case.weights[True]):
+            run, arrays = plain_training(self.case, "float32", weights)
+            moved = self.way(arrays)
+            of_losses.append(max(loss_errors(run, losses)))
+            wholes.append(relative_l2(moved, way))
+            each.append(each_relative_l2(moved, way))
+        return losses, after, max(of_losses), max(wholes), largest(each)
+
+    def forget(self) -> None:
+        """Let go of all that was computed: of a large network it is gigabytes a level."""
+        self._gradients.clear()
+        for name in ("evaluated", "trained_forward", "forward_floor", "steps"):
+            self.__dict__.pop(name, None)
+
+    def way(self, after: Weights) -> Weights:
+        """Return how far training moved the arrays: most of a weight itself is old."""
+        start = self.case.weights[True]
+        return {name: array - start[name].astype(np.float64) for name, array in after.items()}
+
+
+def loss_errors(losses: list[float], reference: list[float]) -> list[float]:
+    """Return the relative error of each step's loss."""
+    return [abs(a - b) / (abs(b) or 1.0) for a, b in zip(losses, reference, strict=True)]

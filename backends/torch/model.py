@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from backends.torch.operators import FUNCTIONS, MODULES
-from zoo.arch import INPUT, Graph, Node, operators, windows
+from backends.torch.operators import FUNCTIONS, IN_PLACE, MODULES
+from zoo.arch import INPUT, Graph
 
 
 class CheckedInput(nn.Module):
@@ -60,11 +59,11 @@ def build(graph: Graph) -> fx.GraphModule:
         if type(node.op) in FUNCTIONS:
             target, args = FUNCTIONS[type(node.op)](node.op, inputs)
             if node.name in overwrites:
-                target, args = operator.iadd, args[::-1]
+                target, args = IN_PLACE[target], args[::-1]
             values[node.name] = code.create_node("call_function", target, args, name=label)
             continue
-        layer = MODULES[type(node.op)](node.op, shapes[node.inputs[0]])
-        if node.name in overwrites and isinstance(layer, nn.ReLU):
+        layer: Any = MODULES[type(node.op)](node.op, shapes[node.inputs[0]])
+        if node.name in overwrites:
             layer.inplace = True
         module.add_submodule(node.name, layer)
         values[node.name] = code.create_node("call_module", node.name, inputs, name=label)
@@ -75,7 +74,7 @@ def build(graph: Graph) -> fx.GraphModule:
 
 
 def _overwrites(graph: Graph) -> set[str]:
-    """Return the ReLUs and Adds that may write over their last input, which saves them memory.
+    """Return the nodes that may write over their last input, which saves them memory.
 
     Nothing else reads that input, it is no output, and the operator that made it neither hands out
     a view (Slice) nor keeps its result for the backward pass (Sigmoid).
@@ -83,14 +82,12 @@ def _overwrites(graph: Graph) -> set[str]:
     readers: dict[str, int] = {}
     for name in (*graph.outputs, *(name for node in graph.nodes for name in node.inputs)):
         readers[name] = readers.get(name, 0) + 1
-    makers = (windows.Conv2d, operators.BatchNorm2d, operators.Add, operators.Concat)
 
-    def may_overwrite(node: Node) -> bool:
-        source = graph.by_name.get(node.inputs[-1])
-        return source is not None and readers[source.name] == 1 and isinstance(source.op, makers)
+    def may_be_lost(name: str) -> bool:
+        source = graph.by_name.get(name)
+        return source is not None and readers[name] == 1 and source.op.traits.result == "own"
 
-    kinds = (operators.ReLU, operators.Add)
-    return {n.name for n in graph.nodes if isinstance(n.op, kinds) and may_overwrite(n)}
+    return {n.name for n in graph.nodes if n.op.traits.overwrites and may_be_lost(n.inputs[-1])}
 
 
 def freeze(module: nn.Module) -> nn.Module:

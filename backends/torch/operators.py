@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -137,3 +138,6 @@ FUNCTIONS: dict[type[Operator], Callable[[Any, tuple[Any, ...]], tuple[Callable,
     operators.Flatten: lambda op, x: (torch.flatten, (x[0], 1)),
 }
 """Operator → (function, arguments) for operators without state."""
+
+IN_PLACE: dict[Callable, Callable] = {torch.add: operator.iadd}
+"""Function → the form that writes over its first argument. Layers have ``inplace``."""

@@ -4,7 +4,7 @@ from zoo.arch.catalogue import base_model, list_models, model_name, spec, spec_f
 from zoo.arch.cost import Cost, NodeCost, cost
 from zoo.arch.features import Feature
 from zoo.arch.graph import INPUT, Graph, Node
-from zoo.arch.operator import Operator, Parameter, Shape
+from zoo.arch.operator import Operator, Parameter, Shape, Traits
 from zoo.arch.spec import Conventions, Spec
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Parameter",
     "Shape",
     "Spec",
+    "Traits",
     "base_model",
     "cost",
     "list_models",

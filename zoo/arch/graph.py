@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from zoo.arch.operator import Operator, Parameter, Shape
+from zoo.arch.operator import Operator, Parameter, Shape, Traits
 from zoo.errors import GraphError, InputError, unknown
 
 INPUT = "input"
@@ -42,8 +42,8 @@ class Graph:
         origin: the `Spec` that it came from, with which it is saved; equality does not ask for it.
 
     Raises:
-        GraphError: a name that is malformed, doubled or unknown, a wrong number of inputs, or
-            shapes that an operator does not admit at the nominal size.
+        GraphError: a name that is malformed, doubled or unknown, an operator without traits, a
+            wrong number of inputs, or shapes that an operator does not admit at the nominal size.
     """
 
     in_channels: int
@@ -62,10 +62,13 @@ class Graph:
             for name in node.inputs:
                 if name not in seen:
                     raise GraphError(f"{node.name}: reads {name!r}, which no earlier node makes")
+            kind = type(node.op).__name__
+            if not isinstance(getattr(node.op, "traits", None), Traits):
+                raise GraphError(f"{node.name}: {kind} is no operator: it states no traits")
             arity = node.op.arity
             if len(node.inputs) != arity if arity is not None else not node.inputs:
                 raise GraphError(
-                    f"{node.name}: {type(node.op).__name__} takes {arity or 'at least 1'} "
+                    f"{node.name}: {kind} takes {arity or 'at least 1'} "
                     f"input(s), not {len(node.inputs)}"
                 )
             seen.add(node.name)

@@ -1,10 +1,13 @@
-"""What every operator of the graph answers, and the parameters that one may hold."""
+"""What every operator of the graph answers, its traits, and the parameters that one may hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+from abc import ABC
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from zoo.errors import GraphError
 
@@ -29,15 +32,114 @@ class Parameter:
     fan_in: int = 1
 
 
+ChannelFlow = Literal["each", "moved", "mixed"]
+Sign = Literal["free", "kept", "nonnegative"]
+Result = Literal["own", "view", "saved"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What passes, proof and backends need to know of a kind of operator. Nothing has a default.
+
+    Attributes:
+        elementwise: each output value depends on the values at the same place of the inputs alone.
+        channels: ``"each"`` if output channel i depends on channel i of the inputs alone,
+            ``"moved"`` if channels are only moved (`Operator.moved` tells where to), ``"mixed"``
+            if an output channel depends on several. What one operator of the kind does is
+            `Operator.mixes_channels`.
+        sign: ``"nonnegative"`` if no output is negative, ``"kept"`` if none is where no input is,
+            ``"free"`` otherwise.
+        kinks: where the derivative of an elementwise function has a step, ascending.
+        overwrites: it may write its result over its last input, if nothing else needs that.
+        result: ``"own"`` if nothing but its readers needs the result, so that the last of them may
+            overwrite it; ``"view"`` if it may share its memory with an input; ``"saved"`` if the
+            backward pass needs it.
+    """
+
+    elementwise: bool
+    channels: ChannelFlow
+    sign: Sign
+    kinks: tuple[float, ...]
+    overwrites: bool
+    result: Result
+
+    @property
+    def regions(self) -> tuple[tuple[float, float], ...]:
+        """The intervals between the kinks and beyond the outer ones; none where there are none."""
+        if not self.kinks:
+            return ()
+        return tuple(itertools.pairwise((-math.inf, *self.kinks, math.inf)))
+
+    def check(self) -> None:
+        """Raise `GraphError` unless the traits are possible, and possible together."""
+        for name, admitted in (("channels", ChannelFlow), ("sign", Sign), ("result", Result)):
+            value, names = getattr(self, name), get_args(admitted)
+            require(value in names, f"{name} (={value!r}) must be one of {', '.join(names)}")
+        require(
+            isinstance(self.kinks, tuple)
+            and all(a < b for a, b in itertools.pairwise(self.kinks))
+            and all(map(math.isfinite, self.kinks)),
+            f"kinks (={self.kinks}) must be a tuple of finite numbers, ascending",
+        )
+        for name in ("kinks", "overwrites"):
+            value = getattr(self, name)
+            require(
+                self.elementwise or not value,
+                f"{name} (={value}) must be {type(value)()} with elementwise (=False)",
+            )
+        require(
+            self.channels == "each" or not self.elementwise,
+            f"channels (={self.channels!r}) must be 'each' with elementwise (=True)",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
     """Base of the operators: frozen data, with every value stated.
 
     A rule that is broken raises `GraphError` without a node name; the graph puts the name in front.
+    A class that does not state its traits, or possible ones, is refused as it is made: it takes
+    over none. Bases of several operators are marked by ``ABC`` and state none.
     """
 
     arity: ClassVar[int | None] = 1
     """How many inputs it takes; None for any number."""
+
+    traits: ClassVar[Traits]
+    """What is to be known of operators of this kind."""
+
+    def __init_subclass__(cls) -> None:
+        # Slots make dataclass create each class twice: what is asked for here is in both.
+        super(Operator, cls).__init_subclass__()
+        if ABC in cls.__bases__:
+            return
+        traits = vars(cls).get("traits")
+        if not isinstance(traits, Traits):
+            raise GraphError(
+                f"{cls.__name__}: an operator must state its traits (= Traits(...)) in its own "
+                f"class; it takes over none"
+            )
+        try:
+            traits.check()
+            require(
+                (traits.channels == "moved") == (cls.moved is not Operator.moved),
+                f"channels (={traits.channels!r}) must be 'moved' with a method `moved` that tells "
+                f"where to, and only with it",
+            )
+        except GraphError as error:
+            raise GraphError(f"{cls.__name__}: {error}") from None
+
+    @property
+    def mixes_channels(self) -> bool:
+        """Whether a channel of the output depends on several channels of an input."""
+        return self.traits.channels == "mixed"
+
+    def moved(self, sizes: Sequence[int]) -> Sequence[int] | None:
+        """Return which channel of its inputs, counted through, each output channel is.
+
+        None for an operator that does more than move channels. ``sizes`` are the inputs' channels.
+        """
+        return None
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Return the shape of the output for these inputs; by default that of the first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,6 +11,7 @@ from zoo.arch.operator import (
     Operator,
     Parameter,
     Shape,
+    Traits,
     require,
     require_channels,
     require_divisible,
@@ -25,6 +26,10 @@ class BatchNorm2d(Operator):
     ``momentum`` is PyTorch's: running = (1 - momentum) * running + momentum * batch, with the
     unbiased batch variance. MindSpore's momentum is one minus it.
     """
+
+    traits = Traits(
+        elementwise=False, channels="each", sign="free", kinks=(), overwrites=False, result="own"
+    )
 
     num_features: int
     eps: float
@@ -49,6 +54,15 @@ class BatchNorm2d(Operator):
 class ReLU(Operator):
     """max(x, 0); shape kept. The gradient at 0 is 0."""
 
+    traits = Traits(
+        elementwise=True,
+        channels="each",
+        sign="nonnegative",
+        kinks=(0,),
+        overwrites=True,
+        result="saved",
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardSwish(Operator):
@@ -58,6 +72,15 @@ class HardSwish(Operator):
     PyTorch takes that of the outside (0 and 1), MindSpore that of the inside (-1/2 and 3/2).
     """
 
+    traits = Traits(
+        elementwise=True,
+        channels="each",
+        sign="kept",
+        kinks=(-3, 3),
+        overwrites=False,
+        result="own",
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardSigmoid(Operator):
@@ -66,15 +89,37 @@ class HardSigmoid(Operator):
     The gradient has steps of 1/6 at -3 and 3, where it is 0.
     """
 
+    traits = Traits(
+        elementwise=True,
+        channels="each",
+        sign="nonnegative",
+        kinks=(-3, 3),
+        overwrites=False,
+        result="own",
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sigmoid(Operator):
     """1 / (1 + exp(-x)); shape kept."""
 
+    traits = Traits(
+        elementwise=True,
+        channels="each",
+        sign="nonnegative",
+        kinks=(),
+        overwrites=False,
+        result="saved",
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropout(Operator):
     """In training, zero each value with probability ``p`` and scale the rest by 1 / (1 - p)."""
+
+    traits = Traits(
+        elementwise=True, channels="each", sign="kept", kinks=(), overwrites=False, result="view"
+    )
 
     p: float
 
@@ -85,6 +130,10 @@ class Dropout(Operator):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalAvgPool2d(Operator):
     """Mean over height and width. (N, C, H, W) -> (N, C, 1, 1)."""
+
+    traits = Traits(
+        elementwise=False, channels="each", sign="kept", kinks=(), overwrites=False, result="own"
+    )
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0])
@@ -98,6 +147,10 @@ class ChannelShuffle(Operator):
     The published networks mean two different permutations by it. ``"gn"`` is the paper's: view the
     channels as (groups, C / groups) and transpose. ``"ng"`` views them as (C / groups, groups).
     """
+
+    traits = Traits(
+        elementwise=False, channels="moved", sign="kept", kinks=(), overwrites=False, result="view"
+    )
 
     groups: int
     order: Literal["gn", "ng"]
@@ -117,10 +170,17 @@ class ChannelShuffle(Operator):
         columns = channels // rows
         return tuple(row * columns + column for column in range(columns) for row in range(rows))
 
+    def moved(self, sizes: Sequence[int]) -> Sequence[int]:
+        return self.indices(sizes[0])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelPermute(Operator):
     """Output channel i is input channel ``indices[i]``; shape kept."""
+
+    traits = Traits(
+        elementwise=False, channels="moved", sign="kept", kinks=(), overwrites=False, result="own"
+    )
 
     indices: tuple[int, ...]
 
@@ -134,10 +194,17 @@ class ChannelPermute(Operator):
         require_channels("the number of indices", len(self.indices), inputs[0])
         return inputs[0]
 
+    def moved(self, sizes: Sequence[int]) -> Sequence[int]:
+        return self.indices
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice(Operator):
     """Channels ``start`` to ``stop`` (exclusive). (N, C, …) -> (N, stop - start, …)."""
+
+    traits = Traits(
+        elementwise=False, channels="moved", sign="kept", kinks=(), overwrites=False, result="view"
+    )
 
     start: int
     stop: int
@@ -151,10 +218,17 @@ class Slice(Operator):
         )
         return (inputs[0][0], self.stop - self.start, *inputs[0][2:])
 
+    def moved(self, sizes: Sequence[int]) -> Sequence[int]:
+        return range(self.start, self.stop)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concat(Operator):
     """Join along the channels, in the order of the inputs."""
+
+    traits = Traits(
+        elementwise=False, channels="moved", sign="kept", kinks=(), overwrites=False, result="own"
+    )
 
     arity: ClassVar[int | None] = None
 
@@ -166,10 +240,17 @@ class Concat(Operator):
         )
         return (first[0], sum(s[1] for s in inputs), *first[2:])
 
+    def moved(self, sizes: Sequence[int]) -> Sequence[int]:
+        return range(sum(sizes))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add(Operator):
     """Sum of two values of one shape."""
+
+    traits = Traits(
+        elementwise=True, channels="each", sign="kept", kinks=(), overwrites=True, result="own"
+    )
 
     arity: ClassVar[int | None] = 2
 
@@ -181,6 +262,10 @@ class Add(Operator):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mul(Operator):
     """A feature map times a value of its shape, or one gate per channel (N, C, 1, 1)."""
+
+    traits = Traits(
+        elementwise=False, channels="each", sign="kept", kinks=(), overwrites=False, result="own"
+    )
 
     arity: ClassVar[int | None] = 2
 
@@ -197,6 +282,10 @@ class Mul(Operator):
 class Flatten(Operator):
     """(N, C, H, W) -> (N, C * H * W)."""
 
+    traits = Traits(
+        elementwise=False, channels="each", sign="kept", kinks=(), overwrites=False, result="view"
+    )
+
     def output_shape(self, *inputs: Shape) -> Shape:
         return (inputs[0][0], math.prod(inputs[0][1:]))
 
@@ -204,6 +293,10 @@ class Flatten(Operator):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(Operator):
     """x @ weight.T + bias, as ``torch.nn.Linear``. (N, in_features) -> (N, out_features)."""
+
+    traits = Traits(
+        elementwise=False, channels="mixed", sign="free", kinks=(), overwrites=False, result="own"
+    )
 
     in_features: int
     out_features: int

@@ -8,6 +8,7 @@ is depends on the size of the input, so it stays a rule in the graph and each ba
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,7 @@ from zoo.arch.operator import (
     Operator,
     Parameter,
     Shape,
+    Traits,
     require,
     require_channels,
     require_divisible,
@@ -47,7 +49,7 @@ def symmetric(padding: Padding) -> Pair | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window(Operator):
+class Window(Operator, ABC):
     """A window of ``kernel_size`` moved by ``stride`` over a padded map."""
 
     kernel_size: Pair
@@ -86,6 +88,10 @@ class Conv2d(Window):
     (N, in_channels, H, W) -> (N, out_channels, H', W'); both channel counts divisible by groups.
     """
 
+    traits = Traits(
+        elementwise=False, channels="mixed", sign="free", kinks=(), overwrites=False, result="own"
+    )
+
     in_channels: int
     out_channels: int
     dilation: Pair = (1, 1)
@@ -102,6 +108,10 @@ class Conv2d(Window):
         require_channels("in_channels", self.in_channels, inputs[0])
         return (inputs[0][0], self.out_channels, *self._spatial(inputs[0], self.dilation))
 
+    @property
+    def mixes_channels(self) -> bool:
+        return not self.groups == self.in_channels == self.out_channels
+
     def parameters(self) -> Mapping[str, Parameter]:
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         fan_in = shape[1] * shape[2] * shape[3]
@@ -116,7 +126,7 @@ class Conv2d(Window):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pool(Window):
+class Pool(Window, ABC):
     """What both pools share: channels pass through, and padding is the same on opposite sides.
 
     The frameworks can not express other explicit padding in a native pool; SAME_UPPER they can.
@@ -141,6 +151,10 @@ class Pool(Window):
 class MaxPool2d(Pool):
     """Maximum of each window; padding never wins. (N, C, H, W) -> (N, C, H', W')."""
 
+    traits = Traits(
+        elementwise=False, channels="each", sign="kept", kinks=(), overwrites=False, result="own"
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AvgPool2d(Pool):
@@ -149,6 +163,10 @@ class AvgPool2d(Pool):
     ``count_include_pad`` divides by the whole window at the border; SAME_UPPER must not (no
     framework counts the padding there).
     """
+
+    traits = Traits(
+        elementwise=False, channels="each", sign="kept", kinks=(), overwrites=False, result="own"
+    )
 
     count_include_pad: bool
 

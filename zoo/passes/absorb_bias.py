@@ -15,9 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from zoo.arch.graph import Graph, Node
-from zoo.arch.operators import ChannelPermute, ChannelShuffle
 from zoo.arch.windows import Conv2d
-from zoo.passes.channels import moved
 from zoo.passes.rewrite import Weights, count_readers, ordered
 
 
@@ -27,7 +25,6 @@ def absorb_bias(graph: Graph, weights: Weights | None = None) -> tuple[Graph, We
     What is left is called ``…_unbiased``, since its value is another one; so are shuffles between.
     """
     arrays = dict(weights or {})
-    shapes = graph.shapes()
     nodes = dict(graph.by_name)
     renamed: dict[str, str] = {}
     for maker, between, reader in _pairs(graph):
@@ -37,8 +34,7 @@ def absorb_bias(graph: Graph, weights: Weights | None = None) -> tuple[Graph, We
         assert isinstance(op, Conv2d)
         if bias is not None:
             for node in between:
-                order = moved(node.op, [shapes[node.inputs[0]][1]])
-                bias = bias[order]
+                bias = bias[np.array(node.op.moved([len(bias)]))]
             shift = _applied(op, arrays[f"{reader.name}.weight"], bias)
             before = arrays.get(f"{reader.name}.bias", np.zeros(op.out_channels, np.float32))
             arrays[f"{reader.name}.bias"] = (before + shift).astype(np.float32)
@@ -72,7 +68,8 @@ def _pairs(graph: Graph) -> Iterator[tuple[Node, list[Node], Node]]:
             last = follower[last.name]
             if isinstance(last.op, Conv2d) and last.op.padding == (0, 0, 0, 0):
                 yield maker, between, last
-            if not isinstance(last.op, ChannelShuffle | ChannelPermute):
+            order = last.op.moved([maker.op.out_channels])
+            if len(last.inputs) > 1 or order is None or len(order) != maker.op.out_channels:
                 break
             between.append(last)
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from zoo.arch.graph import INPUT
 from zoo.arch.operators import Add
-from zoo.passes.channels import Channels, Trace, is_per_channel
+from zoo.passes.channels import Channels, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def layout(trace: Trace) -> Layout:
     plan.marks.append(Mark(INPUT, "order", plan.made[INPUT]))
     for node, inputs, size in zip(trace.nodes, trace.inputs, trace.sizes[1:], strict=True):
         made = plan.made[node.name] = plan.port(size)
-        mixes = not is_per_channel(node.op)
+        mixes = node.op.mixes_channels
         read = plan.read[node.name] = plan.port(len(inputs[0])) if mixes else made
         plan.marks += [Mark(node.name, "input", read, slot) for slot in range(len(inputs))]
         if mixes:

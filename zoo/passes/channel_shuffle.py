@@ -25,25 +25,10 @@ import numpy as np
 
 from zoo.arch.graph import INPUT, Graph, Node
 from zoo.arch.operator import Operator, Shape
-from zoo.arch.operators import (
-    Add,
-    ChannelPermute,
-    ChannelShuffle,
-    Dropout,
-    Flatten,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    ReLU,
-    Sigmoid,
-)
+from zoo.arch.operators import Add, ChannelPermute, ChannelShuffle, Flatten, Linear, ReLU
 from zoo.arch.windows import Conv2d
-from zoo.passes.channels import KEEP_SIGN, MOVES, is_per_channel, moved
 from zoo.passes.placement import Place, Tensors
 from zoo.passes.rewrite import Weights, ordered
-
-ELEMENTWISE = (ReLU, HardSwish, HardSigmoid, Sigmoid, Dropout)
-"""May be applied before a concat as well as after it."""
 
 
 def eliminate_channel_shuffle(
@@ -80,17 +65,20 @@ class _Walk:
         """Add what a node of the old network becomes."""
         read = [self.places[name] for name in node.inputs]
         op = node.op
-        if (order := moved(op, [len(value) for value in read])) is not None:
-            self.places[node.name] = Place.join(read).take(order)
-        elif isinstance(op, ELEMENTWISE) and self._whole(read[0]):
+        if (order := op.moved([len(value) for value in read])) is not None:
+            self.places[node.name] = Place.join(read).take(np.array(order))
+        elif op.traits.elementwise and op.arity == 1 and self._whole(read[0]):
             self.places[node.name] = self._each(node, read[0])
-        elif isinstance(op, Conv2d) and not is_per_channel(op):
-            self.places[node.name] = self._mix(node, op, op.groups, read[0])
-        elif isinstance(op, Linear):
-            self.places[node.name] = self._mix(node, op, 1, read[0])
-        elif isinstance(op, Flatten) and self.shapes[node.name][1] != len(read[0]):
-            tensor = self.tensors.gather(node.name, read[0], np.arange(len(read[0])))
-            self.places[node.name] = self._add(node, op, [tensor])
+        elif isinstance(op, Conv2d | Linear) and op.mixes_channels:
+            groups = op.groups if isinstance(op, Conv2d) else 1
+            self.places[node.name] = self._mix(node, op, groups, read[0])
+        elif op.mixes_channels or (
+            isinstance(op, Flatten) and self.shapes[node.name][1] != len(read[0])
+        ):
+            tensors = [
+                self.tensors.gather(node.name, value, np.arange(len(value))) for value in read
+            ]
+            self.places[node.name] = self._add(node, op, tensors)
         else:
             self.places[node.name] = self._per_channel(node, read)
 
@@ -117,7 +105,7 @@ class _Walk:
         return all(self.tensors.sizes[t] == n for t, n in zip(tensors, counts, strict=True))
 
     def _each(self, node: Node, value: Place) -> Place:
-        """Apply an elementwise operator to the tensors that a value is spread over."""
+        """Apply an elementwise operator before the concat that it follows, tensor by tensor."""
         tensors = np.unique(value.tensor)
         found = value.tensor.copy()
         for i, tensor in enumerate(map(int, tensors)):
@@ -180,8 +168,9 @@ class _Walk:
         return made.take(channels)
 
     def _sign(self, node: Node, inputs: list[int]) -> bool:
-        kept = isinstance(node.op, KEEP_SIGN) and all(self.tensors.nonnegative[i] for i in inputs)
-        return kept or isinstance(node.op, ReLU | Sigmoid | HardSigmoid)
+        sign = node.op.traits.sign
+        kept = sign == "kept" and all(self.tensors.nonnegative[i] for i in inputs)
+        return kept or sign == "nonnegative"
 
     def _permute(self, node: Node, role: str, order: np.ndarray) -> None:
         array = self.arrays.get(f"{node.name}.{role}")
@@ -218,7 +207,7 @@ class _Walk:
                     there = [self.places[i] for i in reader.inputs if i in self.places]
                     if there:
                         return there[0]
-                elif not isinstance(reader.op, MOVES) and is_per_channel(reader.op):
+                elif reader.op.traits.channels != "moved" and not reader.op.mixes_channels:
                     reached.append(reader.name)
         return None
 
@@ -248,11 +237,11 @@ def _readers(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[tuple[
     for node in reversed(graph.nodes):
         op, out = node.op, found[node.name]
         read = [channel for name in node.inputs for channel in found[name]]
-        order = moved(op, [shapes[name][1] for name in node.inputs])
+        order = op.moved([shapes[name][1] for name in node.inputs])
         if order is not None:
             for i, channel in zip(order, out, strict=True):
                 read[i] |= channel
-        elif isinstance(op, Conv2d | Linear) and not is_per_channel(op):
+        elif op.mixes_channels:
             groups = op.groups if isinstance(op, Conv2d) else 1
             label -= groups
             for i, channel in enumerate(read):

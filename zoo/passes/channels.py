@@ -14,29 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zoo.arch.graph import INPUT, Graph, Node
-from zoo.arch.operator import Operator
-from zoo.arch.operators import (
-    Add,
-    ChannelPermute,
-    ChannelShuffle,
-    Concat,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    Mul,
-    ReLU,
-    Sigmoid,
-    Slice,
-)
-from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d
-
-MOVES = (ChannelShuffle, ChannelPermute, Slice, Concat)
-"""What only moves channels, see `moved`."""
-KEEP_SIGN = (Add, AvgPool2d, Dropout, Flatten, GlobalAvgPool2d, HardSwish, MaxPool2d, Mul)
-"""Not negative where all they read is not."""
+from zoo.arch.operators import Flatten, ReLU
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -112,8 +90,8 @@ def trace(graph: Graph) -> Trace:
     sizes = [graph.in_channels]
     for node in graph.nodes:
         read = [values[name] for name in node.inputs]
-        if (order := moved(node.op, [len(x) for x in read])) is not None:
-            values[node.name] = Channels.join(read).take(order)
+        if (order := node.op.moved([len(x) for x in read])) is not None:
+            values[node.name] = Channels.join(read).take(np.array(order))
             continue
         if isinstance(node.op, ReLU):
             values[node.name] = _rectified(read[0])
@@ -121,8 +99,9 @@ def trace(graph: Graph) -> Trace:
         size = shapes[node.name][1]
         if isinstance(node.op, Flatten):
             read = [read[0].take(np.arange(size) // (size // len(read[0])))]
-        nonnegative = isinstance(node.op, Sigmoid | HardSigmoid) or (
-            isinstance(node.op, KEEP_SIGN) and np.logical_and.reduce([x.nonnegative for x in read])
+        sign = node.op.traits.sign
+        nonnegative = sign == "nonnegative" or (
+            sign == "kept" and np.logical_and.reduce([x.nonnegative for x in read])
         )
         nodes.append(node)
         inputs.append(tuple(read))
@@ -130,13 +109,6 @@ def trace(graph: Graph) -> Trace:
         values[node.name] = _own(len(nodes), size, nonnegative)
     outputs = tuple(values[name] for name in graph.outputs)
     return Trace(tuple(nodes), tuple(inputs), tuple(sizes), outputs)
-
-
-def is_per_channel(op: Operator) -> bool:
-    """Return whether channel i of the output depends on channel i of the inputs alone."""
-    if isinstance(op, Conv2d):
-        return op.groups == op.in_channels == op.out_channels
-    return not isinstance(op, Linear)
 
 
 def _own(producer: int, size: int, nonnegative: bool | np.ndarray) -> Channels:
@@ -147,23 +119,6 @@ def _own(producer: int, size: int, nonnegative: bool | np.ndarray) -> Channels:
         np.zeros(size, bool),
         np.broadcast_to(np.asarray(nonnegative), size),
     )
-
-
-def moved(op: Operator, sizes: Sequence[int]) -> np.ndarray | None:
-    """Return which channel of its inputs, counted through, each output channel is.
-
-    None for an operator that does more than move channels. ``sizes`` are the inputs' channels.
-    """
-    match op:
-        case ChannelShuffle():
-            return np.arange(sizes[0]).reshape(op.rows(sizes[0]), -1).T.ravel()
-        case ChannelPermute():
-            return np.array(op.indices)
-        case Slice():
-            return np.arange(op.start, op.stop)
-        case Concat():
-            return np.arange(sum(sizes))
-    return None
 
 
 def _rectified(x: Channels) -> Channels:

@@ -18,7 +18,7 @@ from zoo.arch.spec import Spec
 from zoo.arch.windows import Conv2d
 from zoo.errors import ConventionError, SpecError, ZooError
 from zoo.passes.bundles import bundles, layout
-from zoo.passes.channels import Trace, is_per_channel, trace
+from zoo.passes.channels import Trace, trace
 from zoo.passes.pairing import cells, pair_bundles, pair_groups
 from zoo.passes.refusal import refusal
 from zoo.passes.rewrite import Weights
@@ -188,7 +188,7 @@ def _check_operator(node: Node, held: Node) -> None:
 def _permuted(node: Node, role: str, array: np.ndarray, order: Order) -> np.ndarray:
     """Return a parameter of the source in the order of the target's node."""
     array = _taken(array, order.made, axis=0)
-    if role != "weight" or is_per_channel(node.op):
+    if role != "weight" or not node.op.mixes_channels:
         return array
     groups, width = getattr(node.op, "groups", 1), array.shape[1]
     inside = order.read.reshape(groups, width) % width  # for each group, which of its own columns

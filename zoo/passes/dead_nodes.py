@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zoo.arch.graph import Graph, Node
-from zoo.arch.operators import ChannelPermute, ChannelShuffle, Concat, Dropout, Slice
+from zoo.arch.operators import Dropout
 from zoo.passes.rewrite import Weights, ordered
 
 
@@ -33,15 +33,7 @@ def remove_dead_nodes(graph: Graph, weights: Weights | None = None) -> tuple[Gra
 
 
 def _hands_on(node: Node, channels: int) -> bool:
-    match node.op:
-        case Dropout():
-            return True
-        case Slice(start=start, stop=stop):
-            return (start, stop) == (0, channels)
-        case Concat():
-            return len(node.inputs) == 1
-        case ChannelPermute(indices=indices):
-            return indices == tuple(range(channels))
-        case ChannelShuffle(groups=groups):
-            return groups in (1, channels)
-    return False
+    if isinstance(node.op, Dropout):
+        return True
+    order = node.op.moved([channels]) if len(node.inputs) == 1 else None
+    return order is not None and tuple(order) == tuple(range(channels))

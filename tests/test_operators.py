@@ -5,107 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import BACKENDS, FRAMEWORKS, RUNTIMES
+from operator_table import SIZES, TABLE, conv, network
 
 import backends
 import weights
-from zoo.arch import Graph, Node, Operator, operators, windows
-from zoo.arch.operators import (
-    Add,
-    BatchNorm2d,
-    ChannelPermute,
-    ChannelShuffle,
-    Concat,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    Mul,
-    ReLU,
-    Sigmoid,
-    Slice,
-)
-from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d
+from zoo.arch import Operator, operators, windows
+from zoo.arch.operators import Dropout
 from zoo.passes import split_group_conv
 from zoo.proof.measure import relative_maximum
-
-# Even and odd: SAME_UPPER and symmetric padding differ on the former only.
-SIZES = [(8, 8), (9, 7)]
-
-
-def conv(kernel, stride, padding, **more):
-    return Conv2d(
-        kernel_size=kernel, stride=stride, padding=padding, in_channels=12, out_channels=24, **more
-    )
-
-
-def pool(kind, padding, kernel=(3, 3), stride=(2, 2), **more):
-    return kind(kernel_size=kernel, stride=stride, padding=padding, **more)
-
-
-# name → operator with 12 channels in, applied to (a batch norm of) the input.
-TABLE: dict[str, Operator] = {
-    "conv 3x3": conv((3, 3), (1, 1), (1, 1, 1, 1)),
-    "conv 3x3 stride 2, bias": conv((3, 3), (2, 2), (1, 1, 1, 1), bias=True),
-    "conv 1x3 stride 2x1": conv((1, 3), (2, 1), (0, 1, 0, 1)),
-    "conv dilated": conv((3, 3), (1, 1), (2, 2, 2, 2), dilation=(2, 2)),
-    "conv padding per side": conv((3, 3), (2, 2), (0, 1, 2, 0)),
-    "conv SAME_UPPER": conv((3, 3), (2, 2), "SAME_UPPER"),
-    "group conv 1x1": conv((1, 1), (1, 1), (0, 0, 0, 0), groups=3),
-    "group conv 3x3, bias": conv((3, 3), (2, 2), (1, 1, 1, 1), groups=4, bias=True),
-    "depthwise conv": conv((3, 3), (2, 2), (1, 1, 1, 1), groups=12),
-    "max pool": pool(MaxPool2d, (1, 1, 1, 1)),
-    "max pool 2x3": pool(MaxPool2d, (0, 1, 0, 1), (2, 3), (2, 1)),
-    "max pool SAME_UPPER": pool(MaxPool2d, "SAME_UPPER"),
-    "avg pool": pool(AvgPool2d, (1, 1, 1, 1), count_include_pad=True),
-    "avg pool without padding": pool(AvgPool2d, (0, 0, 0, 0), count_include_pad=True),
-    "avg pool, padding not counted": pool(AvgPool2d, (1, 1, 1, 1), count_include_pad=False),
-    "avg pool SAME_UPPER": pool(AvgPool2d, "SAME_UPPER", count_include_pad=False),
-    "batch norm": BatchNorm2d(num_features=12, eps=1e-3, momentum=0.3),
-    "relu": ReLU(),
-    "hard swish": HardSwish(),
-    "hard sigmoid": HardSigmoid(),
-    "sigmoid": Sigmoid(),
-    "dropout": Dropout(p=0.4),
-    "global avg pool": GlobalAvgPool2d(),
-    "shuffle gn": ChannelShuffle(groups=3, order="gn"),
-    "shuffle ng": ChannelShuffle(groups=3, order="ng"),
-    "permute": ChannelPermute(indices=(5, 3, 1, 11, 9, 7, 0, 2, 4, 6, 8, 10)),
-    "slice": Slice(start=3, stop=8),
-    "concat": Concat(),
-    "add": Add(),
-    "mul": Mul(),
-    "flatten": Flatten(),
-    "linear": Linear(in_features=12, out_features=5, bias=False),
-    "linear with bias": Linear(in_features=12, out_features=5, bias=True),
-}
-
-
-def network(op: Operator, size: tuple[int, int]) -> Graph:
-    """Put an operator between a convolution and a classifier, so that it has a gradient too."""
-    nodes = [
-        Node("stem.conv", Conv2d(
-            in_channels=3, out_channels=12, kernel_size=(3, 3), stride=(1, 1),
-            padding=(1, 1, 1, 1), bias=True,
-        ), ("input",)),
-        Node("stem.bn", BatchNorm2d(num_features=12, eps=1e-5, momentum=0.1), ("stem.conv",)),
-        Node("other.sigmoid", Sigmoid(), ("stem.bn",)),
-    ]  # fmt: skip
-    if isinstance(op, Linear):
-        nodes += [
-            Node("to_linear.pool", GlobalAvgPool2d(), ("stem.bn",)),
-            Node("to_linear.flatten", Flatten(), ("to_linear.pool",)),
-        ]
-    inputs = ("stem.bn", "other.sigmoid")[: op.arity or 2]
-    nodes.append(Node("tested", op, ("to_linear.flatten",) if isinstance(op, Linear) else inputs))
-    shape = Graph(3, size, tuple(nodes), ("tested",)).shapes()["tested"]
-    if len(shape) == 4:
-        nodes.append(Node("head.flatten", Flatten(), ("tested",)))
-    features = int(np.prod(shape[1:]))
-    head = Linear(in_features=features, out_features=4, bias=True)
-    nodes.append(Node("head.linear", head, (nodes[-1].name,)))
-    return Graph(3, size, tuple(nodes), ("head.linear",))
 
 
 @pytest.fixture(params=list(TABLE))

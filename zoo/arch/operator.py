@@ -43,10 +43,10 @@ class Traits:
 
     Attributes:
         elementwise: each output value depends on the values at the same place of the inputs alone.
-        channels: ``"each"`` if output channel i depends on channel i of the inputs alone,
-            ``"moved"`` if channels are only moved (`Operator.moved` tells where to), ``"mixed"``
-            if an output channel depends on several. What one operator of the kind does is
-            `Operator.mixes_channels`.
+        channels: ``"each"`` if output channel i depends on channel i of the inputs alone (all of
+            its pixels are channels after a Flatten), ``"moved"`` if channels are only moved
+            (`Operator.moved` tells which), ``"mixed"`` otherwise; `Operator.mixes_channels` is
+            about one operator of the kind, which may be milder.
         sign: ``"nonnegative"`` if no output is negative, ``"kept"`` if none is where no input is,
             ``"free"`` otherwise.
         kinks: where the derivative of an elementwise function has a step, ascending.
@@ -131,7 +131,7 @@ class Operator:
 
     @property
     def mixes_channels(self) -> bool:
-        """Whether a channel of the output depends on several channels of an input."""
+        """Whether output channel i may depend on others than channel i, and not just be moved."""
         return self.traits.channels == "mixed"
 
     def moved(self, sizes: Sequence[int]) -> Sequence[int] | None:

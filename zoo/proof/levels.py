@@ -51,10 +51,13 @@ def forward(candidate: Candidate, references: References) -> Iterator[Finding]:
     values, buffers = candidate.forward(case, training=False)
     wrong = faults(values, _common(references.evaluated, candidate, case), candidate.dtype)
     gap = references.gap(training=False)
-    yield _each_operator("forward", candidate, case, (values, buffers), wrong, False, gap)
+    own = _each_operator("forward", candidate, case, (values, buffers), wrong, False, gap)
+    yield own
     errors = maxima(values, _common(references.evaluated, candidate, case), wrong)
     limit = tolerances.FORWARD.admits()
-    propagated = references.propagated(candidate.engine)
+    # A kernel that approximates, as far as it may, is given what it adds up to, and no more.
+    coarse = {n: e for n, e in own.errors.items() if kernels.ordinary(candidate.dtype) < e}
+    propagated = references.propagated(coarse) if own.status != "failed" else {}
     admitted = {
         name: max(limit, tolerances.PROPAGATED * propagated.get(name, 0.0)) for name in errors
     }

@@ -7,6 +7,7 @@ losses: a mistake in our table of PyTorch's layers would otherwise be in both.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -17,10 +18,10 @@ from backends.numpy.operators import apply
 from zoo.arch import INPUT
 from zoo.errors import WeightsError
 from zoo.passes import Weights
-from zoo.proof import kernels
 from zoo.proof.adequacy import Coverage, Gap, coverage, gradient_gaps
 from zoo.proof.case import Candidate, Case, plain_training
 from zoo.proof.floor import largest, last_bit_variants
+from zoo.proof.local import magnitude
 from zoo.proof.measure import each_relative_l2, maxima, relative_l2
 
 Arrays = dict[str, np.ndarray]
@@ -29,8 +30,8 @@ STEP = 1e-6
 """Relative size of the step that losses are differenced over: a hundredth of the distance that
 well-conditioned weights keep from any kink, and large beside float64's rounding."""
 MODES = {False: "evaluation", True: "training"}
-DRAWS = 3
-"""How many runs with drawn errors show what coarse kernels add up to."""
+DRAWS = 6
+"""How many runs with drawn errors show what the errors of single nodes add up to."""
 
 
 class References:
@@ -41,7 +42,6 @@ class References:
         self._gradients: dict[bool, tuple[Weights, float, dict[str, float]]] = {}
         self._coverage: dict[bool, Coverage] = {}
         self._gradient_gaps: tuple[Gap, ...] | None = None
-        self._propagated: dict[str, dict[str, float]] = {}
         self._numpy = Candidate("numpy64", backends.load("numpy"), case.settled, dtype="float64")
 
     @cached_property
@@ -119,30 +119,31 @@ class References:
             runs.append((maxima(found[0], values, {}), maxima(found[1], buffers, {})))
         return largest([run[0] for run in runs]), largest([run[1] for run in runs])
 
-    def propagated(self, backend: str) -> dict[str, float]:
-        """Return how far the coarse kernels of a backend move each value in evaluation mode.
+    def propagated(self, errors: Mapping[str, float]) -> dict[str, float]:
+        """Return how far errors of single nodes move each value in evaluation mode.
 
-        The largest of several runs of the reference in which each value of such an operator is off
-        by as much as its kernel may be, up or down at random; nothing where it has none.
+        The largest of several runs of the reference in which each value of these nodes is off by as
+        much: up or down at random, value by value in every other run, and node by node in those
+        between, since what approximates mostly errs to one side.
+
+        Args:
+            errors: node → error, in units of its magnitude (see `zoo.proof.local`).
         """
         graph, weights = self.case.graph, self.case.weights[False]
-        coarse = {n.name: kernels.measured(backend, n.op) for n in graph.nodes}
-        if not any(coarse.values()):
-            return {}
-        if backend not in self._propagated:
-            rng = np.random.default_rng(0)
-            runs = []
-            for _ in range(DRAWS):
-                values: Arrays = {INPUT: self.case.images.astype(np.float64)}
-                for node in graph.nodes:
-                    held = {r: weights[f"{node.name}.{r}"] for r in node.op.parameters()}
-                    value = apply(node.op, [values[i] for i in node.inputs], held, False)
-                    if error := coarse[node.name]:
-                        value = value * (1 + error * rng.choice((-1.0, 1.0), value.shape))
-                    values[node.name] = value
-                runs.append(maxima(values, self.evaluated, {}))
-            self._propagated[backend] = largest(runs)
-        return self._propagated[backend]
+        rng = np.random.default_rng(0)
+        runs = []
+        for run in range(DRAWS if errors else 0):
+            values: Arrays = {INPUT: self.case.images.astype(np.float64)}
+            for node in graph.nodes:
+                held = {role: weights[f"{node.name}.{role}"] for role in node.op.parameters()}
+                inputs = [values[name] for name in node.inputs]
+                value = apply(node.op, inputs, held, False)
+                if error := errors.get(node.name):
+                    unit = error * magnitude(node.op, inputs, held, value, False)
+                    value = value + unit * rng.choice((-1.0, 1.0), value.shape if run % 2 else ())
+                values[node.name] = value
+            runs.append(maxima(values, self.evaluated, {}))
+        return largest(runs) if runs else {}
 
     def gradients(self, training: bool) -> tuple[Weights, float, dict[str, float]]:
         """Return (gradients, their floor as a whole, and each)."""

@@ -27,7 +27,7 @@ class Tolerance:
 
 # Values: the maximum of the difference over the maximum of the reference, for each node.
 FORWARD = Tolerance(limit=5e-6)
-# …or this many times what the coarse kernels of a backend add up to, see `References.propagated`.
+# …or this many times what the errors of approximate kernels add up to (`References.propagated`).
 PROPAGATED = 2.0
 BATCH_FORWARD = Tolerance(limit=5e-6, floors=2)
 RUNNING_STATISTICS = Tolerance(limit=5e-6, floors=2)

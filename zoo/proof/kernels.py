@@ -38,8 +38,9 @@ EXACT: tuple[type[Operator], ...] = (
 COARSE: dict[tuple[str, type[Operator]], float] = {
     ("mindspore", Sigmoid): 3.1e-6,
 }
-"""(backend, operator) → error as measured, where a kernel approximates: MindSpore's sigmoid does, with
-AVX2 though not with AVX-512."""
+"""(backend, operator) → error as measured, where a kernel approximates.
+
+MindSpore's sigmoid does with AVX2, though not with AVX-512."""
 MARGIN = 3
 """How much more than was measured is admitted of a coarse kernel."""
 COARSEST = 5e-6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+import weights
 from zoo.arch import Graph, Node, Operator
 from zoo.arch.operators import (
     Add,
@@ -19,6 +20,7 @@ from zoo.arch.operators import (
     Linear,
     Mul,
     ReLU,
+    ReLU6,
     Sigmoid,
     Slice,
 )
@@ -62,6 +64,7 @@ TABLE: dict[str, Operator] = {
     "avg pool SAME_UPPER": pool(AvgPool2d, "SAME_UPPER", count_include_pad=False),
     "batch norm": BatchNorm2d(num_features=12, eps=1e-3, momentum=0.3),
     "relu": ReLU(),
+    "relu6": ReLU6(),
     "hard swish": HardSwish(),
     "hard sigmoid": HardSigmoid(),
     "sigmoid": Sigmoid(),
@@ -104,3 +107,12 @@ def network(op: Operator, size: tuple[int, int]) -> Graph:
     head = Linear(in_features=features, out_features=4, bias=True)
     nodes.append(Node("head.linear", head, (nodes[-1].name,)))
     return Graph(3, size, tuple(nodes), ("head.linear",))
+
+
+def arrays_for(graph: Graph) -> weights.Weights:
+    """Draw weights for such a network, under which an activation sees values of every region."""
+    arrays = weights.randomise(graph)
+    if graph.by_name["tested"].op.traits.kinks:
+        for role in ("weight", "bias"):
+            arrays[f"stem.bn.{role}"] *= np.float32(3)
+    return arrays

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from conftest import BACKENDS, FRAMEWORKS, RUNTIMES
-from operator_table import SIZES, TABLE, conv, network
+from operator_places import PLACES, kinds, missing
+from operator_table import SIZES, TABLE, arrays_for, conv, network
 
 import backends
 import weights
-from zoo.arch import Operator, operators, windows
-from zoo.arch.operators import Dropout
+from zoo.arch import Operator
+from zoo.arch.operators import Dropout, Linear, ReLU, ReLU6
+from zoo.arch.windows import Pool, Window
 from zoo.passes import split_group_conv
 from zoo.proof.measure import relative_maximum
 
@@ -20,24 +24,17 @@ def op(request):
     return TABLE[request.param]
 
 
-def test_every_operator_has_a_row_and_every_backend_an_entry():
-    kinds = {
-        kind
-        for module in (operators, windows)
-        for kind in vars(module).values()
-        if isinstance(kind, type) and issubclass(kind, Operator)
-    } - {Operator, windows.Window, windows.Pool}
-    assert {type(op) for op in TABLE.values()} == kinds
-    from backends.mindspore.operators import CELLS
-    from backends.numpy.operators import apply
-    from backends.onnx.operators import OPERATORS
-    from backends.torch.operators import FUNCTIONS, MODULES
+def test_no_place_forgets_an_operator():
+    assert not missing(PLACES, kinds())
 
-    assert set(CELLS) == kinds
-    assert set(OPERATORS) == kinds
-    assert set(MODULES) | set(FUNCTIONS) == kinds
-    assert not set(MODULES) & set(FUNCTIONS)
-    assert set(apply.registry) - {object} == kinds
+
+def test_a_place_that_forgets_one_or_keeps_a_stranger_is_told():
+    known = {ReLU, Dropout}
+    places = {"a": lambda: known, "b": lambda: {ReLU}, "c": lambda: {ReLU, Dropout, Linear}}
+    assert missing(places, known) == ["b: has no Dropout", "c: has Linear, which is no operator"]
+    assert missing({"a": set}, known) == ["a: has no Dropout", "a: has no ReLU"]
+    assert {ReLU6, Linear, Dropout} < kinds()
+    assert not kinds() & {Operator, Window, Pool}
 
 
 @pytest.mark.parametrize("name", [*FRAMEWORKS, *RUNTIMES])
@@ -45,7 +42,7 @@ def test_values_and_gradients_equal_the_float64_reference(name, op, rng):
     engine, numpy, torch = (backends.load(n) for n in (name, "numpy", "torch"))
     for size in SIZES:
         graph = network(op, size)
-        arrays = weights.randomise(graph)
+        arrays = arrays_for(graph)
         x = rng.standard_normal((3, 3, *size)).astype(np.float32)
         y = np.array([0, 3, 1])
         for training in (False, True):
@@ -63,6 +60,38 @@ def test_values_and_gradients_equal_the_float64_reference(name, op, rng):
             scale = max(np.abs(g).max() for g in exact.values())
             for key, gradient in exact.items():
                 assert np.abs(found[key] - gradient).max() < 5e-6 * scale, (size, training, key)
+
+
+@pytest.mark.parametrize("name", [name for name, op in TABLE.items() if op.traits.kinks])
+def test_activations_see_values_of_every_region(name, rng):
+    """A kink that nothing comes to could be anywhere: ReLU6 would be ReLU."""
+    for size, training in itertools.product(SIZES, (False, True)):
+        graph = network(TABLE[name], size)
+        x = rng.standard_normal((3, 3, *size)).astype(np.float32)
+        values, _ = backends.load("numpy").forward(
+            graph, arrays_for(graph), x, training=training, dtype="float64"
+        )
+        seen = values["stem.bn"]
+        for low, high in TABLE[name].traits.regions:
+            assert ((low < seen) & (seen < high)).mean() > 0.01, (low, high)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_relu_in_the_place_of_relu6_is_seen(training):
+    found = []
+    for op in (ReLU6(), ReLU()):
+        graph = network(op, SIZES[0])
+        x = np.random.default_rng(0).standard_normal((3, 3, *SIZES[0])).astype(np.float32)
+        arrays = arrays_for(network(ReLU6(), SIZES[0]))
+        _, gradients = backends.load("torch").gradients(
+            graph, arrays, x, np.array([0, 3, 1]), training=training, dtype="float64"
+        )
+        values, _ = backends.load("torch").forward(
+            graph, arrays, x, training=training, dtype="float64"
+        )
+        found.append((values["tested"], gradients["stem.conv.weight"]))
+    for one, other in zip(*found, strict=True):
+        assert relative_maximum(one, other) > 1e-2
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.numpy.operators import apply
-from zoo.arch.operators import BatchNorm2d, ChannelShuffle, HardSwish, Linear
+from zoo.arch.operators import BatchNorm2d, ChannelShuffle, HardSwish, Linear, ReLU6
 from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, sides
 
 
@@ -101,7 +101,8 @@ def test_batch_norm_by_hand():
     assert held["running_var"][0] == pytest.approx(0.75 * 3.5 + 0.25 * 20 / 3)
 
 
-def test_hard_swish_and_linear_by_hand():
+def test_activations_and_linear_by_hand():
+    assert run(ReLU6(), [-1.0, 0.0, 2.5, 6.0, 7.0]).tolist() == [0, 0, 2.5, 6, 6]
     np.testing.assert_allclose(
         run(HardSwish(), [-4.0, -1.0, 0.0, 1.0, 4.0]), [0, -1 / 3, 0, 2 / 3, 4]
     )

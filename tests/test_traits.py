@@ -110,6 +110,13 @@ def kinks(op):
     return tuple(ends[:-1][np.abs(np.diff(slopes)) > JUMP] + STEP / 2)
 
 
+def rounds(op, rng):
+    """Return whether values are made that are neither the input's nor constants."""
+    inputs = [3 * x for x in inputs_for(op, rng)]
+    constants = {0.0, *op.traits.kinks}
+    return not {*run(op, inputs).flat} <= constants.union(*(x.flat for x in inputs))
+
+
 def in_torch(op, rng, *, over=False):
     """Run an operator in PyTorch; return its inputs, output and leaves to take gradients of."""
     leaves = [torch.tensor(x).requires_grad_() for x in inputs_for(op, rng)]
@@ -158,6 +165,8 @@ def test_traits_are_what_the_reference_shows(name, rng):
         assert mixes(op, rng) == op.mixes_channels
     assert op.mixes_channels <= (traits.channels == "mixed")
     assert sign(op, rng) == traits.sign
+    if not isinstance(op, Dropout):  # which scales in training only
+        assert rounds(op, rng) == traits.rounds
     if traits.elementwise:
         assert kinks(op) == traits.kinks
 
@@ -202,6 +211,7 @@ def test_other_traits_would_be_seen(rng):
     assert not is_elementwise(BatchNorm2d(num_features=12, eps=1e-5, momentum=0.1), rng)
     assert is_elementwise(ReLU(), rng)
     assert {mixes(TABLE[name], rng) for name in ("group conv 1x1", "global avg pool")} == {0, 1}
+    assert {rounds(op, rng) for op in (HardSwish(), TABLE["max pool"])} == {True, False}
     assert {sign(op, rng) for op in TABLE.values()} == {"free", "kept", "nonnegative"}
     assert (kinks(Sigmoid()), kinks(HardSwish())) == ((), (-3, 3))
     assert {result(op) for op in (Sigmoid(), Concat(), TABLE["slice"])} == {"saved", "own", "view"}
@@ -224,6 +234,7 @@ OWN = {
     "channels": "each",
     "sign": "free",
     "kinks": (0, 6),
+    "rounds": True,
     "overwrites": False,
     "result": "own",
 }

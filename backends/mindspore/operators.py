@@ -155,6 +155,7 @@ CELLS: dict[type[Operator], Callable[[Any, Shape], nn.Cell]] = {
         op.num_features, eps=op.eps, momentum=1 - op.momentum
     ),
     operators.ReLU: lambda op, shape: nn.ReLU(),
+    operators.ReLU6: lambda op, shape: nn.ReLU6(),
     operators.HardSwish: lambda op, shape: nn.HSwish(),
     operators.HardSigmoid: lambda op, shape: nn.HSigmoid(),
     operators.Sigmoid: lambda op, shape: nn.Sigmoid(),

@@ -117,6 +117,7 @@ def _hard_sigmoid(x: Array) -> Array:
 
 _PLAIN: dict[type[Operator], Callable[[Any, list[Array]], Array]] = {
     operators.ReLU: lambda op, x: np.maximum(x[0], 0),
+    operators.ReLU6: lambda op, x: np.clip(x[0], 0, 6),
     operators.HardSwish: lambda op, x: x[0] * _hard_sigmoid(x[0]),
     operators.HardSigmoid: lambda op, x: _hard_sigmoid(x[0]),
     operators.Sigmoid: lambda op, x: 1 / (1 + np.exp(-x[0])),

@@ -32,10 +32,11 @@ class Emission:
         self.nodes.append(helper.make_node(kind, list(inputs), made, name=name, **values))
         return name
 
-    def constant(self, name: str, value: Sequence[int]) -> str:
-        """Add a constant of int64 and return its name."""
+    def constant(self, name: str, value: Sequence[int] | float) -> str:
+        """Add a constant, whole numbers as a row of int64 or one float32, and return its name."""
         # A node: the initialisers are the weights and nothing else, so that they can be read back.
-        return self.add("Constant", name, (), value=numpy_helper.from_array(np.array(value)))
+        array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
+        return self.add("Constant", name, (), value=numpy_helper.from_array(array))
 
 
 SPLIT_TAKES_SIZES = 13
@@ -79,6 +80,13 @@ def _avg_pool(e: Emission, node: Node, op: windows.AvgPool2d, shape: Shape) -> N
         count_include_pad=int(op.count_include_pad),
         **_window(op, shape),
     )
+
+
+def _relu6(e: Emission, node: Node, op: operators.ReLU6, shape: Shape) -> None:
+    bounds = [
+        e.constant(f"{node.name}.{end}", value) for end, value in (("min", 0.0), ("max", 6.0))
+    ]
+    e.add("Clip", node.name, [node.inputs[0], *bounds])
 
 
 def _batch_norm(e: Emission, node: Node, op: operators.BatchNorm2d, shape: Shape) -> None:
@@ -141,6 +149,7 @@ OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
     windows.AvgPool2d: ("AveragePool", _avg_pool),
     operators.BatchNorm2d: ("BatchNormalization", _batch_norm),
     operators.ReLU: ("Relu", _plain("Relu")),
+    operators.ReLU6: ("Clip", _relu6),
     operators.HardSwish: ("HardSwish", _plain("HardSwish")),
     operators.HardSigmoid: ("HardSigmoid", _plain("HardSigmoid", alpha=1 / 6, beta=0.5)),
     operators.Sigmoid: ("Sigmoid", _plain("Sigmoid")),

@@ -115,6 +115,7 @@ MODULES: dict[type[Operator], Callable[[Any, Shape], nn.Module]] = {
         op.num_features, eps=op.eps, momentum=op.momentum
     ),
     operators.ReLU: lambda op, shape: nn.ReLU(),
+    operators.ReLU6: lambda op, shape: nn.ReLU6(),
     operators.HardSwish: lambda op, shape: nn.Hardswish(),
     operators.HardSigmoid: lambda op, shape: nn.Hardsigmoid(),
     operators.Sigmoid: lambda op, shape: nn.Sigmoid(),

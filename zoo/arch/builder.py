@@ -21,6 +21,7 @@ from zoo.arch.operators import (
     Linear,
     Mul,
     ReLU,
+    ReLU6,
     Sigmoid,
     Slice,
 )
@@ -134,6 +135,10 @@ class GraphBuilder:
     def relu(self, x: str, name: str = "relu") -> str:
         """Add a ReLU."""
         return self.add_node(name, ReLU, x)
+
+    def relu6(self, x: str, name: str = "relu6") -> str:
+        """Add a ReLU6."""
+        return self.add_node(name, ReLU6, x)
 
     def hard_swish(self, x: str, name: str = "hard_swish") -> str:
         """Add a hard swish."""

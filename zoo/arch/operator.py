@@ -50,6 +50,8 @@ class Traits:
         sign: ``"nonnegative"`` if no output is negative, ``"kept"`` if none is where no input is,
             ``"free"`` otherwise.
         kinks: where the derivative of an elementwise function has a step, ascending.
+        rounds: it computes, so that a kernel in float32 may be off; not so if every output value is
+            one of the input's, or 0 or a kink.
         overwrites: it may write its result over its last input, if nothing else needs that.
         result: ``"own"`` if nothing but its readers needs the result, so that the last of them may
             overwrite it; ``"view"`` if it may share its memory with an input; ``"saved"`` if the
@@ -60,6 +62,7 @@ class Traits:
     channels: ChannelFlow
     sign: Sign
     kinks: tuple[float, ...]
+    rounds: bool
     overwrites: bool
     result: Result
 

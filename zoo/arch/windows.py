@@ -89,7 +89,13 @@ class Conv2d(Window):
     """
 
     traits = Traits(
-        elementwise=False, channels="mixed", sign="free", kinks=(), overwrites=False, result="own"
+        elementwise=False,
+        channels="mixed",
+        sign="free",
+        kinks=(),
+        rounds=True,
+        overwrites=False,
+        result="own",
     )
 
     in_channels: int
@@ -152,7 +158,13 @@ class MaxPool2d(Pool):
     """Maximum of each window; padding never wins. (N, C, H, W) -> (N, C, H', W')."""
 
     traits = Traits(
-        elementwise=False, channels="each", sign="kept", kinks=(), overwrites=False, result="own"
+        elementwise=False,
+        channels="each",
+        sign="kept",
+        kinks=(),
+        rounds=False,
+        overwrites=False,
+        result="own",
     )
 
 
@@ -165,7 +177,13 @@ class AvgPool2d(Pool):
     """
 
     traits = Traits(
-        elementwise=False, channels="each", sign="kept", kinks=(), overwrites=False, result="own"
+        elementwise=False,
+        channels="each",
+        sign="kept",
+        kinks=(),
+        rounds=True,
+        overwrites=False,
+        result="own",
     )
 
     count_include_pad: bool

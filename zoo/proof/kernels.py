@@ -12,29 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.arch import Operator
-from zoo.arch.operators import (
-    ChannelPermute,
-    ChannelShuffle,
-    Concat,
-    Flatten,
-    ReLU,
-    Sigmoid,
-    Slice,
-)
-from zoo.arch.windows import MaxPool2d
+from zoo.arch.operators import Sigmoid
 
 ORDINARY = 16
 """Roundings that a kernel may lose; the largest that was measured is 5."""
-EXACT: tuple[type[Operator], ...] = (
-    ChannelPermute,
-    ChannelShuffle,
-    Concat,
-    Flatten,
-    MaxPool2d,
-    ReLU,
-    Slice,
-)
-"""Operators that hand on values as they are: nothing is rounded."""
 COARSE: dict[tuple[str, type[Operator]], float] = {
     ("mindspore", Sigmoid): 3.1e-6,
 }
@@ -54,6 +35,6 @@ def ordinary(dtype: str = "float32") -> float:
 
 def admitted(backend: str, op: Operator, dtype: str = "float32") -> float:
     """Return the largest error of an operator on a backend, in units of its magnitude."""
-    if isinstance(op, EXACT):
+    if not op.traits.rounds:
         return 0.0
     return max(ordinary(dtype), MARGIN * COARSE.get((backend, type(op)), 0.0))

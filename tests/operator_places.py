@@ -1,0 +1,97 @@
+"""Every place that has to know every operator, and what it knows."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from abc import ABC
+from collections.abc import Callable, Collection, Mapping
+
+from operator_table import TABLE
+
+from zoo import arch
+from zoo.arch import Operator
+from zoo.arch.builder import GraphBuilder
+from zoo.arch.operators import ChannelPermute
+
+Kinds = Collection[type[Operator]]
+
+
+def kinds() -> set[type[Operator]]:
+    """Return all operators: the classes in the modules of `zoo.arch`, without their bases."""
+    modules = [
+        importlib.import_module(f"zoo.arch.{m.name}") for m in pkgutil.iter_modules(arch.__path__)
+    ]
+    return {
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if inspect.isclass(kind) and issubclass(kind, Operator) and ABC not in kind.__bases__
+    } - {Operator}
+
+
+def missing(places: Mapping[str, Callable[[], Kinds]], known: Kinds) -> list[str]:
+    """Return what each place forgets, and what it has that is no operator."""
+    found = []
+    for place, has in places.items():
+        there = set(has())
+        found += sorted(f"{place}: has no {kind.__name__}" for kind in set(known) - there)
+        found += sorted(
+            f"{place}: has {kind.__name__}, which is no operator" for kind in there - set(known)
+        )
+    return found
+
+
+def _built() -> Kinds:
+    """Build a graph by every method of the builder."""
+    g = GraphBuilder(12, 8)
+    x = g.batch_norm(g.conv(g.input, 12))
+    g.max_pool(x, kernel_size=3, stride=2, padding="SAME_UPPER", name="max_pool")
+    g.avg_pool(x, kernel_size=3, stride=2, padding="SAME_UPPER", name="avg_pool")
+    g.relu(x)
+    g.relu6(x)
+    g.hard_swish(x)
+    g.hard_sigmoid(x)
+    g.channel_shuffle(x, 3, "gn")
+    g.concat([g.slice(x, 0, 6), x])
+    g.mul(g.add(x, x), g.sigmoid(x))
+    g.linear(g.flatten(g.dropout(g.global_avg_pool(x), 0.2)), 4, bias=True, name="linear")
+    # Only passes make permutations, of shuffles.
+    return {type(node.op) for node in g.build("linear").nodes} | {ChannelPermute}
+
+
+def _numpy() -> Kinds:
+    from backends.numpy.operators import apply
+
+    return set(apply.registry) - {object}
+
+
+def _torch() -> Kinds:
+    from backends.torch.operators import FUNCTIONS, MODULES
+
+    assert not set(MODULES) & set(FUNCTIONS)
+    return {*MODULES, *FUNCTIONS}
+
+
+def _mindspore() -> Kinds:
+    from backends.mindspore.operators import CELLS
+
+    return set(CELLS)
+
+
+def _onnx() -> Kinds:
+    from backends.onnx.operators import OPERATORS
+
+    return set(OPERATORS)
+
+
+PLACES: dict[str, Callable[[], Kinds]] = {
+    "tests/operator_table.py": lambda: {type(op) for op in TABLE.values()},
+    "zoo/arch/builder.py": _built,
+    "backends/numpy/operators.py": _numpy,
+    "backends/torch/operators.py": _torch,
+    "backends/mindspore/operators.py": _mindspore,
+    "backends/onnx/operators.py": _onnx,  # OpenVINO runs what it writes
+}
+"""Place → the operators that it knows. A new table over operators is to be added here."""

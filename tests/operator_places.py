@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from operator_table import TABLE
 
 from zoo import arch
-from zoo.arch import Operator
+from zoo.arch import Operator, operators, windows
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import ChannelPermute
 
@@ -61,6 +61,11 @@ def _built() -> Kinds:
     return {type(node.op) for node in g.build("linear").nodes} | {ChannelPermute}
 
 
+def _named() -> Kinds:
+    there = [*vars(operators).values(), *vars(windows).values()]
+    return [kind for kind in kinds() if kind in there]
+
+
 def _numpy() -> Kinds:
     from backends.numpy.operators import apply
 
@@ -88,6 +93,7 @@ def _onnx() -> Kinds:
 
 PLACES: dict[str, Callable[[], Kinds]] = {
     "tests/operator_table.py": lambda: {type(op) for op in TABLE.values()},
+    "zoo/arch/operators.py": _named,  # or windows.py: where backends find them
     "zoo/arch/builder.py": _built,
     "backends/numpy/operators.py": _numpy,
     "backends/torch/operators.py": _torch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,11 @@ def op(request):
 
 def test_no_place_forgets_an_operator():
     assert not missing(PLACES, kinds())
+
+
+def test_the_page_on_operators_names_every_place():
+    page = Path(__file__).parent.parent / "docs" / "adding_an_operator.md"
+    assert not [place for place in PLACES if place not in page.read_text()]
 
 
 def test_a_place_that_forgets_one_or_keeps_a_stranger_is_told():

@@ -12,7 +12,7 @@ from backends.mindspore.layers import prepare, set_key
 from backends.mindspore.model import build
 from backends.mindspore.optimizers import Update
 from backends.mindspore.parameters import get_parameters, parameters, set_parameters
-from backends.mindspore.run import graph_mode
+from backends.mindspore.run import graph_mode, kept
 from backends.mindspore.step import Finish, Gradients, Part, Step, make_sums
 from zoo.arch import Graph, operators
 from zoo.errors import InputError, SpecError
@@ -157,4 +157,13 @@ def trainer(graph: Graph, weights: Arrays, recipe: Recipe, *, compiled: bool = F
             "precision (=bfloat16): MindSpore can not train in it on a CPU (no convolution, batch "
             "norm or pool takes it); use float32"
         )
-    return Trainer(graph, weights, recipe)
+    made: list[Trainer] = []
+
+    def make() -> Trainer:
+        made.append(Trainer(graph, weights, recipe))
+        return made[0]
+
+    found = kept(("trainer", graph, recipe.to_json()), make)
+    if not made:
+        found.restore(weights, {}, 0)
+    return found

@@ -12,7 +12,7 @@ from zoo.arch import Spec
 from zoo.bench.report import Form
 from zoo.bench.worker import Job
 from zoo.models import create
-from zoo.proof.conditioning import well_conditioned_weights
+from zoo.proof.conditioning import well_conditioned_images, well_conditioned_weights
 from zoo.proof.measure import relative_maximum
 
 IMAGES = 4
@@ -55,7 +55,7 @@ def prepare(folder: Path, wanted: Spec, found: arrays.Weights | None, seed: int)
     """Return the work, with drawn images and well-conditioned weights where none are given."""
     graph = wanted.graph
     rng = np.random.default_rng(seed)
-    images = rng.standard_normal((IMAGES, *graph.input_shape[1:])).astype(np.float32)
+    images = well_conditioned_images(graph, IMAGES, rng)
     found = well_conditioned_weights(graph, images[:2], seed, False) if found is None else found
     network = folder / "network.safetensors"
     arrays.save_weights(network, wanted, found)

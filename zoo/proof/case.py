@@ -16,7 +16,11 @@ from zoo.arch import Graph, Node
 from zoo.arch.operators import Dropout
 from zoo.errors import InputError
 from zoo.passes import Rewrite, Weights, merge_group_conv
-from zoo.proof.conditioning import well_conditioned_batch, well_conditioned_weights
+from zoo.proof.conditioning import (
+    well_conditioned_batch,
+    well_conditioned_images,
+    well_conditioned_weights,
+)
 
 if TYPE_CHECKING:
     from zoo.recipes import Recipe
@@ -177,7 +181,7 @@ def make_case(
     rng = np.random.default_rng(seed)
     if images is None:
         count = well_conditioned_batch(graph) if True in modes else 2
-        images = rng.standard_normal((count, *graph.input_shape[1:]))
+        images = well_conditioned_images(graph, count, rng)
     images = np.ascontiguousarray(images, np.float32)
     graph.check_input(images.shape)
     if len(images) < 2:

@@ -4,45 +4,38 @@ Initial weights show little: with shifts of 0, scales of 1 and running statistic
 swapped or forgotten ones go unnoticed. Arbitrary ones show little about gradients: activations grow
 from unit to unit until the softmax is saturated. And anywhere the input of a ReLU may lie so close
 to zero that float32 and float64 disagree about its sign; the gradient is not continuous there, and
-a difference says nothing about the code. So it is with a hard swish or sigmoid at -3 and 3.
+a difference says nothing about the code. So it is with a hard swish or sigmoid at -3 and 3. Where
+no value lies beyond such a kink, on the other hand, nothing shows that it is there.
 
-So every array is drawn (`weights.randomise`), running statistics fit the images, and the bias of
-each batch norm (or convolution) before such an activation is shifted, by a few hundredths of a
-deviation at most, to where the kinks fall into gaps between the values it sees. Float32 is then as
-exact as it can be, and bounds can be tight.
+So every array is drawn (`weights.randomise`), running statistics fit the images, the strongest
+channels of each activation's input are stretched over all of its regions (`reach`), and the bias of
+each batch norm (or convolution) before it is shifted, by a few hundredths of a deviation where
+nothing else asks for more, to where the kinks fall into gaps between the values it sees (`levers`).
+Windows of a max pool do not have two maxima (`ties`). Float32 is then as exact as it can be, and
+bounds can be tight.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 import weights as arrays
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.arch.operators import (
-    Add,
-    BatchNorm2d,
-    Concat,
-    GlobalAvgPool2d,
-    HardSigmoid,
-    HardSwish,
-    Mul,
-    ReLU,
-)
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import BatchNorm2d, HardSigmoid, HardSwish, Linear, Mul, ReLU
+from zoo.arch.windows import Conv2d, MaxPool2d
 from zoo.passes import Weights
+from zoo.proof import ties
+from zoo.proof.levers import clear, levers
+from zoo.proof.reach import lively, place, stretch
 
 SPREAD = 0.2
 """How far running statistics are off what was seen, relative to its size."""
 DAMPING = 8
 """Mean squares of all channels that are added to that of each: the branches stay smaller than what
 they are added to, as in trained networks, and rounding does not grow from unit to unit."""
-REACH = 0.05
-"""How far a batch norm may be shifted, in deviations of what it makes."""
 KINKS: dict[type[Operator], tuple[float, ...]] = {
     ReLU: (0,),
     HardSwish: (-3, 3),
@@ -63,122 +56,114 @@ def well_conditioned_batch(graph: Graph) -> int:
     return max(2, math.ceil(VALUES / fewest))
 
 
+def well_conditioned_images(graph: Graph, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return images that differ from one another as a whole, float32 (count, C, H, W).
+
+    All pixels are noise, but each image has a contrast of its own, and each of its channels a
+    shade: the means that squeeze and excitation reads of plain noise are nearly the same.
+    """
+    channels, height, width = graph.input_shape[1:]
+    noise = rng.standard_normal((count, channels, height, width))
+    contrast = rng.permutation(np.linspace(0.7, 1.3, count))[:, None, None, None]
+    shade = rng.uniform(-1, 1, (count, channels, 1, 1))
+    return np.asarray(shade + contrast * noise, np.float32)
+
+
 def well_conditioned_weights(
-    graph: Graph, images: np.ndarray, seed: int, training: bool
+    graph: Graph, images: np.ndarray, seed: int, training: bool, *, reach: bool = True
 ) -> Weights:
     """Return such weights for a network in evaluation or in training mode.
 
     The walk is the reference's own (float64), node by node, so that each choice sees those before
-    it.
+    it. Without ``reach``, values stay where drawn weights bring them, as negative controls want it.
     """
-    found = arrays.randomise(graph, seed)
-    rng = np.random.default_rng(seed)
-    values = {INPUT: images.astype(np.float64)}
-    gates: dict[str, np.ndarray] = {}
-    last = graph.last_reader()
-    for i, node in enumerate(graph.nodes):
-        inputs = [values[name] for name in node.inputs]
+    walk = _Walk(graph, seed, training, reach)
+    walk.run(images.astype(np.float64))
+    return walk.found
+
+
+class _Walk:
+    """The weights found so far, and what choosing the next ones needs to know."""
+
+    def __init__(self, graph: Graph, seed: int, training: bool, reach: bool) -> None:
+        self.graph, self.training, self.reach = graph, training, reach
+        self.found = arrays.randomise(graph, seed)
+        self.rng = np.random.default_rng(seed)
+        self.gates: dict[str, np.ndarray] = {}
+        self.deviations: dict[str, np.ndarray] = {}
+        pools = [node for node in graph.nodes if isinstance(node.op, MaxPool2d)]
+        self.sources = {node.name: ties.source(graph, node.inputs[0]) for node in pools}
+
+    def run(self, images: np.ndarray) -> None:
+        """Walk through the network; from a max pool with ties, back to the convolution before."""
+        nodes, last = self.graph.nodes, self.graph.last_reader()
+        values, started = {INPUT: images}, {}
+        tries = dict.fromkeys(self.sources, ties.TRIES)
+        i = 0
+        while i < len(nodes):
+            node = nodes[i]
+            if node.name in self.sources.values():
+                started[node.name] = i, dict(values)
+            inputs = [values[name] for name in node.inputs]
+            if isinstance(node.op, MaxPool2d) and tries[node.name]:
+                near = np.flatnonzero(ties.closest(node.op, inputs[0]) < ties.GAP)
+                if len(near) and (source := self.sources[node.name]):
+                    tries[node.name] -= 1
+                    ties.redraw(self.found, source, near, self.rng)
+                    i, values = started[source][0], dict(started[source][1])
+                    continue
+            values[node.name] = self._value(node, inputs)
+            values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
+            i += 1
+
+    def _value(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         if isinstance(node.op, BatchNorm2d):
-            _set_statistics(found, node, inputs[0], rng)
+            self._set_statistics(node, inputs[0])
         if isinstance(node.op, Mul):
-            gates[node.name] = inputs[1]
+            self.gates[node.name] = inputs[1]
         if kinks := KINKS.get(type(node.op)):
-            for lever in _levers(graph, node.inputs[0]):
-                gate = gates[lever.gate] if lever.gate else np.ones(1)
-                _shift(found, lever, inputs[0][:, lever.channels], gate, kinks)
+            self._condition(node, inputs[0], kinks)
         held = {
-            role: found[f"{node.name}.{role}"].astype(np.float64) for role in node.op.parameters()
+            role: self.found[f"{node.name}.{role}"].astype(np.float64)
+            for role in node.op.parameters()
         }
-        values[node.name] = apply(node.op, inputs, held, training)
-        values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
-    return found
+        value = apply(node.op, inputs, held, self.training)
+        if self.reach and (reader := self._reader(node, value)):
+            seen, single = inputs[0].reshape(len(value), -1), value.reshape(value.shape[:2])
+            place(self.found, node.name, seen, single, KINKS[type(reader.op)])
+        return value
 
+    def _condition(self, node: Node, x: np.ndarray, kinks: tuple[float, ...]) -> None:
+        """Move what an activation sees into its regions and clear of its kinks."""
+        for lever in levers(self.graph, node.inputs[0]):
+            own = x[:, lever.channels]
+            if self.reach and lever.direct:
+                stretch(self.found, lever, own, kinks, self.deviations.get(lever.node))
+            moves = lively(node.op, own, kinks) if self.reach else np.zeros(own.shape[1])
+            gate = self.gates[lever.gate] if lever.gate else np.ones((1,) * own.ndim)
+            clear(self.found, lever, own, gate, kinks, moves)
 
-def _set_statistics(found: Weights, norm: Node, x: np.ndarray, rng: np.random.Generator) -> None:
-    # A channel that is next to dead, or hardly varies about its mean, is not blown up to the size
-    # of the others, as full normalisation would: that multiplies the rounding of everything before
-    # it.
-    square = np.square(x).mean((0, 2, 3))
-    deviation = np.sqrt(square + DAMPING * square.mean())
-    mean = x.mean((0, 2, 3)) + deviation * rng.uniform(-SPREAD, SPREAD, deviation.shape)
-    variance = deviation**2 * rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
-    found[f"{norm.name}.running_mean"] = mean.astype(np.float32)
-    found[f"{norm.name}.running_var"] = variance.astype(np.float32)
+    def _reader(self, node: Node, value: np.ndarray) -> Node | None:
+        """Return the activation that reads the single values of a layer without bias, if one."""
+        if (
+            not isinstance(node.op, Conv2d | Linear)
+            or node.op.bias
+            or math.prod(value.shape[2:]) > 1
+        ):
+            return None
+        readers = [reader for reader in self.graph.nodes if node.name in reader.inputs]
+        kinked = len(readers) == 1 and len(KINKS.get(type(readers[0].op), ())) > 1
+        return readers[0] if kinked else None
 
-
-@dataclass(frozen=True)
-class _Lever:
-    """What moves a value: the bias of a node.
-
-    Attributes:
-        node: a batch norm or a convolution with a bias.
-        channels: which channels of the value it moves, all of its own.
-        gate: the Mul by whose second input each move is multiplied on its way, if any.
-        squeeze: the convolution that makes the gate of the mean of what is moved: its bias is moved
-            the other way, so that the gate stays.
-    """
-
-    node: str
-    channels: slice
-    gate: str = ""
-    squeeze: str = ""
-
-
-def _levers(graph: Graph, name: str, start: int = 0) -> Iterator[_Lever]:
-    """Yield the nodes whose bias moves a value."""
-    node = graph.by_name.get(name)
-    if node is None:
-        return
-    if isinstance(node.op, BatchNorm2d):
-        yield _Lever(node.name, slice(start, start + node.op.num_features))
-    elif isinstance(node.op, Conv2d) and node.op.bias:
-        yield _Lever(node.name, slice(start, start + node.op.out_channels))
-    elif isinstance(node.op, Add):
-        yield from _levers(graph, node.inputs[1], start)
-    elif isinstance(node.op, Mul):
-        for lever in _levers(graph, node.inputs[0], start):
-            if squeeze := _squeeze(graph, node.inputs[0]):
-                yield replace(lever, gate=node.name, squeeze=squeeze)
-    elif isinstance(node.op, Concat):
-        shapes = graph.shapes()
-        for part in node.inputs:
-            yield from _levers(graph, part, start)
-            start += shapes[part][1]
-
-
-def _squeeze(graph: Graph, name: str) -> str | None:
-    """Return the convolution with a bias that reads the mean of a value, if there is one."""
-    pools = {
-        node.name
-        for node in graph.nodes
-        if node.inputs == (name,) and isinstance(node.op, GlobalAvgPool2d)
-    }
-    for node in graph.nodes:
-        if pools.intersection(node.inputs) and isinstance(node.op, Conv2d) and node.op.bias:
-            return node.name
-    return None
-
-
-def _shift(
-    found: Weights, lever: _Lever, x: np.ndarray, gate: np.ndarray, kinks: tuple[float, ...]
-) -> None:
-    """Move values and bias to where each channel has its widest gap around all of the kinks."""
-    bias = found[f"{lever.node}.bias"]
-    moves = np.zeros(len(bias))
-    gates = np.broadcast_to(gate, (len(x), x.shape[1], 1, 1))
-    for channel in range(x.shape[1]):
-        # A shift moves all values alike, but for the gate: how far each is from each kink, as the
-        # shift that would take it there, on one axis.
-        away = [(x[:, channel] - kink) / gates[:, channel] for kink in kinks]
-        seen = np.sort(away, axis=None)
-        reach = REACH * (x[:, channel] / gates[:, channel]).std()
-        near = seen[(seen > -reach) & (seen < reach)]
-        edges = np.concatenate(([-reach], near, [reach]))
-        widest = int(np.argmax(np.diff(edges)))
-        wanted = bias[channel] - (edges[widest] + edges[widest + 1]) / 2
-        moves[channel] = float(np.float32(wanted)) - float(bias[channel])
-        x[:, channel] += moves[channel] * gates[:, channel]
-        bias[channel] = wanted
-    if lever.squeeze:
-        weight = found[f"{lever.squeeze}.weight"][:, :, 0, 0].astype(np.float64)
-        found[f"{lever.squeeze}.bias"] -= (weight @ moves).astype(np.float32)
+    def _set_statistics(self, norm: Node, x: np.ndarray) -> None:
+        # A channel that is next to dead, or hardly varies about its mean, is not blown up to the
+        # size of the others, as full normalization would: that multiplies the rounding of
+        # everything before it.
+        square = np.square(x).mean((0, 2, 3))
+        deviation = np.sqrt(square + DAMPING * square.mean())
+        mean = x.mean((0, 2, 3))
+        self.deviations[norm.name] = np.sqrt(square - mean**2)
+        mean = mean + deviation * self.rng.uniform(-SPREAD, SPREAD, deviation.shape)
+        variance = deviation**2 * self.rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
+        self.found[f"{norm.name}.running_mean"] = mean.astype(np.float32)
+        self.found[f"{norm.name}.running_var"] = variance.astype(np.float32)

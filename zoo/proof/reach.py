@@ -1,0 +1,148 @@
+"""How the values that an activation sees are made to lie in all of its regions.
+
+Between and beyond its kinks an activation is another function. Where no value lies, a mistake does
+not show: a hard swish without its upper clip is right up to 3.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from backends.numpy.operators import apply
+from zoo.arch import Operator
+from zoo.passes import Weights
+from zoo.proof.levers import Lever
+
+SHARE = 32
+"""One channel in so many is stretched over all regions: those whose input varies most. Stretching a
+channel that is next to dead multiplies the rounding of everything before it."""
+FEWEST = 12
+"""Values that are brought into each outer region at least, where there are channels enough."""
+TAILS = (0.01, 0.05)
+"""Share of a stretched channel's values beyond each of the outer kinks: the least and the most. The
+less it takes to have enough values there, the less is stretched."""
+MARGIN = 0.02
+"""How far beyond an outer kink they begin, as a share of the distance between the kinks."""
+ALIVE = 0.2
+"""Share of each channel that must lie where the activation is not constant: else nothing that comes
+before it has a gradient, and nothing after it shows what it did."""
+INSIDE = 0.8
+"""How large single values may be where they are not to lie beyond a kink, in units of it."""
+CLEARANCE = 0.02
+"""How far from a kink single values stay."""
+
+
+def lively(op: Operator, x: np.ndarray, kinks: tuple[float, ...]) -> np.ndarray:
+    """Return how far each channel must be shifted for enough of it to lie where ``op`` varies."""
+    by_channel = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+    alive = np.zeros(len(by_channel))
+    varying = [edges for edges in pairwise((-math.inf, *kinks, math.inf)) if _varies(op, *edges)]
+    for low, high in varying:
+        alive += ((by_channel > low) & (by_channel < high)).mean(1)
+    moves = np.zeros(len(by_channel))
+    for channel in np.flatnonzero(alive < ALIVE):
+        middle = float(np.median(by_channel[channel]))
+        targets = [min(max(middle, low), high) for low, high in varying]
+        moves[channel] = min((target - middle for target in targets), key=abs)
+    return moves
+
+
+def _varies(op: Operator, low: float, high: float) -> bool:
+    """Return whether an activation is not constant between two kinks."""
+    start = low if math.isfinite(low) else high - 2
+    end = high if math.isfinite(high) else low + 2
+    low, high = apply(op, [start + (end - start) * np.array([0.25, 0.75])], {}, False)
+    return bool(low != high)
+
+
+def stretch(
+    found: Weights,
+    lever: Lever,
+    x: np.ndarray,
+    kinks: tuple[float, ...],
+    deviations: np.ndarray | None,
+) -> None:
+    """Stretch the strongest channels of a lever's own output over all regions, in place.
+
+    Args:
+        found: the weights; the lever's rows and bias are changed.
+        lever: a direct one.
+        x: its output, which the activation sees.
+        kinks: of the activation.
+        deviations: of what a batch norm read, by channel.
+    """
+    weight, bias = found[f"{lever.node}.weight"], found[f"{lever.node}.bias"]
+    axes = (0, *range(2, x.ndim))
+    values = x.size // x.shape[1]
+    count = max(math.ceil(x.shape[1] / SHARE), math.ceil(FEWEST / TAILS[1] / values))
+    tail = min(max(TAILS[0], FEWEST / count / values), TAILS[1])
+    low, high = np.quantile(x, (tail, 1 - tail), axis=axes)
+    strength = high - low
+    if deviations is not None:
+        # Before it was normalized: the quantiles of a channel that hardly varies, or that one image
+        # makes nearly all of, lie close together.
+        strength = strength / x.std(axes).clip(1e-300) * deviations
+    for channel in np.argsort(-strength, kind="stable")[:count]:
+        if not strength[channel] > 0:
+            continue
+        if len(kinks) == 1:
+            factor, offset = 1.0, min(max(kinks[0], low[channel]), high[channel]) - kinks[0]
+        else:
+            factor = (kinks[-1] - kinks[0]) * (1 + 2 * MARGIN) / (high[channel] - low[channel])
+            offset = (low[channel] + high[channel]) / 2 * factor - (kinks[0] + kinks[-1]) / 2
+        before, old = weight[channel].copy(), float(bias[channel])
+        weight[channel] = before * factor
+        bias[channel] = old * factor - offset
+        exact = float(np.vdot(weight[channel], before)) / float(np.vdot(before, before))
+        x[:, channel] = (x[:, channel] - old) * exact + float(bias[channel])
+
+
+def place(
+    found: Weights, node: str, seen: np.ndarray, x: np.ndarray, kinks: tuple[float, ...]
+) -> None:
+    """Bring single values into all regions by changing rows of weights, in place.
+
+    There is no bias to shift and there are no pixels to stretch. But the mean of what is read,
+    added to a row, shifts its values nearly alike. Of a chosen channel some images lie beyond an
+    outer kink and others inside it, so that it is not dead: the channels whose images differ most
+    are taken, to stay clear of the kink.
+
+    Args:
+        found: the weights.
+        node: a convolution or linear layer without bias, with one value a channel and image.
+        seen: what it reads, (N, in_channels).
+        x: what it makes, (N, out_channels).
+        kinks: of the activation that reads it, two or more.
+    """
+    weight = found[f"{node}.weight"]
+    rows = weight.reshape(len(weight), -1)
+    _shrink(rows, x, INSIDE * min(abs(kink) for kink in kinks if kink))
+    mean = seen.mean(0)
+    way = mean / (mean @ mean or 1.0)
+    along = seen @ way
+    if not along.min() > 0:
+        return
+    outer = (kinks[0], kinks[-1])
+    count = min(max(FEWEST, math.ceil(x.shape[1] / SHARE)), x.shape[1] // 3)
+    # How far along each image of each channel would cross a kink, and the widest gaps between.
+    crossings = [np.sort((kink - x) / along[:, None], axis=0) for kink in outer]
+    gaps = np.diff(crossings, axis=1)
+    order = np.argsort(-gaps.min(0).max(0), kind="stable")
+    for turn, channel in enumerate(order[: len(outer) * count]):
+        side = turn % len(outer)
+        widest = int(np.argmax(gaps[side, :, channel]))
+        if gaps[side, widest, channel] < 2 * CLEARANCE:
+            continue
+        far = crossings[side][widest : widest + 2, channel].mean()
+        rows[channel] += (far * way).astype(np.float32)
+        x[:, channel] += far * along
+
+
+def _shrink(rows: np.ndarray, x: np.ndarray, limit: float) -> None:
+    """Make the rows smaller whose values are larger than a limit, and the values."""
+    factors = np.minimum(1, limit / np.abs(x).max(0).clip(1e-300)).astype(np.float32)
+    rows *= factors[:, None]
+    x *= factors.astype(np.float64)

@@ -1,0 +1,73 @@
+"""Windows of a max pool whose two largest values are next to equal.
+
+Float32 and float64 may disagree about which is the largest. The gradient takes another way then,
+and a difference says nothing about the code.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from zoo.arch import Graph
+from zoo.arch.operators import Add, BatchNorm2d, HardSwish, ReLU
+from zoo.arch.windows import Conv2d, MaxPool2d, sides
+from zoo.passes import Weights
+
+GAP = 1e-5
+"""How far apart, relative to the largest of all values, the two largest of a window should be."""
+TRIES = 8
+"""How often rows of weights are changed to get there."""
+CHANGE = 2.0**-6
+"""By how much of its size a row is changed: enough for another draw of all of its windows, too
+little to change anything else."""
+
+
+def source(graph: Graph, name: str) -> str | None:
+    """Return the convolution whose channels become those of a value one by one, if there is one."""
+    node = graph.by_name.get(name)
+    if node is None:
+        return None
+    if isinstance(node.op, Conv2d):
+        return node.name
+    if isinstance(node.op, BatchNorm2d | ReLU | HardSwish | MaxPool2d | Add):
+        return source(graph, node.inputs[-1])
+    return None
+
+
+def closest(op: MaxPool2d, x: np.ndarray) -> np.ndarray:
+    """Return for each channel how near the two largest values of a window come.
+
+    The unit is the largest value of all. Values clipped to the same 0 have no gradient to send
+    either way.
+    """
+    first = np.full(op.output_shape(x.shape), -np.inf)
+    second = first
+    for seen in windows_of(op, x):
+        second = np.maximum(np.minimum(first, seen), second)
+        first = np.maximum(first, seen)
+    gap = np.where((first == 0) & (second == 0), np.inf, first - second)
+    return np.asarray(gap.min((0, 2, 3)) / (np.abs(x).max() or 1.0))
+
+
+def windows_of(op: MaxPool2d, x: np.ndarray) -> list[np.ndarray]:
+    """Return for each offset of the window the values that it sees, -inf where it sees none."""
+    top, left, bottom, right = sides(
+        op.padding, (x.shape[2], x.shape[3]), op.kernel_size, op.stride
+    )
+    padding = ((0, 0), (0, 0), (top, bottom), (left, right))
+    padded = np.pad(x, padding, constant_values=-np.inf)
+    rows, columns = (n - k + 1 for n, k in zip(padded.shape[2:], op.kernel_size, strict=True))
+    return [
+        padded[:, :, i : i + rows : op.stride[0], j : j + columns : op.stride[1]]
+        for i, j in itertools.product(*map(range, op.kernel_size))
+    ]
+
+
+def redraw(found: Weights, conv: str, channels: np.ndarray, rng: np.random.Generator) -> None:
+    """Change the rows of a convolution that make some channels, a little and at random."""
+    weight = found[f"{conv}.weight"]
+    rows = weight[channels]
+    factors = 1 + CHANGE * rng.uniform(-1, 1, rows.shape)
+    weight[channels] = (rows * factors).astype(np.float32)

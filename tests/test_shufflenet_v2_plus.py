@@ -17,7 +17,7 @@ from weights.recognise import recognise
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import HardSigmoid, HardSwish, ReLU
 from zoo.arch.shufflenet_v2_plus import ShuffleNetV2PlusSpec
-from zoo.proof.conditioning import KINKS, well_conditioned_batch, well_conditioned_weights
+from zoo.proof.conditioning import well_conditioned_batch, well_conditioned_weights
 from zoo.proof.measure import relative_maximum
 
 MODELS = zoo.list_models("shufflenet_v2_plus_*")
@@ -217,7 +217,7 @@ def test_well_conditioned_weights_keep_clear_of_every_kink(rng):
         ]
         assert min(x.min() for x in seen) < -3.5
         assert max(x.max() for x in seen) > 3.5
-        closest.append(min(np.abs(x - kink).min() for x in seen for kink in KINKS[HardSwish]))
+        closest.append(min(np.abs(x - kink).min() for x in seen for kink in HardSwish.traits.kinks))
     assert closest[0] > 1e-3, closest
     assert closest[1] < 5e-4, closest
 

@@ -23,8 +23,8 @@ import numpy as np
 
 import weights as arrays
 from backends.numpy.operators import apply
-from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.arch.operators import BatchNorm2d, HardSigmoid, HardSwish, Linear, Mul, ReLU
+from zoo.arch import INPUT, Graph, Node
+from zoo.arch.operators import BatchNorm2d, Linear, Mul
 from zoo.arch.windows import Conv2d, MaxPool2d
 from zoo.passes import Weights
 from zoo.proof import ties
@@ -36,12 +36,9 @@ SPREAD = 0.2
 DAMPING = 8
 """Mean squares of all channels that are added to that of each: the branches stay smaller than what
 they are added to, as in trained networks, and rounding does not grow from unit to unit."""
-KINKS: dict[type[Operator], tuple[float, ...]] = {
-    ReLU: (0,),
-    HardSwish: (-3, 3),
-    HardSigmoid: (-3, 3),
-}
-"""Where the gradient of an activation has a step."""
+SHIFT = 2
+"""How much larger the shifts of a batch norm of single values are drawn in evaluation. Such values,
+means of whole maps, hardly differ between images, so that little else is left of them."""
 VALUES = 8
 """How many values of a channel a batch norm should see in training. Of two it always makes plus and
 minus one: what comes before hardly matters, and its gradient is the rounding of a zero. A squeezed
@@ -121,7 +118,7 @@ class _Walk:
             self._set_statistics(node, inputs[0])
         if isinstance(node.op, Mul):
             self.gates[node.name] = inputs[1]
-        if kinks := KINKS.get(type(node.op)):
+        if kinks := node.op.traits.kinks:
             self._condition(node, inputs[0], kinks)
         held = {
             role: self.found[f"{node.name}.{role}"].astype(np.float64)
@@ -130,7 +127,7 @@ class _Walk:
         value = apply(node.op, inputs, held, self.training)
         if self.reach and (reader := self._reader(node, value)):
             seen, single = inputs[0].reshape(len(value), -1), value.reshape(value.shape[:2])
-            place(self.found, node.name, seen, single, KINKS[type(reader.op)])
+            place(self.found, node.name, seen, single, reader.op.traits.kinks)
         return value
 
     def _condition(self, node: Node, x: np.ndarray, kinks: tuple[float, ...]) -> None:
@@ -152,7 +149,7 @@ class _Walk:
         ):
             return None
         readers = [reader for reader in self.graph.nodes if node.name in reader.inputs]
-        kinked = len(readers) == 1 and len(KINKS.get(type(readers[0].op), ())) > 1
+        kinked = len(readers) == 1 and len(readers[0].op.traits.kinks) > 1
         return readers[0] if kinked else None
 
     def _set_statistics(self, norm: Node, x: np.ndarray) -> None:
@@ -165,5 +162,7 @@ class _Walk:
         self.deviations[norm.name] = np.sqrt(square - mean**2)
         mean = mean + deviation * self.rng.uniform(-SPREAD, SPREAD, deviation.shape)
         variance = deviation**2 * self.rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
+        if math.prod(x.shape[2:]) == 1 and not self.training:
+            self.found[f"{norm.name}.bias"] *= SHIFT
         self.found[f"{norm.name}.running_mean"] = mean.astype(np.float32)
         self.found[f"{norm.name}.running_var"] = variance.astype(np.float32)

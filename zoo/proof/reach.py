@@ -16,14 +16,12 @@ from zoo.arch import Operator
 from zoo.passes import Weights
 from zoo.proof.levers import Lever
 
-SHARE = 32
-"""One channel in so many is stretched over all regions: those whose input varies most. Stretching a
-channel that is next to dead multiplies the rounding of everything before it."""
-FEWEST = 12
-"""Values that are brought into each outer region at least, where there are channels enough."""
+FEWEST, SHARE = 16, 1.5e-4
+"""Values, and share of all, that are brought into each outer region at least. As few channels as
+this takes are stretched, those whose input varies most: every rounding before is stretched too, and
+of a channel that is next to dead there is little else."""
 TAILS = (0.01, 0.05)
-"""Share of a stretched channel's values beyond each of the outer kinks: the least and the most. The
-less it takes to have enough values there, the less is stretched."""
+"""Share of a stretched channel's values beyond each of the outer kinks: the least and the most."""
 MARGIN = 0.02
 """How far beyond an outer kink they begin, as a share of the distance between the kinks."""
 ALIVE = 0.2
@@ -67,6 +65,8 @@ def stretch(
 ) -> None:
     """Stretch the strongest channels of a lever's own output over all regions, in place.
 
+    Where there is one kink, shift them to it, if too few values lie on one side.
+
     Args:
         found: the weights; the lever's rows and bias are changed.
         lever: a direct one.
@@ -77,8 +77,13 @@ def stretch(
     weight, bias = found[f"{lever.node}.weight"], found[f"{lever.node}.bias"]
     axes = (0, *range(2, x.ndim))
     values = x.size // x.shape[1]
-    count = max(math.ceil(x.shape[1] / SHARE), math.ceil(FEWEST / TAILS[1] / values))
-    tail = min(max(TAILS[0], FEWEST / count / values), TAILS[1])
+    wanted = max(FEWEST, SHARE * x.size)
+    if len(kinks) == 1 and min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
+        return
+    # Shifted by a half, a channel has all regions of one kink.
+    most = TAILS[1] if len(kinks) > 1 else 0.5
+    count = math.ceil(wanted / most / values)
+    tail = min(max(TAILS[0], wanted / count / values), most)
     low, high = np.quantile(x, (tail, 1 - tail), axis=axes)
     strength = high - low
     if deviations is not None:
@@ -89,7 +94,7 @@ def stretch(
         if not strength[channel] > 0:
             continue
         if len(kinks) == 1:
-            factor, offset = 1.0, min(max(kinks[0], low[channel]), high[channel]) - kinks[0]
+            factor, offset = 1.0, float(np.median(x[:, channel])) - kinks[0]
         else:
             factor = (kinks[-1] - kinks[0]) * (1 + 2 * MARGIN) / (high[channel] - low[channel])
             offset = (low[channel] + high[channel]) / 2 * factor - (kinks[0] + kinks[-1]) / 2
@@ -123,10 +128,10 @@ def place(
     mean = seen.mean(0)
     way = mean / (mean @ mean or 1.0)
     along = seen @ way
-    if not along.min() > 0:
+    if len(x) < 2 or not along.min() > 0:
         return
     outer = (kinks[0], kinks[-1])
-    count = min(max(FEWEST, math.ceil(x.shape[1] / SHARE)), x.shape[1] // 3)
+    count = min(FEWEST, x.shape[1] // 3)
     # How far along each image of each channel would cross a kink, and the widest gaps between.
     crossings = [np.sort((kink - x) / along[:, None], axis=0) for kink in outer]
     gaps = np.diff(crossings, axis=1)

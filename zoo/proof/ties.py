@@ -11,7 +11,6 @@ import itertools
 import numpy as np
 
 from zoo.arch import Graph
-from zoo.arch.operators import Add, BatchNorm2d, HardSwish, ReLU
 from zoo.arch.windows import Conv2d, MaxPool2d, sides
 from zoo.passes import Weights
 
@@ -31,7 +30,7 @@ def source(graph: Graph, name: str) -> str | None:
         return None
     if isinstance(node.op, Conv2d):
         return node.name
-    if isinstance(node.op, BatchNorm2d | ReLU | HardSwish | MaxPool2d | Add):
+    if node.op.traits.channels == "each":
         return source(graph, node.inputs[-1])
     return None
 

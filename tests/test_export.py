@@ -53,11 +53,14 @@ def test_a_file_computes_what_the_network_does(
     assert not optimize or not kinds & {"Transpose", "Reshape", "BatchNormalization", "Gather"}
 
 
-def test_nodes_and_initialisers_have_the_names_of_the_graph(tmp_path: Path) -> None:
-    zoo.export(SMALL, tmp_path / "net.onnx")
-    model, graph = onnx.load(tmp_path / "net.onnx"), zoo.spec(SMALL).graph
+@pytest.mark.parametrize("name", [SMALL, "shufflenet_v1_0.5x_g3_cifar", "shufflenet_v2_plus_small"])
+def test_nodes_and_initialisers_have_the_names_of_the_graph(tmp_path: Path, name: str) -> None:
+    spec = zoo.spec(name, image_size=32)
+    zoo.export(spec, tmp_path / "net.onnx")
+    model, graph = onnx.load(tmp_path / "net.onnx"), spec.graph
     assert {node.name for node in graph.nodes} <= {v for n in model.graph.node for v in n.output}
     assert [i.name for i in model.graph.initializer] == list(graph.parameters)
+    assert zoo.load_weights(tmp_path / "net.onnx").spec == spec
 
 
 def test_a_file_says_what_it_is(tmp_path: Path) -> None:

@@ -183,6 +183,22 @@ def test_what_8_bits_hurt_stays_in_float32(data, arrays, report, tmp_path):
     assert everything.costs.agreement.relative_l2 > 2 * skewed_report.costs.agreement.relative_l2
 
 
+def test_pads_join_the_pools_that_read_them(tmp_path, rng):
+    """Run-times do so in float32, not between 8-bit nodes."""
+    engine, spec = backends.load("onnx"), zoo.spec("shufflenet_v1_0.5x_g3", image_size=SIZE)
+    path = tmp_path / "net.onnx"
+    zoo.export(spec, path, weights=weights.randomise(spec.graph), optimize=True)
+    x = rng.standard_normal((2, 3, SIZE, SIZE)).astype(np.float32)
+    written = engine.Calibrated(path, [x]).quantize()
+    pools = [node for node in written.graph.node if node.op_type == "AveragePool"]
+    assert [node.op_type for node in written.graph.node].count("Pad") == 0
+    assert [(a.i, list(a.ints)) for p in pools for a in p.attribute if a.name == "pads"] == [
+        (0, [1, 1, 1, 1])
+    ] * 3
+    exact, found = zoo.open_exported(path)(x), engine.Runner(written)(x)
+    assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
+
+
 @pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
 def test_it_is_what_onnx_runtimes_tool_writes(method, tmp_path, rng):
     import onnx

@@ -72,14 +72,25 @@ def _max_pool(e: Emission, node: Node, op: windows.MaxPool2d, shape: Shape) -> N
 
 
 def _avg_pool(e: Emission, node: Node, op: windows.AvgPool2d, shape: Shape) -> None:
-    e.add(
-        "AveragePool",
-        node.name,
-        node.inputs,
-        ceil_mode=0,
-        count_include_pad=int(op.count_include_pad),
-        **_window(op, shape),
-    )
+    # A mean that counts its padding is written as that of a map that was padded before. Readers
+    # pass over count_include_pad (OpenCV honors it in PyTorch's files only) or read it each in
+    # their own way; there is nothing to read where nothing is padded. ONNX Runtime and OpenVINO
+    # make one node of the two (tests/ecosystem/test_opencv.py).
+    x, window = node.inputs[0], _window(op, shape)
+    if op.count_include_pad and any(window["pads"]):
+        top, left, bottom, right = window["pads"]
+        pads = e.constant(f"{node.name}.pads", (0, 0, top, left, 0, 0, bottom, right))
+        zero = e.constant(f"{node.name}.zero", 0.0)
+        x = e.add("Pad", f"{node.name}.padded", [x, pads, zero], mode="constant")
+        window["pads"] = (0, 0, 0, 0)
+    e.add("AveragePool", node.name, [x], ceil_mode=0, count_include_pad=0, **window)
+
+
+def _hard_sigmoid(e: Emission, node: Node, op: operators.HardSigmoid, shape: Shape) -> None:
+    # OpenCV takes any product with a hard sigmoid for a hard swish, whatever the other factor is:
+    # in squeeze and excitation, that is the map. The Identity keeps them apart; run-times drop it.
+    x = e.add("HardSigmoid", f"{node.name}.value", node.inputs, alpha=1 / 6, beta=0.5)
+    e.add("Identity", node.name, [x])
 
 
 def _relu6(e: Emission, node: Node, op: operators.ReLU6, shape: Shape) -> None:
@@ -151,7 +162,7 @@ OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
     operators.ReLU: ("Relu", _plain("Relu")),
     operators.ReLU6: ("Clip", _relu6),
     operators.HardSwish: ("HardSwish", _plain("HardSwish")),
-    operators.HardSigmoid: ("HardSigmoid", _plain("HardSigmoid", alpha=1 / 6, beta=0.5)),
+    operators.HardSigmoid: ("HardSigmoid", _hard_sigmoid),
     operators.Sigmoid: ("Sigmoid", _plain("Sigmoid")),
     operators.Dropout: ("Identity", _plain("Identity")),
     operators.GlobalAvgPool2d: ("GlobalAveragePool", _plain("GlobalAveragePool")),

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -79,11 +79,16 @@ class Calibrated:
                 f"{path}: opset (={opset}) must be at least {OLDEST}: before, there is no scale "
                 "for each channel"
             )
+        _join_pads(self._model)
         self.nodes = [n.name for n in self._model.graph.node if n.op_type != "Constant"]
         self.warnings: list[str] = []
         with _quiet(), tempfile.TemporaryDirectory() as folder:
+            onnx.save(self._model, f"{folder}/joined.onnx")
             calibrator = create_calibrator(
-                Path(path), _KINDS, f"{folder}/augmented.onnx", calibrate_method=METHODS[method]
+                Path(folder, "joined.onnx"),
+                _KINDS,
+                f"{folder}/augmented.onnx",
+                calibrate_method=METHODS[method],
             )
             # One call a batch: the tool keeps the values of all nodes until the call ends.
             for batch in batches:
@@ -158,6 +163,28 @@ class Runner:
         """Run the model."""
         (value,) = self._session.run(None, {self._input: x})
         return value
+
+
+def _join_pads(model: ModelProto) -> None:
+    """Make one node of each Pad and the AveragePool that reads it (`backends.onnx.operators`).
+
+    ONNX Runtime joins them in float32 only; between 8-bit nodes a Pad would be padded in float32,
+    and OpenCV refuses it there.
+    """
+    nodes = {node.name: node for node in model.graph.node}
+    for pool in list(model.graph.node):
+        pad = nodes.get(pool.input[0]) if pool.op_type == "AveragePool" else None
+        if pad is None or pad.op_type != "Pad":
+            continue
+        pads = numpy_helper.to_array(nodes[pad.input[1]].attribute[0].t)
+        for attribute in pool.attribute:
+            if attribute.name == "pads":
+                attribute.ints[:] = [int(n) for n in (*pads[2:4], *pads[6:8])]
+            elif attribute.name == "count_include_pad":
+                attribute.i = 1
+        pool.input[0] = pad.input[0]
+        for part in (nodes[pad.input[1]], nodes[pad.input[2]], pad):
+            model.graph.node.remove(part)
 
 
 class _Reader(CalibrationDataReader):

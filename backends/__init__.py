@@ -184,6 +184,7 @@ class Reference(Backend, Protocol):
         recipe: Recipe,
         *,
         dtype: Literal["float32", "float64"] = "float32",
+        channels_last: bool = False,
     ) -> Steps:
         """Return PyTorch's own optimizers in a plain loop; what it returns has that dtype."""
 

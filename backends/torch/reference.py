@@ -1,7 +1,7 @@
 """Training the way a page of PyTorch's documentation does it: what trainers are compared with.
 
-Nothing here is shared with the trainers, nor made fast: a mistake would have to be made twice to go
-unnoticed. The network is `build`'s, which the levels below training have proven.
+Nothing here is shared with the trainers: a mistake would have to be made twice to go unnoticed. The
+network is `build`'s, which the levels below training have proven.
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ Arrays = dict[str, np.ndarray]
 class PlainTrainer:
     """See `backends.Steps`; arrays come out in the dtype that was asked for."""
 
-    def __init__(self, graph: Graph, weights: Arrays, recipe: Recipe, dtype: torch.dtype) -> None:
-        self.graph, self.recipe, self.dtype = graph, recipe, dtype
-        self.module: nn.Module = build(graph).to(dtype).train()
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Arrays,
+        recipe: Recipe,
+        dtype: torch.dtype,
+        layout: torch.memory_format,
+    ) -> None:
+        self.graph, self.recipe, self.dtype, self.layout = graph, recipe, dtype, layout
+        self.module: nn.Module = build(graph).to(dtype).to(memory_format=layout).train()
         set_parameters(self.module, weights)
         self.optimizer = _optimizer(self.module, recipe)
 
@@ -37,14 +44,16 @@ class PlainTrainer:
         """Take a step of the optimizer."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-            if momentum is not None and isinstance(self.recipe.optimizer, SGD):
-                group["momentum"] = momentum
-            elif momentum is not None:
-                group["betas"] = (momentum, group["betas"][1])
+            if isinstance(self.recipe.optimizer, SGD):
+                own = self.recipe.optimizer.momentum
+                group["momentum"] = own if momentum is None else momentum
+            else:
+                first, second = self.recipe.optimizer.betas
+                group["betas"] = (first if momentum is None else momentum, second)
         self.optimizer.zero_grad()
         total, classes = 0.0, []
         for x, y in zip(self._parts(images), self._parts(targets), strict=True):
-            logits = self.module(x)
+            logits = self.module(x.contiguous(memory_format=self.layout))
             loss = F.cross_entropy(logits, y) * len(x) / len(images)
             loss.backward()
             total += loss.item()
@@ -81,9 +90,20 @@ def plain_trainer(
     recipe: Recipe,
     *,
     dtype: Literal["float32", "float64"] = "float32",
+    channels_last: bool = False,
 ) -> PlainTrainer:
-    """Return what a trainer of these arguments is compared with."""
-    return PlainTrainer(graph, weights, recipe, getattr(torch, dtype))
+    """Return what a trainer of these arguments is compared with.
+
+    Args:
+        graph: the network.
+        weights: canonical name → array.
+        recipe: what to train it by.
+        dtype: of everything.
+        channels_last: how values lie in memory. PyTorch has other kernels then, which round
+            otherwise: their batch norms add up in float32 what the others do in float64.
+    """
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return PlainTrainer(graph, weights, recipe, getattr(torch, dtype), layout)
 
 
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

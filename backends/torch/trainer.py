@@ -58,12 +58,14 @@ class Trainer:
     def step(
         self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None
     ) -> tuple[float, np.ndarray]:
+        chosen = self.recipe.optimizer
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-            if momentum is not None and "betas" in group:
-                group["betas"] = (momentum, group["betas"][1])
-            elif momentum is not None:
-                group["momentum"] = momentum
+            if isinstance(chosen, Adam):
+                first, second = chosen.betas
+                group["betas"] = (first if momentum is None else momentum, second)
+            else:
+                group["momentum"] = chosen.momentum if momentum is None else momentum
         with torch.random.fork_rng(enabled=self.random):
             if self.random:
                 torch.manual_seed(_stream(self.recipe.seed, self.steps, self.rank))

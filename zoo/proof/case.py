@@ -5,30 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-import backends
 import weights as arrays
 from backends import Backend, Steps
 from zoo.arch import Graph, Node
 from zoo.arch.operators import Dropout
-from zoo.errors import InputError
+from zoo.errors import InputError, unknown
 from zoo.passes import Rewrite, Weights, merge_group_conv
 from zoo.proof.conditioning import (
     well_conditioned_batch,
     well_conditioned_images,
     well_conditioned_weights,
 )
+from zoo.proof.training import Run, Work, take
+from zoo.proof.variants import DEFAULT, VARIANTS
 
-if TYPE_CHECKING:
-    from zoo.recipes import Recipe
-
-# Parity is about semantics: the decay and the rate are large enough for a wrong one to show in five
-# steps (a bare list of parameters spares gamma and beta in MindSpore), and small enough not to
-# diverge.
-SGD = {"lr": 2e-4, "momentum": 0.9, "weight_decay": 1e-2}
+STEPS = 3
+"""Of the training level, where nobody asks for more: two to remember, and one that moves."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +35,23 @@ class Case:
         weights: training mode → canonical name → float32 array.
         images: float32 (N, C, H, W).
         labels: int64 (N,).
+        seed: of what was drawn, and of what the training level draws.
         steps: of the training level.
+        variants: of the training level, see `zoo.proof.variants`.
     """
 
     graph: Graph
     weights: Mapping[bool, Weights]
     images: np.ndarray
     labels: np.ndarray
+    seed: int
     steps: int
+    variants: tuple[str, ...]
 
     @cached_property
     def settled(self) -> Graph:
         """The network without the draws of dropout: what can be compared beyond a single node."""
         return without_dropout(self.graph)
-
-    def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return a batch for each step: the images, moved along by some columns more each time."""
-        return [
-            (np.roll(self.images, 7 * step, axis=3), np.roll(self.labels, step))
-            for step in range(self.steps)
-        ]
 
 
 @dataclass(frozen=True)
@@ -117,11 +109,21 @@ class Candidate:
         )
         return merge_group_conv(graph, gradients)[1]
 
-    def training(self, case: Case, weights: Weights | None = None) -> tuple[list[float], Weights]:
-        """Return (the loss of each step, all arrays after the last)."""
-        graph, found = self.realise(without_dropout(self.graph), weights or case.weights[True])
-        losses, trained = take_steps(self.backend.trainer(graph, found, _recipe()), case)
-        return losses, merge_group_conv(graph, trained)[1]
+    def training(self, case: Case, work: Work) -> Run:
+        """Return what the backend's trainer makes of the work."""
+        graph, found = self.realise(without_dropout(self.graph), case.weights[True])
+        trainer = self.backend.trainer(graph, found, work.recipe)
+        fresh = [trainer]
+
+        def start() -> Steps:
+            if not fresh:
+                trainer.restore(found, {}, 0)
+            fresh.clear()
+            return trainer
+
+        return take(
+            case, work, case.weights[True], start, lambda arrays: merge_group_conv(graph, arrays)[1]
+        )
 
 
 def without_dropout(graph: Graph) -> Graph:
@@ -136,48 +138,31 @@ def without_dropout(graph: Graph) -> Graph:
     return graph if nodes == graph.nodes else replace(graph, nodes=nodes)
 
 
-def plain_training(
-    case: Case, dtype: Literal["float32", "float64"], weights: Weights | None = None
-) -> tuple[list[float], Weights]:
-    """Return what a candidate's training should, by a plain loop of PyTorch's."""
-    found = weights or case.weights[True]
-    plain = backends.reference().plain_trainer(case.settled, found, _recipe(), dtype=dtype)
-    return take_steps(plain, case)
-
-
-def take_steps(trainer: Steps, case: Case) -> tuple[list[float], Weights]:
-    """Return (the loss of each step, all arrays after the last)."""
-    classes = case.graph.shapes()[case.graph.outputs[0]][1]
-    losses = []
-    for images, labels in case.batches():
-        targets = np.eye(classes, dtype=np.float32)[labels]
-        losses.append(trainer.step(images, targets, lr=SGD["lr"], momentum=None)[0])
-    return losses, trainer.weights()
-
-
-def _recipe() -> Recipe:
-    from zoo.recipes import recipe
-
-    return recipe("cifar10", optimizer={"name": "sgd", "nesterov": False, "decayed": "all", **SGD})
-
-
 def make_case(
     graph: Graph,
     *,
     seed: int,
     images: np.ndarray | None,
     weights: Mapping[str, np.ndarray] | None,
-    steps: int,
+    steps: int = STEPS,
     modes: Sequence[bool] = (False, True),
+    variants: Sequence[str] = (DEFAULT,),
 ) -> Case:
     """Return the work, with drawn images and well-conditioned weights where none are given.
 
     Weights are made for the ``modes`` (whether in training) that will be run.
 
     Raises:
-        InputError: the images do not fit the network.
+        InputError: the images do not fit the network, or there are too few steps.
+        UnknownNameError: there is no such variant.
         WeightsError: the weights do not fit the network.
     """
+    if steps < 2:
+        raise InputError(f"steps (={steps}) must be at least 2: the first remembers no others")
+    variants = [variants] if isinstance(variants, str) else list(dict.fromkeys(variants))
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise unknown("variant", variant, VARIANTS)
     rng = np.random.default_rng(seed)
     if images is None:
         count = well_conditioned_batch(graph) if True in modes else 2
@@ -197,4 +182,4 @@ def make_case(
         found = dict.fromkeys(modes, arrays.check(graph, weights))
     classes = graph.shapes()[graph.outputs[0]][1]
     labels = rng.integers(0, classes, len(images))
-    return Case(graph, found, images, labels, steps)
+    return Case(graph, found, images, labels, seed, steps, tuple(variants))

@@ -20,9 +20,10 @@ from zoo.proof.measure import (
     maxima,
     relative_l2,
 )
-from zoo.proof.references import References, loss_errors
+from zoo.proof.references import References
 from zoo.proof.report import REFERENCE, Finding
 from zoo.proof.tolerances import Tolerance
+from zoo.proof.training import training as training_steps
 
 Arrays = dict[str, np.ndarray]
 
@@ -128,38 +129,6 @@ def slope(references: References) -> Iterator[Finding]:
     yield Finding.of_each("gradients", REFERENCE, "slope of the loss", errors, tolerances.SLOPE)
 
 
-def training(candidate: Candidate, references: References) -> Iterator[Finding]:
-    """Steps of SGD with momentum and weight decay on the same batches."""
-    losses, after, losses_floor, way_floor, each_floor = references.steps
-    found_losses, found = candidate.training(references.case)
-    errors = {f"step {i}": e for i, e in enumerate(loss_errors(found_losses, losses), start=1)}
-    first = dict(list(errors.items())[:1])
-    limit = tolerances.FIRST_LOSS.admits()
-    yield Finding.of_each("training", candidate.label, "first loss", first, limit)
-    yield Finding.of_each(
-        "training",
-        candidate.label,
-        "loss of each step",
-        errors,
-        tolerances.LOSSES.admits(losses_floor),
-        floor=losses_floor,
-    )
-    way = references.way(after)
-    moved = references.way(found)
-    yield Finding(
-        "training",
-        candidate.label,
-        "way of the parameters",
-        relative_l2(moved, way),
-        tolerances.TRAINED.admits(way_floor),
-        floor=way_floor,
-    )
-    each = each_relative_l2(moved, way)
-    yield _against_floor(
-        "training", candidate, "way of each", each, each_floor, tolerances.TRAINED_EACH
-    )
-
-
 def _each_operator(
     level: str,
     candidate: Candidate,
@@ -225,6 +194,6 @@ LEVELS: dict[str, Callable[[Candidate, References], Iterator[Finding]]] = {
     "forward": forward,
     "batch_statistics": batch_statistics,
     "gradients": gradients,
-    "training": training,
+    "training": training_steps,
 }
 """In order: a proof at one level includes those before it."""

@@ -14,10 +14,11 @@ from zoo.arch import Spec, model_name, spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.models import GROUP_CONV, for_inference
-from zoo.proof.case import SGD, Candidate, make_case
+from zoo.proof.case import STEPS, Candidate, make_case
 from zoo.proof.levels import LEVELS, slope
 from zoo.proof.references import References
 from zoo.proof.report import Finding, ParityReport
+from zoo.proof.variants import DEFAULT
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
@@ -33,7 +34,8 @@ def parity(
     images: np.ndarray | None = None,
     weights: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
-    steps: int = 5,
+    steps: int = STEPS,
+    variants: Sequence[str] = (DEFAULT,),
     progress: Progress | None = None,
     **overrides: Any,
 ) -> ParityReport:
@@ -43,7 +45,7 @@ def parity(
     level
     up to the one asked for: ``structure`` (names, shapes, counts), ``forward`` (every node in
     evaluation mode), ``batch_statistics`` (every node in training mode and the running statistics),
-    ``gradients`` (of every parameter), ``training`` (steps of SGD).
+    ``gradients`` (of every parameter), ``training`` (the steps that `zoo train` takes).
 
     Args:
         model: a name of `list_models`, or a spec.
@@ -56,7 +58,9 @@ def parity(
             given.
         weights: canonical weights; if not given, ones that let every mistake show.
         seed: of everything that is drawn.
-        steps: of the training level.
+        steps: of the training level, at least two.
+        variants: what optimizers and options the training level proves, of
+            `zoo.proof.variants.VARIANTS`.
         progress: told of every step; for progress bars.
         **overrides: fields of the spec, see `spec`.
 
@@ -81,6 +85,7 @@ def parity(
         images=images,
         weights=weights,
         steps=steps,
+        variants=variants,
         modes=(False, True) if trains else (False,),
     )
     name = model if isinstance(model, str) else model_name(wanted)
@@ -104,7 +109,8 @@ def parity(
         forget=True,
         model=name,
         spec=json.loads(wanted.to_json()) | {"sha256": wanted.sha256},
-        made_with=done | {"group_conv": group_conv, "sgd": {"steps": steps, **SGD}},
+        made_with=done
+        | {"group_conv": group_conv, "steps": steps, "variants": list(case.variants)},
     )
 
 

@@ -19,10 +19,11 @@ from zoo.arch import INPUT
 from zoo.errors import WeightsError
 from zoo.passes import Weights
 from zoo.proof.adequacy import Coverage, Gap, coverage, gradient_gaps
-from zoo.proof.case import Candidate, Case, plain_training
+from zoo.proof.case import Candidate, Case
 from zoo.proof.floor import largest, last_bit_variants
 from zoo.proof.local import magnitude
 from zoo.proof.measure import each_relative_l2, maxima, relative_l2
+from zoo.proof.training import Exact, exact
 
 Arrays = dict[str, np.ndarray]
 
@@ -41,6 +42,7 @@ class References:
         self.case = case
         self._gradients: dict[bool, tuple[Weights, float, dict[str, float]]] = {}
         self._coverage: dict[bool, Coverage] = {}
+        self._training: dict[str, Exact] = {}
         self._gradient_gaps: tuple[Gap, ...] | None = None
         self._numpy = Candidate("numpy64", backends.load("numpy"), case.settled, dtype="float64")
 
@@ -193,32 +195,15 @@ class References:
         log_sum = np.log(np.exp(logits).sum(1))
         return float((log_sum - logits[np.arange(len(logits)), self.case.labels]).mean())
 
-    @cached_property
-    def steps(self) -> tuple[list[float], Weights, float, float, dict[str, float]]:
-        """Losses, arrays after the last step; floors of losses, of all arrays, of each."""
-        losses, after = plain_training(self.case, "float64")
-        way = self.way(after)
-        of_losses, wholes, each = [], [], []
-        for weights in last_bit_variants(self.case.weights[True]):
-            run, arrays = plain_training(self.case, "float32", weights)
-            moved = self.way(arrays)
-            of_losses.append(max(loss_errors(run, losses)))
-            wholes.append(relative_l2(moved, way))
-            each.append(each_relative_l2(moved, way))
-        return losses, after, max(of_losses), max(wholes), largest(each)
+    def training(self, variant: str) -> Exact:
+        """Return the work of the training level, and what it should come to."""
+        if variant not in self._training:
+            self._training[variant] = exact(self.case, variant)
+        return self._training[variant]
 
     def forget(self) -> None:
         """Let go of all that was computed: of a large network it is gigabytes a level."""
         self._gradients.clear()
-        for name in ("evaluated", "trained_forward", "forward_floor", "steps"):
+        self._training.clear()
+        for name in ("evaluated", "trained_forward", "forward_floor"):
             self.__dict__.pop(name, None)
-
-    def way(self, after: Weights) -> Weights:
-        """Return how far training moved the arrays: most of a weight itself is old."""
-        start = self.case.weights[True]
-        return {name: array - start[name].astype(np.float64) for name, array in after.items()}
-
-
-def loss_errors(losses: list[float], reference: list[float]) -> list[float]:
-    """Return the relative error of each step's loss."""
-    return [abs(a - b) / (abs(b) or 1.0) for a, b in zip(losses, reference, strict=True)]

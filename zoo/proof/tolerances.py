@@ -37,8 +37,10 @@ BATCH_GRADIENT = Tolerance(limit=1e-5, floors=2)
 PARAMETER = Tolerance(limit=1e-4, floors=3)
 # PyTorch's float64 gradients against differences of NumPy's loss, in units of a random direction.
 SLOPE = 1e-5
-# Training: relative error of the loss, and relative L2 of the way that the arrays took.
-FIRST_LOSS = Tolerance(limit=1e-5)
+# Training: relative error of losses; relative L2 of what the optimizer remembers of each parameter,
+# of how far it moved all of them, and of how far it moved each.
 LOSSES = Tolerance(limit=1e-5, floors=3)
-TRAINED = Tolerance(limit=1e-5, floors=3)
-TRAINED_EACH = Tolerance(limit=1e-3, floors=5)
+TRAINED_STATISTICS = Tolerance(limit=1e-5, floors=3)
+MEMORY_EACH = Tolerance(limit=1e-4, floors=4)
+UPDATE = Tolerance(limit=1e-5, floors=3)
+UPDATE_EACH = Tolerance(limit=1e-4, floors=4)

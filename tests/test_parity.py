@@ -279,5 +279,4 @@ def test_tolerances_are_those_of_the_issue():
     assert tolerances.FORWARD.admits() == 5e-6
     assert tolerances.FROZEN_GRADIENT.admits(floor=1.0) == 1e-5
     assert tolerances.BATCH_GRADIENT.admits(floor=1e-3) == 2e-3
-    assert tolerances.FIRST_LOSS.admits(floor=1.0) == 1e-5
-    assert tolerances.LOSSES.admits(floor=1e-3) == tolerances.TRAINED.admits(floor=1e-3) == 3e-3
+    assert tolerances.LOSSES.admits(floor=1e-3) == tolerances.UPDATE.admits(floor=1e-3) == 3e-3

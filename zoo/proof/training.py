@@ -99,8 +99,8 @@ class Run:
         losses: of each step.
         after: the loss after the one step.
         statistics: the running statistics after all steps.
-        memory: what the optimizer remembers, by the parameter's name; behind its slot's, where
-            there are several. From the loss backwards, as gradients go.
+        memory: what the optimizer remembers, by the parameter's name; Adam's means behind their
+            slots' names. From the loss backwards, as gradients go.
         update: how far the steps moved each parameter, in that order.
     """
 
@@ -204,7 +204,7 @@ def take(
         after,
         statistics={name: array for name, array in found.items() if name not in trained},
         memory={
-            name if len(slots) == 1 else f"{slot} {name}": _remembered(slot, array)
+            name if slot == "momentum_buffer" else f"{slot} {name}": _remembered(slot, array)
             for slot, arrays in slots.items()
             for name, array in reversed(arrays.items())
         },

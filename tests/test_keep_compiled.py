@@ -37,4 +37,6 @@ def test_what_is_kept_computes_with_the_weights_that_it_is_given():
             for name in a:
                 np.testing.assert_array_equal(a[name], b[name], err_msg=name)
     # The negative control: the seeds are told apart.
-    assert any((a != b).any() for a, b in zip(kept[0][2].values(), kept[1][2].values()))
+    assert any(
+        (a != b).any() for a, b in zip(kept[0][2].values(), kept[1][2].values(), strict=True)
+    )

@@ -191,18 +191,28 @@ class Reference(Backend, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a backend is, and what it needs: a package, and the extra of ours that installs it."""
+    """Where a backend is, and what it needs.
+
+    Attributes:
+        module: of ours.
+        package: the framework.
+        extra: of ours that installs it.
+        beside: further packages without which it can not be imported.
+        newest: the newest Python that the framework has wheels for; None for all.
+    """
 
     module: str
     package: str
     extra: str | None
+    beside: tuple[str, ...] = ()
+    newest: tuple[int, int] | None = None
 
 
 BACKENDS = {
-    "mindspore": Entry("backends.mindspore", "mindspore", "mindspore"),
+    "mindspore": Entry("backends.mindspore", "mindspore", "mindspore", newest=(3, 12)),
     "numpy": Entry("backends.numpy", "numpy", None),
-    "onnx": Entry("backends.onnx", "onnxruntime", "onnx"),
-    "openvino": Entry("backends.openvino", "openvino", "openvino"),
+    "onnx": Entry("backends.onnx", "onnxruntime", "onnx", ("onnx",)),
+    "openvino": Entry("backends.openvino", "openvino", "openvino", ("onnx", "onnxruntime")),
     "torch": Entry("backends.torch", "torch", "torch"),
 }
 
@@ -218,8 +228,8 @@ def load(name: str) -> Backend:
     try:
         return cast(Backend, importlib.import_module(entry.module))
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == entry.package:
-            raise _missing(name, entry) from None
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_packages(name)):
+            raise _missing(name, missing) from None
         raise BackendNotInstalledError(
             f"backend {name!r}: {entry.package!r} is installed but can not be imported ({error}); "
             f"{remedy(name)} installs versions that fit together"
@@ -235,16 +245,30 @@ def reference() -> Reference:
     return cast(Reference, load("torch"))
 
 
-def is_installed(name: str) -> bool:
-    """Return whether a backend's framework is there, without importing it: it may be broken.
+def missing_packages(name: str) -> tuple[str, ...]:
+    """Return what a backend needs and is not there, without importing it: it may be broken.
 
     Raises:
         UnknownNameError: there is no such backend.
     """
+    entry = _entry(name)
+    return tuple(package for package in (entry.package, *entry.beside) if not _is_found(package))
+
+
+def _is_found(package: str) -> bool:
     try:
-        return importlib.util.find_spec(_entry(name).package) is not None
+        return importlib.util.find_spec(package) is not None
     except (ImportError, ValueError):  # an import hook refuses it; a stand-in without a spec
         return False
+
+
+def is_installed(name: str) -> bool:
+    """Return whether all that a backend needs is there, without importing it: it may be broken.
+
+    Raises:
+        UnknownNameError: there is no such backend.
+    """
+    return not missing_packages(name)
 
 
 def require_installed(name: str) -> None:
@@ -254,14 +278,20 @@ def require_installed(name: str) -> None:
         UnknownNameError: there is no such backend.
         BackendNotInstalledError: its framework is missing; tells what to install.
     """
-    if not is_installed(name):
-        raise _missing(name, _entry(name))
+    if missing := missing_packages(name):
+        raise _missing(name, missing)
 
 
 def remedy(name: str) -> str:
-    """Return the command that installs what a backend needs."""
-    extra = BACKENDS[name].extra
-    return f"pip install 'parity-zoo[{extra}]'" if extra else "pip install parity-zoo"
+    """Return the command that installs what a backend needs, and where it can."""
+    entry = BACKENDS[name]
+    command = (
+        f"pip install 'parity-zoo[{entry.extra}]'" if entry.extra else "pip install parity-zoo"
+    )
+    if entry.newest is None or sys.version_info[:2] <= entry.newest:
+        return command
+    newest, here = (".".join(map(str, version[:2])) for version in (entry.newest, sys.version_info))
+    return f"{command} in Python {newest} or older ({entry.package} has no wheels for {here})"
 
 
 def _entry(name: str) -> Entry:
@@ -270,10 +300,18 @@ def _entry(name: str) -> Entry:
     return BACKENDS[name]
 
 
-def _missing(name: str, entry: Entry) -> BackendNotInstalledError:
+def listed(packages: Sequence[str]) -> tuple[str, str]:
+    """Return packages in words, and the verb that goes with them."""
+    names = " and ".join(map(repr, packages))
+    if len(packages) == 1:
+        return f"the package {names}", "is"
+    return f"the packages {names}", "are"
+
+
+def _missing(name: str, packages: Sequence[str]) -> BackendNotInstalledError:
+    what, verb = listed(packages)
     return BackendNotInstalledError(
-        f"backend {name!r} needs the package {entry.package!r}, which is not installed: "
-        f"{remedy(name)}"
+        f"backend {name!r} needs {what}, which {verb} not installed: {remedy(name)}"
     )
 
 

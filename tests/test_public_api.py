@@ -14,8 +14,9 @@ import zoo
 PUBLIC = [
     "Agreement", "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError",
     "Conversion", "Cost", "Dataset", "Diagnosis", "Evaluation", "Export", "ExportError",
-    "Finding", "Graph", "GraphError", "InputError", "Measurement", "ParityReport",
-    "Predictions", "Preprocessing", "QuantizationReport", "Recipe", "Run", "Spec", "SpecError",
+    "Finding", "Graph", "GraphError", "InputError", "Measurement", "NotInstalledError",
+    "ParityReport", "Predictions", "Preprocessing", "QuantizationReport", "Recipe", "Run",
+    "ShadowedError", "Spec", "SpecError",
     "TrainingError", "UnknownNameError", "WeightsError", "ZooError", "benchmark", "compare",
     "convert", "cost", "create", "diagnose", "evaluate", "export", "get_weights", "list_models",
     "list_recipes", "load", "load_weights", "mean_and_std", "open_dataset", "open_exported",

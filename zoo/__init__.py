@@ -8,6 +8,9 @@ imports no framework.
 """
 
 import importlib
+import importlib.util
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from zoo.errors import ExportError as ExportError
     from zoo.errors import GraphError as GraphError
     from zoo.errors import InputError as InputError
+    from zoo.errors import NotInstalledError as NotInstalledError
+    from zoo.errors import ShadowedError as ShadowedError
     from zoo.errors import SpecError as SpecError
     from zoo.errors import TrainingError as TrainingError
     from zoo.errors import UnknownNameError as UnknownNameError
@@ -85,6 +90,8 @@ _HOMES = {
         "ExportError",
         "GraphError",
         "InputError",
+        "NotInstalledError",
+        "ShadowedError",
         "SpecError",
         "TrainingError",
         "UnknownNameError",
@@ -113,6 +120,29 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = list(_HOME_OF)
+
+
+def _require_own(*names: str) -> None:
+    """Raise `ShadowedError` where a user's module would be taken for one of our packages."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for name in names:
+        own = os.path.join(home, name, "__init__")
+        loaded = sys.modules.get(name)
+        spec = getattr(loaded, "__spec__", None) if loaded else importlib.util.find_spec(name)
+        if spec is None:
+            continue  # whoever imports it is told
+        # A folder without an __init__.py has no origin.
+        found = spec.origin or next(iter(spec.submodule_search_locations or ()), name)
+        if os.path.realpath(os.path.splitext(found)[0]) != os.path.realpath(own):
+            from zoo.errors import ShadowedError
+
+            raise ShadowedError(
+                f"{found} is found in the place of parity-zoo's package {name!r} "
+                f"({os.path.dirname(own)}): rename it, or take its folder out of sys.path"
+            )
+
+
+_require_own("weights", "backends")
 
 
 def __getattr__(name: str) -> Any:

@@ -42,8 +42,16 @@ class TrainingError(ZooError, RuntimeError):
     """A run that can not go on: no finite loss, a folder or checkpoint that does not fit."""
 
 
-class BackendNotInstalledError(ZooError, ImportError):
+class NotInstalledError(ZooError, ImportError):
+    """An optional package is missing; the message tells what to install."""
+
+
+class BackendNotInstalledError(NotInstalledError):
     """The framework behind a backend cannot be imported; the message tells what to install."""
+
+
+class ShadowedError(ZooError, ImportError):
+    """A module of the user's has the name of one of our packages, and is found before it."""
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:

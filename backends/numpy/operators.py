@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.arch import Operator, operators, windows
+from zoo.errors import InputError
 
 Array = np.ndarray
 Arrays = dict[str, Array]
@@ -102,7 +103,7 @@ def _(op: operators.ChannelShuffle, inputs: list[Array], held: Arrays, training:
 @apply.register
 def _(op: operators.Dropout, inputs: list[Array], held: Arrays, training: bool) -> Array:
     if training and op.p > 0:
-        raise ValueError(
+        raise InputError(
             "the numpy backend runs dropout in evaluation only: masks are the framework's"
         )
     return inputs[0]

@@ -69,8 +69,9 @@ def diagnose(progress: Callable[[str, int, int], None] | None = None) -> Diagnos
 def _examine(name: str, work: Work, host: Machine) -> tuple[Health, OneDNN | None]:
     """Return the state of a backend, and of MindSpore what its oneDNN costs."""
     remedy = backends.remedy(name)
-    if not backends.is_installed(name):
-        reason = f"the package {backends.BACKENDS[name].package!r} is not installed"
+    if missing := backends.missing_packages(name):
+        what, verb = backends.listed(missing)
+        reason = f"{what} {verb} not installed"
         return Health(name=name, state="missing", reason=reason, remedy=remedy), None
     special = name == "mindspore"
     job = work.job(Form(name, optimized=False), 1, None)

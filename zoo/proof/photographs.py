@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from zoo.errors import NotInstalledError
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, RGB in 0..1: what most published networks expect."""
 
@@ -15,13 +17,13 @@ def photographs(size: int) -> np.ndarray:
     each, resized.
 
     Raises:
-        ImportError: scikit-learn or Pillow is missing; tells what to install.
+        NotInstalledError: scikit-learn or Pillow is missing; tells what to install.
     """
     try:
         from PIL import Image
         from sklearn.datasets import load_sample_images
     except ImportError as error:
-        raise ImportError(
+        raise NotInstalledError(
             f"the photographs need scikit-learn and Pillow ({error}): "
             "pip install 'parity-zoo[train]'"
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.data import Dataset
-from zoo.errors import ZooError
+from zoo.errors import NotInstalledError, ZooError
 from zoo.evaluation.evaluating import BATCH, WORKERS
 from zoo.evaluation.running import Progress
 from zoo.output import require_writable, write
@@ -52,12 +52,13 @@ def report(
     Raises:
         TrainingError: it is no run.
         InputError: the data can not be read, or have other classes than the run.
-        ZooError: the page can not be written, or jinja2 is missing.
+        ZooError: the page can not be written.
+        NotInstalledError: jinja2 is missing.
     """
     try:
         import jinja2
     except ModuleNotFoundError:
-        raise ZooError(
+        raise NotInstalledError(
             "a report needs the package 'jinja2', which is not installed: "
             "pip install 'parity-zoo[train]'"
         ) from None

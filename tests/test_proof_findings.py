@@ -96,14 +96,14 @@ def test_what_rounding_alone_makes_is_admitted(references):
 STRANGE = [
     (replaced(lambda x: x.astype(np.float64)), "dtype (=float64) must be float32"),
     (replaced(lambda x: (x * 1000).astype(np.int64)), "dtype (=int64) must be float32"),
-    (replaced(lambda x: x[:1]), "shape (=(1, 60, 4, 4)) must be (2, 60, 4, 4)"),
-    (replaced(lambda x: x[..., None]), "shape (=(2, 60, 4, 4, 1)) must be (2, 60, 4, 4)"),
+    (replaced(lambda x: x[:1]), "shape (=(1, 60, 4, 4)) must be (4, 60, 4, 4)"),
+    (replaced(lambda x: x[..., None]), "shape (=(4, 60, 4, 4, 1)) must be (4, 60, 4, 4)"),
     (replaced(lambda x: x * np.float32(np.nan)), "it is not finite"),
     (replaced(lambda x: x + np.float32(np.inf)), "it is not finite"),
     (lambda values, graph: values.pop(NODE) is None or values, "it is missing"),
     (
         lambda values, graph: {name: v[:1] for name, v in values.items()},
-        "shape (=(1, 12, 32, 32)) must be (2, 12, 32, 32)",
+        "shape (=(1, 12, 32, 32)) must be (4, 12, 32, 32)",
     ),
 ]  # fmt: skip
 
@@ -273,7 +273,7 @@ def test_a_coarse_kernel_has_the_bound_that_it_earns(gated, engine, error, statu
     assert report.passed == (status == "passed"), str(report)
     every = next(f for f in report.findings if f.measure == "every node")
     if (error, status) == (3.1e-6, "passed"):
-        assert 5e-6 < every.error <= every.tolerance < 1e-4
+        assert 5e-6 < every.error <= every.tolerance < 1e-3
     elif status == "passed":
         assert every.power == 5e-6
     else:

@@ -146,6 +146,13 @@ def parity(
     optimize: Annotated[
         bool, typer.Option("--optimize", help="Prove the form for inference (forward level).")
     ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A file, or published weights: what is proven, instead of drawn ones."),
+    ] = None,
+    variants: Annotated[
+        str, typer.Option(help="Optimizers and options of the level training, by comma.")
+    ] = "sgd",
     photographs: Annotated[
         bool, typer.Option("--photographs", help="On real photographs instead of drawn images.")
     ] = False,
@@ -185,6 +192,8 @@ def parity(
             group_conv=group_conv,
             optimize=optimize,
             images=images,
+            weights=weights,
+            variants=[part.strip() for part in variants.split(",")],
             seed=seed,
             progress=progress,
             **overrides,

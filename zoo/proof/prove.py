@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import backends
 from zoo.arch import Spec, model_name, spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
+from zoo.loading import Source, resolve
 from zoo.models import GROUP_CONV, for_inference
 from zoo.proof.case import STEPS, Candidate, make_case
 from zoo.proof.levels import LEVELS, slope
@@ -32,7 +34,7 @@ def parity(
     group_conv: str = "native",
     optimize: bool = False,
     images: np.ndarray | None = None,
-    weights: Mapping[str, np.ndarray] | None = None,
+    weights: Source | None = None,
     seed: int = 0,
     steps: int = STEPS,
     variants: Sequence[str] = (DEFAULT,),
@@ -42,10 +44,11 @@ def parity(
     """Prove that a network computes the same thing on several backends.
 
     Each backend is compared with a float64 reference, never only with another backend, at every
-    level
-    up to the one asked for: ``structure`` (names, shapes, counts), ``forward`` (every node in
-    evaluation mode), ``batch_statistics`` (every node in training mode and the running statistics),
-    ``gradients`` (of every parameter), ``training`` (the steps that `zoo train` takes).
+    level up to the one asked for: ``structure`` (names, shapes, counts), ``forward`` (every
+    operator on its own inputs and every node from the image on, in evaluation mode),
+    ``batch_statistics`` (the same in training mode, and the running statistics), ``gradients`` (of
+    every parameter), ``training`` (the steps that `zoo train` takes). What the weights and images
+    could not have shown does not pass, see `ParityReport.gaps`.
 
     Args:
         model: a name of `list_models`, or a spec.
@@ -56,7 +59,9 @@ def parity(
             compared with the network as it was, at the nodes that both have.
         images: float (N, C, H, W) with N of at least 2; drawn from a normal distribution if not
             given.
-        weights: canonical weights; if not given, ones that let every mistake show.
+        weights: as for `create`: a file, the name of published weights, or canonical arrays. Under
+            ones of your own the proof is of these, and ``gaps`` tells what they could not show; if
+            not given, ones are made that let every mistake show.
         seed: of everything that is drawn.
         steps: of the training level, at least two.
         variants: what optimizers and options the training level proves, of
@@ -76,14 +81,17 @@ def parity(
         >>> report.passed
         True
     """
-    wanted = spec(model, **overrides)
+    if weights is None:
+        wanted, given = spec(model, **overrides), None
+    else:
+        wanted, given = resolve(model, weights, overrides, adapt=False, seed=seed)
     candidates = _candidates(wanted, backends, level, group_conv, optimize)
     trains = level not in EVALUATING
     case = make_case(
         wanted.graph,
         seed=seed,
         images=images,
-        weights=weights,
+        weights=given,
         steps=steps,
         variants=variants,
         modes=(False, True) if trains else (False,),
@@ -99,6 +107,8 @@ def parity(
     }
     if optimize:
         done["optimize"] = True
+    if isinstance(weights, str | Path):
+        done["weights"] = str(weights)
     if any(isinstance(node.op, Dropout) and node.op.p > 0 for node in wanted.graph.nodes):
         done["dropout"] = "by itself; beyond it, and from gradients on, with p = 0"
     return prove(

@@ -1,18 +1,52 @@
-"""What the work of a proof can show, and what it can not."""
+"""What the work of a proof can show, and what it can not.
+
+A comparison shows a mistake only if some value depends on what is mistaken. A hard swish without
+its upper clip is right up to 3; a tap of a filter that sees nothing but zeros may have any weight;
+statistics of 0 and 1 need not be read at all. What of this holds for a network, its weights and its
+images is told from the values of the float64 reference, which are there anyway.
+
+Not asked for is what no images could show: an offset of a window that sees nothing but padding at
+this size, a region below zero of what is never negative, or padding with zeros in the place of
+minus infinity behind a ReLU, where both are the same function.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from zoo.arch import Graph
+from zoo.arch import INPUT, Graph, Node
+from zoo.arch.operators import Add, BatchNorm2d
+from zoo.arch.windows import Conv2d, MaxPool2d
+from zoo.proof.flow import unreached
+from zoo.proof.seen import Told, alike, blind_offsets, faint, statistics
+
+Arrays = Mapping[str, np.ndarray]
+
+FEWEST, SHARE = 8, 1e-4
+"""Values that each region of an activation must hold, and share of all: fewer, and what a backend
+does to some of its values (the rest of a vector, an edge of a tile) may leave them out."""
+CROWDED = 16
+"""Of fewer values than 8 times this, one in so many is enough."""
+BRANCH = 1e-3
+"""How large each summand must be beside the sum: a smaller one could be left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something that the work could not have shown."""
+    """Something that the work could not have shown.
+
+    Attributes:
+        node: where, ``"input"`` for the images themselves.
+        what: ``"region"``, ``"tap"``, ``"channel"``, ``"window"``, ``"statistics"``,
+            ``"parameter"``, ``"branch"``, ``"gradient"`` or ``"input"``.
+        detail: one line, with what was found and what is needed.
+        training: in which mode.
+    """
 
     node: str
     what: str
@@ -25,25 +59,132 @@ class Gap:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of the values in each region, and gaps."""
+    """What the work could show in one mode.
+
+    Attributes:
+        shares: activation → region (``"x > 3"``) → share of its values there.
+        gaps: what it could not show, in the order of the nodes.
+    """
 
     shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
 
 
-def coverage(
-    graph: Graph,
-    weights: Mapping[str, np.ndarray],
-    values: Mapping[str, np.ndarray],
-    *,
-    training: bool,
-) -> Coverage:
-    """Return nothing yet."""
-    return Coverage()
+def coverage(graph: Graph, weights: Arrays, values: Arrays, *, training: bool) -> Coverage:
+    """Return what a network, its weights and the values they make can show.
+
+    Args:
+        graph: the network.
+        weights: canonical name → array.
+        values: of every node, and the images under ``"input"``; the float64 reference's.
+        training: whether batch norm used the statistics of the batch.
+    """
+    shares: dict[str, Mapping[str, float]] = {}
+    told: list[tuple[str, Told]] = [(INPUT, gap) for gap in _images(values[INPUT])]
+    positive = _nonnegative(graph)
+    for node in graph.nodes:
+        if node.op.traits.regions:
+            counts = _regions(node, values[node.inputs[0]])
+            size = values[node.inputs[0]].size
+            shares[node.name] = {label: count / size for label, count in counts.items()}
+            told += [(node.name, gap) for gap in _empty(node, counts, size, positive)]
+        told += [(node.name, gap) for gap in _node(node, weights, values, training)]
+    gaps = (Gap(name, gap.what, gap.detail, training) for name, gap in told)
+    return Coverage(shares, tuple(gaps))
 
 
-def gradient_gaps(
-    graph: Graph, frozen: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray]
-) -> tuple[Gap, ...]:
-    """Return nothing yet."""
-    return ()
+def gradient_gaps(graph: Graph, frozen: Arrays, batch: Arrays) -> tuple[Gap, ...]:
+    """Return the parameters that no gradient of the loss reaches.
+
+    Args:
+        graph: the network.
+        frozen: gradients of the parameters with frozen batch norms, float64.
+        batch: the same with the statistics of the batch.
+    """
+    return tuple(
+        Gap(node, "gradient", detail, training)
+        for training, gradients in ((False, frozen), (True, batch))
+        for node, detail in unreached(graph, gradients, training=training)
+    )
+
+
+def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterator[Told]:
+    x, made = values[node.inputs[0]], values[node.name]
+    for role in node.op.parameters():
+        array = weights[f"{node.name}.{role}"]
+        if array.size > 1 and array.min() == array.max():
+            yield Told("parameter", f"{role} is {array.flat[0]:g} in every place")
+    if isinstance(node.op, BatchNorm2d):
+        yield from statistics(node, weights, x, training)
+    elif isinstance(node.op, Conv2d | MaxPool2d):
+        yield from blind_offsets(node.op, x, made)
+    elif isinstance(node.op, Add):
+        whole = float(np.abs(made).max())
+        for name in node.inputs:
+            if not np.abs(values[name]).max() >= BRANCH * whole:
+                yield Told("branch", f"what {name} adds is next to nothing: it could be left out")
+    if node.op.traits.channels != "moved":
+        yield from faint(made)
+        yield from alike(made)
+
+
+def _images(images: np.ndarray) -> Iterator[Told]:
+    flat = images.reshape(len(images), -1)
+    constant = [str(i) for i in np.flatnonzero(flat.min(1) == flat.max(1))]
+    if constant:
+        yield Told(
+            "input",
+            f"{len(constant)} of {len(images)} images are constant ({_some(constant)}): where each "
+            "pixel goes does not show",
+        )
+    order = np.lexsort(flat[:, : min(flat.shape[1], 64)].T)
+    same = [
+        f"{a} and {b}" for a, b in itertools.pairwise(order) if np.array_equal(flat[a], flat[b])
+    ]
+    if same:
+        yield Told("input", f"images are the same ({_some(same)}): which is which does not show")
+    yield from faint(images)
+    yield from alike(images)
+
+
+def _regions(node: Node, x: np.ndarray) -> dict[str, int]:
+    """Return how many values lie in each region of an activation."""
+    kinks = node.op.traits.kinks
+    below = [int(np.count_nonzero(x < kink)) for kink in kinks]
+    above = [int(np.count_nonzero(x > kink)) for kink in kinks]
+    counts = {}
+    for i, (low, high) in enumerate(node.op.traits.regions):
+        if math.isinf(low):
+            counts[f"x < {high:g}"] = below[0]
+        elif math.isinf(high):
+            counts[f"x > {low:g}"] = above[-1]
+        else:
+            counts[f"{low:g} < x < {high:g}"] = above[i - 1] + below[i] - x.size
+    return counts
+
+
+def _empty(node: Node, counts: Mapping[str, int], size: int, positive: set[str]) -> Iterator[Told]:
+    needed = max(min(FEWEST, 1 + size // CROWDED), SHARE * size)
+    for (label, count), (_, high) in zip(counts.items(), node.op.traits.regions, strict=True):
+        if count < needed and not (high <= 0 and node.inputs[0] in positive):
+            few = min(FEWEST, 1 + size // CROWDED)
+            yield Told(
+                "region",
+                f"{label}: {count:,} of {size:,} values ({100 * count / size:.2g} %), at least "
+                f"{few} and {100 * SHARE:g} % are needed",
+            )
+
+
+def _nonnegative(graph: Graph) -> set[str]:
+    """Return the values that are never negative, whatever the images."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        sign = node.op.traits.sign
+        if sign == "nonnegative" or (sign == "kept" and found.issuperset(node.inputs)):
+            found.add(node.name)
+    return found
+
+
+def _some(names: list[str]) -> str:
+    """Return the first few of a list."""
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

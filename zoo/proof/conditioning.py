@@ -24,12 +24,13 @@ import numpy as np
 import weights as arrays
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node
-from zoo.arch.operators import BatchNorm2d, Linear, Mul
+from zoo.arch.operators import Add, BatchNorm2d, Linear, Mul
 from zoo.arch.windows import Conv2d, MaxPool2d
 from zoo.passes import Weights
 from zoo.proof import ties
 from zoo.proof.levers import clear, levers
 from zoo.proof.reach import lively, place, stretch
+from zoo.proof.sights import sights
 
 SPREAD = 0.2
 """How far running statistics are off what was seen, relative to its size."""
@@ -89,8 +90,11 @@ class _Walk:
         self.rng = np.random.default_rng(seed)
         self.gates: dict[str, np.ndarray] = {}
         self.deviations: dict[str, np.ndarray] = {}
+        self.stretched: dict[str, np.ndarray] = {}
         pools = [node for node in graph.nodes if isinstance(node.op, MaxPool2d)]
-        self.sources = {node.name: ties.source(graph, node.inputs[0]) for node in pools}
+        found = {node.name: ties.source(graph, node.inputs[0]) for node in pools}
+        self.sources = {pool: source for pool, source in found.items() if source}
+        self.summands: dict[str, np.ndarray] = {}
 
     def run(self, images: np.ndarray) -> None:
         """Walk through the network; from a max pool with ties, back to the convolution before."""
@@ -103,22 +107,36 @@ class _Walk:
             if node.name in self.sources.values():
                 started[node.name] = i, dict(values)
             inputs = [values[name] for name in node.inputs]
-            if isinstance(node.op, MaxPool2d) and tries[node.name]:
-                near = np.flatnonzero(ties.closest(node.op, inputs[0]) < ties.GAP)
-                if len(near) and (source := self.sources[node.name]):
-                    tries[node.name] -= 1
-                    ties.redraw(self.found, source, near, self.rng)
-                    i, values = started[source][0], dict(started[source][1])
-                    continue
+            if tries.get(node.name) and self._changed(node, inputs[0]):
+                tries[node.name] -= 1
+                i, before = started[self.sources[node.name]]
+                values = dict(before)
+                continue
             values[node.name] = self._value(node, inputs)
             values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
             i += 1
+
+    def _changed(self, pool: Node, x: np.ndarray) -> bool:
+        """Return whether weights before a max pool had to be changed for its sake."""
+        assert isinstance(pool.op, MaxPool2d)
+        near = np.flatnonzero(ties.closest(pool.op, x) < ties.GAP)
+        ties.redraw(self.found, self.sources[pool.name], near, self.rng)
+        (read,) = pool.inputs
+        unseen = near[:0]
+        if self.reach and read in self.summands:
+            unseen = ties.unseen(pool.op, x, self.summands[read])
+            activation = self.graph.by_name[self.graph.by_name[read].inputs[1]]
+            for lever in levers(self.graph, activation.inputs[0]):
+                ties.lift(self.found, lever.node, unseen)
+        return bool(len(near) or len(unseen))
 
     def _value(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         if isinstance(node.op, BatchNorm2d):
             self._set_statistics(node, inputs[0])
         if isinstance(node.op, Mul):
             self.gates[node.name] = inputs[1]
+        if isinstance(node.op, Add):
+            self.summands = {node.name: inputs[1]}
         if kinks := node.op.traits.kinks:
             self._condition(node, inputs[0], kinks)
         held = {
@@ -128,17 +146,28 @@ class _Walk:
         value = apply(node.op, inputs, held, self.training)
         if self.reach and (reader := self._reader(node, value)):
             seen, single = inputs[0].reshape(len(value), -1), value.reshape(value.shape[:2])
-            place(self.found, node.name, seen, single, reader.op.traits.kinks)
+            # A gate that is closed for some images must not meet a channel that is clipped there.
+            gated = [n.inputs[0] for n in self.graph.nodes if reader.name in n.inputs[1:]]
+            barred = [self.stretched[name] for name in gated if name in self.stretched]
+            place(
+                self.found, node.name, seen, single, reader.op.traits.kinks,
+                np.concatenate([np.zeros(0, int), *barred]),
+            )  # fmt: skip
         return value
 
     def _condition(self, node: Node, x: np.ndarray, kinks: tuple[float, ...]) -> None:
         """Move what an activation sees into its regions and clear of its kinks."""
+        found = list(sights(self.graph, node.name)) if self.reach else []
         for lever in levers(self.graph, node.inputs[0]):
             own = x[:, lever.channels]
-            if self.reach and lever.direct:
-                stretch(self.found, lever, own, kinks, self.deviations.get(lever.node))
-            moves = lively(node.op, own, kinks) if self.reach else np.zeros(own.shape[1])
             gate = self.gates[lever.gate] if lever.gate else np.ones((1,) * own.ndim)
+            moves = np.zeros(own.shape[1])
+            if self.reach:
+                if lever.direct:
+                    known = self.deviations.get(lever.node)
+                    chosen = stretch(self.found, lever, own, kinks, known)
+                    self.stretched[node.name] = chosen + lever.channels.start
+                moves = lively(node.op, own, kinks, found) / gate.min((0, *range(2, own.ndim)))
             clear(self.found, lever, own, gate, kinks, moves)
 
     def _reader(self, node: Node, value: np.ndarray) -> Node | None:

@@ -15,8 +15,9 @@ from backends.numpy.operators import apply
 from zoo.arch import Operator
 from zoo.passes import Weights
 from zoo.proof.levers import Lever
+from zoo.proof.sights import Sight, least_seen
 
-FEWEST, SHARE = 16, 1.5e-4
+FEWEST, SHARE = 24, 1.5e-4
 """Values, and share of all, that are brought into each outer region at least. As few channels as
 this takes are stretched, those whose input varies most: every rounding before is stretched too, and
 of a channel that is next to dead there is little else."""
@@ -24,27 +25,41 @@ TAILS = (0.01, 0.05)
 """Share of a stretched channel's values beyond each of the outer kinks: the least and the most."""
 MARGIN = 0.02
 """How far beyond an outer kink they begin, as a share of the distance between the kinks."""
-ALIVE = 0.2
+ALIVE = 0.4
 """Share of each channel that must lie where the activation is not constant: else nothing that comes
 before it has a gradient, and nothing after it shows what it did."""
+VISIBLE = 0.1
+"""How far beyond a kink values must be to count here, in deviations."""
 INSIDE = 0.8
 """How large single values may be where they are not to lie beyond a kink, in units of it."""
-CLEARANCE = 0.02
+CLEARANCE = 0.004
 """How far from a kink single values stay."""
+APART, STEEP = 1.0, 5.0
+"""How far the images of such a channel are drawn apart, and by how much at most: every rounding
+before is multiplied by it."""
 
 
-def lively(op: Operator, x: np.ndarray, kinks: tuple[float, ...]) -> np.ndarray:
-    """Return how far each channel must be shifted for enough of it to lie where ``op`` varies."""
+def lively(op: Operator, x: np.ndarray, kinks: tuple[float, ...], found: list[Sight]) -> np.ndarray:
+    """Return how far each channel must be shifted for enough of it to lie where ``op`` varies.
+
+    Enough for the whole, and for each offset of the windows that read it.
+    """
     by_channel = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+    # What is cleared of a kink afterwards may move back by half of this.
+    margin = VISIBLE * by_channel.std(1)
     alive = np.zeros(len(by_channel))
-    varying = [edges for edges in pairwise((-math.inf, *kinks, math.inf)) if _varies(op, *edges)]
+    regions = list(pairwise((-math.inf, *kinks, math.inf)))
+    varying = [edges for edges in regions if _varies(op, *edges)]
     for low, high in varying:
-        alive += ((by_channel > low) & (by_channel < high)).mean(1)
+        ends = (low + margin)[:, None], (high - margin)[:, None]
+        alive += ((by_channel > ends[0]) & (by_channel < ends[1])).mean(1)
     moves = np.zeros(len(by_channel))
     for channel in np.flatnonzero(alive < ALIVE):
         middle = float(np.median(by_channel[channel]))
         targets = [min(max(middle, low), high) for low, high in varying]
         moves[channel] = min((target - middle for target in targets), key=abs)
+    if x.ndim == 4 and regions[0] not in varying and regions[1] in varying:
+        moves = np.maximum(moves, kinks[0] + margin - least_seen(x, found))
     return moves
 
 
@@ -62,7 +77,7 @@ def stretch(
     x: np.ndarray,
     kinks: tuple[float, ...],
     deviations: np.ndarray | None,
-) -> None:
+) -> np.ndarray:
     """Stretch the strongest channels of a lever's own output over all regions, in place.
 
     Where there is one kink, shift them to it, if too few values lie on one side.
@@ -73,13 +88,16 @@ def stretch(
         x: its output, which the activation sees.
         kinks: of the activation.
         deviations: of what a batch norm read, by channel.
+
+    Returns:
+        The channels.
     """
     weight, bias = found[f"{lever.node}.weight"], found[f"{lever.node}.bias"]
     axes = (0, *range(2, x.ndim))
     values = x.size // x.shape[1]
     wanted = max(FEWEST, SHARE * x.size)
     if len(kinks) == 1 and min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
-        return
+        return np.zeros(0, int)
     # Shifted by a half, a channel has all regions of one kink.
     most = TAILS[1] if len(kinks) > 1 else 0.5
     count = math.ceil(wanted / most / values)
@@ -90,9 +108,9 @@ def stretch(
         # Before it was normalized: the quantiles of a channel that hardly varies, or that one image
         # makes nearly all of, lie close together.
         strength = strength / x.std(axes).clip(1e-300) * deviations
-    for channel in np.argsort(-strength, kind="stable")[:count]:
-        if not strength[channel] > 0:
-            continue
+    chosen: np.ndarray = np.argsort(-strength, kind="stable")[:count]
+    chosen = chosen[strength[chosen] > 0]
+    for channel in chosen:
         if len(kinks) == 1:
             factor, offset = 1.0, float(np.median(x[:, channel])) - kinks[0]
         else:
@@ -103,17 +121,23 @@ def stretch(
         bias[channel] = old * factor - offset
         exact = float(np.vdot(weight[channel], before)) / float(np.vdot(before, before))
         x[:, channel] = (x[:, channel] - old) * exact + float(bias[channel])
+    return chosen
 
 
 def place(
-    found: Weights, node: str, seen: np.ndarray, x: np.ndarray, kinks: tuple[float, ...]
+    found: Weights,
+    node: str,
+    seen: np.ndarray,
+    x: np.ndarray,
+    kinks: tuple[float, ...],
+    barred: np.ndarray,
 ) -> None:
     """Bring single values into all regions by changing rows of weights, in place.
 
     There is no bias to shift and there are no pixels to stretch. But the mean of what is read,
     added to a row, shifts its values nearly alike. Of a chosen channel some images lie beyond an
-    outer kink and others inside it, so that it is not dead: the channels whose images differ most
-    are taken, to stay clear of the kink.
+    outer kink and at least half between the kinks, so that it is not dead: the channels whose
+    images differ most are taken, to stay clear of the kink.
 
     Args:
         found: the weights.
@@ -121,6 +145,7 @@ def place(
         seen: what it reads, (N, in_channels).
         x: what it makes, (N, out_channels).
         kinks: of the activation that reads it, two or more.
+        barred: channels that are to stay between the kinks.
     """
     weight = found[f"{node}.weight"]
     rows = weight.reshape(len(weight), -1)
@@ -132,18 +157,25 @@ def place(
         return
     outer = (kinks[0], kinks[-1])
     count = min(FEWEST, x.shape[1] // 3)
-    # How far along each image of each channel would cross a kink, and the widest gaps between.
-    crossings = [np.sort((kink - x) / along[:, None], axis=0) for kink in outer]
-    gaps = np.diff(crossings, axis=1)
-    order = np.argsort(-gaps.min(0).max(0), kind="stable")
-    for turn, channel in enumerate(order[: len(outer) * count]):
-        side = turn % len(outer)
-        widest = int(np.argmax(gaps[side, :, channel]))
-        if gaps[side, widest, channel] < 2 * CLEARANCE:
-            continue
-        far = crossings[side][widest : widest + 2, channel].mean()
-        rows[channel] += (far * way).astype(np.float32)
-        x[:, channel] += far * along
+    spread = np.ptp(x / along[:, None], axis=0)
+    spread[barred] = 0
+    for turn, channel in enumerate(np.argsort(-spread, kind="stable")[: len(outer) * count]):
+        kink = outer[turn % len(outer)]
+        # The images of a channel are drawn apart first, so that it is alive, and then moved along
+        # until the kink lies in the widest gap between them.
+        factor = min(max(APART / (spread[channel] or 1.0), 1.0), STEEP)
+        apart = factor * x[:, channel]
+        crossings = np.sort((kink - apart) / along)
+        for gap in np.argsort(-np.diff(crossings), kind="stable"):
+            far = crossings[gap : gap + 2].mean()
+            placed = apart + far * along
+            inside = (placed > outer[0]) & (placed < outer[1])
+            if 2 * inside.sum() >= len(x) and all(
+                (np.abs(placed - k) > CLEARANCE).all() for k in kinks
+            ):
+                rows[channel] = factor * rows[channel] + far * way
+                x[:, channel] = placed
+                break
 
 
 def _shrink(rows: np.ndarray, x: np.ndarray, limit: float) -> None:

@@ -16,8 +16,10 @@ from zoo.passes import Weights
 
 GAP = 1e-5
 """How far apart, relative to the largest of all values, the two largest of a window should be."""
-TRIES = 8
-"""How often rows of weights are changed to get there."""
+TRIES = 16
+"""How often weights are changed to get there."""
+LIFT = 0.5
+"""How far a channel is shifted at a time, in units of its batch norm's scale."""
 CHANGE = 2.0**-6
 """By how much of its size a row is changed: enough for another draw of all of its windows, too
 little to change anything else."""
@@ -50,6 +52,18 @@ def closest(op: MaxPool2d, x: np.ndarray) -> np.ndarray:
     return np.asarray(gap.min((0, 2, 3)) / (np.abs(x).max() or 1.0))
 
 
+def unseen(op: MaxPool2d, x: np.ndarray, branch: np.ndarray) -> np.ndarray:
+    """Return the channels in which a summand of ``x`` is 0 wherever ``x`` is the largest.
+
+    No gradient goes there then, and what the summand is elsewhere does not matter.
+    """
+    largest = np.max(list(windows_of(op, x)), axis=0)
+    reached = np.zeros(x.shape[1], bool)
+    for whole, own in zip(windows_of(op, x), windows_of(op, branch), strict=True):
+        reached |= ((whole == largest) & (own != 0)).any((0, 2, 3))
+    return np.flatnonzero(~reached)
+
+
 def windows_of(op: MaxPool2d, x: np.ndarray) -> list[np.ndarray]:
     """Return for each offset of the window the values that it sees, -inf where it sees none."""
     top, left, bottom, right = sides(
@@ -62,6 +76,11 @@ def windows_of(op: MaxPool2d, x: np.ndarray) -> list[np.ndarray]:
         padded[:, :, i : i + rows : op.stride[0], j : j + columns : op.stride[1]]
         for i, j in itertools.product(*map(range, op.kernel_size))
     ]
+
+
+def lift(found: Weights, node: str, channels: np.ndarray) -> None:
+    """Shift channels up, so that more of them is not clipped."""
+    found[f"{node}.bias"][channels] += np.float32(LIFT) * np.abs(found[f"{node}.weight"][channels])
 
 
 def redraw(found: Weights, conv: str, channels: np.ndarray, rng: np.random.Generator) -> None:

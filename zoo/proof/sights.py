@@ -1,0 +1,96 @@
+"""Which pixels the offsets of a window see, and which convolutions see what an activation makes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backends.numpy.operators import apply
+from zoo.arch import Graph
+from zoo.arch.operators import Dropout, Mul
+from zoo.arch.windows import Conv2d, MaxPool2d, Window, sides
+
+FEW = 256
+"""Of so many values of a drawn channel, some are not clipped. An offset that sees fewer, at the
+edge of a small map, may see nothing else."""
+
+Places = dict[tuple[int, int], tuple[tuple[slice, slice], tuple[slice, slice]]]
+"""Offset of a window → the pixels that it sees, and of which outputs."""
+
+
+def places(op: Window, size: tuple[int, ...], made: tuple[int, ...]) -> Places:
+    """Return for each offset of a window which pixels it sees, and of which outputs.
+
+    Without those in the padding; an offset that sees nothing else is not there.
+
+    Args:
+        op: a convolution or pool.
+        size: height and width of its input.
+        made: height and width of its output.
+    """
+    dilation = op.dilation if isinstance(op, Conv2d) else (1, 1)
+    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
+    padding = sides(op.padding, (size[0], size[1]), (reach[0], reach[1]), op.stride)[:2]
+    axes = []
+    for axis in (0, 1):
+        found = {}
+        for tap in range(op.kernel_size[axis]):
+            start, step = tap * dilation[axis] - padding[axis], op.stride[axis]
+            outputs = [o for o in range(made[axis]) if 0 <= start + o * step < size[axis]]
+            if outputs:
+                pixels = slice(start + outputs[0] * step, start + outputs[-1] * step + 1, step)
+                found[tap] = pixels, slice(outputs[0], outputs[-1] + 1)
+        axes.append(found)
+    return {
+        (i, j): ((axes[0][i][0], axes[1][j][0]), (axes[0][i][1], axes[1][j][1]))
+        for i, j in itertools.product(*axes)
+    }
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A convolution with a window that reads the channels of a value.
+
+    Attributes:
+        conv: the convolution.
+        pools: the max pools before it.
+    """
+
+    conv: Conv2d
+    pools: tuple[MaxPool2d, ...] = ()
+
+
+def sights(graph: Graph, name: str) -> Iterator[Sight]:
+    """Yield the convolutions with a window that read the channels of a value."""
+    for node in graph.nodes:
+        if name not in node.inputs:
+            continue
+        if isinstance(node.op, Conv2d):
+            if node.op.kernel_size != (1, 1):
+                yield Sight(node.op)
+        elif isinstance(node.op, MaxPool2d):
+            for sight in sights(graph, node.name):
+                yield replace(sight, pools=(node.op, *sight.pools))
+        elif node.op.traits.channels == "moved" or isinstance(node.op, Dropout | Mul):
+            yield from sights(graph, node.name)
+
+
+def least_seen(x: np.ndarray, found: list[Sight]) -> np.ndarray:
+    """Return for each channel the largest value of the offset that sees the smallest ones.
+
+    Infinity where all offsets see many.
+    """
+    least = np.full(x.shape[1], np.inf)
+    for sight in found:
+        seen, conv = x, sight.conv
+        for pool in sight.pools:
+            seen = apply(pool, [seen], {}, False)
+        made = conv.output_shape((len(seen), conv.in_channels, *seen.shape[2:]))
+        for inputs, _ in places(conv, seen.shape[2:], made[2:]).values():
+            own = seen[(..., *inputs)]
+            if own.size <= FEW * own.shape[1]:
+                least = np.minimum(least, own.max((0, 2, 3)))
+    return least

@@ -23,7 +23,7 @@ from zoo.arch import INPUT, Graph, Node
 from zoo.arch.operators import Add, BatchNorm2d
 from zoo.arch.windows import Conv2d, MaxPool2d
 from zoo.proof.flow import unreached
-from zoo.proof.seen import Told, alike, blind_offsets, faint, statistics
+from zoo.proof.seen import Told, blind_offsets, channels, scale_of, statistics
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -119,13 +119,11 @@ def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterat
     elif isinstance(node.op, Conv2d | MaxPool2d):
         yield from blind_offsets(node.op, x, made)
     elif isinstance(node.op, Add):
-        whole = float(np.abs(made).max())
         for name in node.inputs:
-            if not np.abs(values[name]).max() >= BRANCH * whole:
+            if not scale_of(values[name]) >= BRANCH * scale_of(made):
                 yield Told("branch", f"what {name} adds is next to nothing: it could be left out")
     if node.op.traits.channels != "moved":
-        yield from faint(made)
-        yield from alike(made)
+        yield from channels(made)
 
 
 def _images(images: np.ndarray) -> Iterator[Told]:
@@ -143,8 +141,7 @@ def _images(images: np.ndarray) -> Iterator[Told]:
     ]
     if same:
         yield Told("input", f"images are the same ({_some(same)}): which is which does not show")
-    yield from faint(images)
-    yield from alike(images)
+    yield from channels(images)
 
 
 def _regions(node: Node, x: np.ndarray) -> dict[str, int]:

@@ -94,20 +94,21 @@ def clear(
     """
     bias = found[f"{lever.node}.bias"]
     gates = np.broadcast_to(gate, (len(x), x.shape[1], *(1,) * (x.ndim - 2)))
+    # A shift moves all values alike, but for the gate: how far each is from each kink, as the shift
+    # that would take it there, on one axis.
+    away = [((x - kink) / gates).swapaxes(0, 1).reshape(x.shape[1], -1) for kink in kinks]
+    reaches = REACH * (x / gates).std((0, *range(2, x.ndim)))
     moved = np.zeros(len(bias))
-    for channel in range(x.shape[1]):
-        # A shift moves all values alike, but for the gate: how far each is from each kink, as the
-        # shift that would take it there, on one axis.
-        away = [(x[:, channel] - kink) / gates[:, channel] for kink in kinks]
-        seen = np.stack(away).ravel()
-        center, reach = -moves[channel], REACH * (x[:, channel] / gates[:, channel]).std()
-        near = np.sort(seen[(seen > center - reach) & (seen < center + reach)])
-        edges = np.concatenate(([center - reach], near, [center + reach]))
-        widest = int(np.argmax(np.diff(edges)))
+    for channel, (reach, move) in enumerate(zip(reaches, moves, strict=True)):
+        ends = -move - reach, -move + reach
+        near = [seen[channel] for seen in away]
+        near = [seen[(seen > ends[0]) & (seen < ends[1])] for seen in near]
+        edges = np.sort(np.concatenate((ends, *near)))
+        widest = int(np.argmax(edges[1:] - edges[:-1]))
         wanted = bias[channel] - (edges[widest] + edges[widest + 1]) / 2
         moved[channel] = float(np.float32(wanted)) - float(bias[channel])
-        x[:, channel] += moved[channel] * gates[:, channel]
         bias[channel] = wanted
+    x += moved.reshape(-1, *(1,) * (x.ndim - 2)) * gates
     if lever.squeeze:
         weight = found[f"{lever.squeeze}.weight"][:, :, 0, 0].astype(np.float64)
         found[f"{lever.squeeze}.bias"] -= (weight @ moved).astype(np.float32)

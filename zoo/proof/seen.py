@@ -40,45 +40,41 @@ class Told:
     detail: str
 
 
-def faint(values: np.ndarray) -> Iterator[Told]:
-    """Yield the channels that are constant over all images and pixels, or next to it.
+def scale_of(values: np.ndarray) -> float:
+    """Return the largest value, of those of a sample."""
+    few = _sample(values)
+    return float(max(few.max(), -few.min()))
+
+
+def channels(values: np.ndarray) -> Iterator[Told]:
+    """Yield the channels that are constant over all images and pixels or next to it, or the same.
 
     A channel without pixels has as few values as there are images, which may be alike by chance:
     such a channel is asked not to be zero, and all of them together to vary.
     """
-    scale = float(max(values.max(), -values.min()))
-    limit = VARIES * scale
-    if np.prod(values.shape[2:]) > 1:
-        channels, how = _not_varying(values, limit), "vary by less than"
-    else:
-        channels, how = np.flatnonzero(~(np.abs(values).max(0).ravel() > limit)), "are less than"
-        if len(_not_varying(values, limit)) == values.shape[1]:
+    rows = _rows(_sample(values))
+    low, high = rows.min(1), rows.max(1)
+    scale = float(max(high.max(), -low.min()))
+    limit, how = VARIES * scale, "vary by less than"
+    faint = _still(values, high - low > limit, limit)
+    if np.prod(values.shape[2:]) == 1:
+        if len(faint) == len(rows):
             yield Told("channel", "all images have the same values: which is which does not show")
-    if len(channels):
-        yield Told(
-            "channel",
-            f"{_count(channels, values.shape[1], 'channels')} {how} {VARIES:g} of the largest "
-            "value",
-        )
-
-
-def alike(values: np.ndarray) -> Iterator[Told]:
-    """Yield the channels that are the same as another: which is which does not show."""
-    scale = float(max(values.max(), -values.min()))
-    few = _sample(values)
-    rows = np.moveaxis(few, 1, 0).reshape(few.shape[1], -1)
-    order = np.argsort(rows @ np.cos(np.arange(rows.shape[1])), kind="stable")
-    near = np.abs(np.diff(rows[order], axis=0)).max(1) <= EQUAL * scale
+        faint, how = np.flatnonzero(~(np.maximum(high, -low) > limit)), "are less than"
+    if len(faint):
+        yield Told("channel", f"{_count(faint, len(rows))} {how} {VARIES:g} of the largest value")
+    # Those that are the same are neighbors in any order of the values.
+    marks = rows @ np.cos(np.arange(rows.shape[1]))
+    order = np.argsort(marks, kind="stable")
+    near = np.flatnonzero(np.diff(marks[order]) <= EQUAL * scale * rows.shape[1])
     same = []
-    for a, b in zip(order[:-1][near], order[1:][near], strict=True):
-        distance = np.abs(values[:, a] - values[:, b]).max()
-        if distance <= EQUAL * scale and np.ptp(values[:, a]) > EQUAL * scale:
+    for a, b in zip(order[near], order[near + 1], strict=True):
+        first = values[:, a]
+        apart = np.abs(first - values[:, b]).max()
+        if apart <= EQUAL * scale and first.max() - first.min() > EQUAL * scale:
             same.append(max(a, b))
     if same:
-        yield Told(
-            "channel",
-            f"{_count(np.sort(same), values.shape[1], 'channels')} are the same as another",
-        )
+        yield Told("channel", f"{_count(np.sort(same), len(rows))} are the same as another")
 
 
 def blind_offsets(op: Conv2d | MaxPool2d, x: np.ndarray, made: np.ndarray) -> Iterator[Told]:
@@ -88,21 +84,21 @@ def blind_offsets(op: Conv2d | MaxPool2d, x: np.ndarray, made: np.ndarray) -> It
     """
     if op.kernel_size == (1, 1):
         return
-    scale = float(max(x.max(), -x.min()))
-    dead = set(_not_varying(x, VARIES * scale))
-    each = isinstance(op, Conv2d) and op.groups == op.in_channels
     found = places(op, x.shape[2:], made.shape[2:])
-    for offset, (inputs, _) in found.items() if isinstance(op, Conv2d) else ():
-        seen = x[(..., *inputs)]
-        channels = [c for c in _blank(seen, x if each else None, scale) if c not in dead]
-        if channels:
-            yield Told(
-                "tap",
-                f"tap {offset} sees nothing, or one and the same, in "
-                f"{_count(np.array(channels), x.shape[1], 'channels')}",
-            )
     if isinstance(op, MaxPool2d):
         yield from _never_largest(x, made, found)
+        return
+    rows = _rows(_sample(x))
+    low, high = rows.min(1), rows.max(1)
+    scale = float(max(high.max(), -low.min()))
+    dead = _still(x, high - low > VARIES * scale, VARIES * scale)
+    for offset, (inputs, _) in found.items():
+        blank = np.setdiff1d(_blank(x[(..., *inputs)], x, op, scale), dead)
+        if len(blank):
+            yield Told(
+                "tap",
+                f"tap {offset} sees nothing, or one and the same, in {_count(blank, x.shape[1])}",
+            )
 
 
 def _never_largest(x: np.ndarray, made: np.ndarray, found: Places) -> Iterator[Told]:
@@ -155,37 +151,47 @@ def _sample(values: np.ndarray) -> np.ndarray:
     """Return some rows and columns of a value."""
     if values.ndim < 4:
         return values
-    steps = (max(1, n // SAMPLE) for n in values.shape[2:])
+    steps = (-(-n // SAMPLE) for n in values.shape[2:])
     rows, columns = (slice(step // 2, None, step) for step in steps)
     return values[:, :, rows, columns]
 
 
-def _blank(seen: np.ndarray, own: np.ndarray | None, scale: float) -> np.ndarray:
+def _rows(values: np.ndarray) -> np.ndarray:
+    """Return the values of each channel in a row."""
+    return np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+
+
+def _still(values: np.ndarray, moving: np.ndarray, limit: float) -> np.ndarray:
+    """Return the channels that vary by no more than a limit, of those not known to."""
+    unknown = np.flatnonzero(~moving)
+    if not len(unknown):
+        return unknown
+    rows = _rows(values[:, unknown])
+    still: np.ndarray = unknown[~(rows.max(1) - rows.min(1) > limit)]
+    return still
+
+
+def _blank(seen: np.ndarray, x: np.ndarray, conv: Conv2d, scale: float) -> np.ndarray:
     """Return the channels of which an offset sees next to nothing, or one and the same value.
 
-    ``own`` are all values of the channels where each is summed up by itself: next to nothing is
-    little beside its own size then.
+    Where each channel is summed up by itself, next to nothing is little beside its own size.
     """
-    channels = np.flatnonzero(~(np.abs(_sample(seen)).max((0, 2, 3)) > VARIES * scale))
-    found = np.abs(seen[:, channels]).max((0, 2, 3), initial=0)
-    limit = np.abs(own[:, channels]).max((0, 2, 3), initial=0) if own is not None else scale
-    return np.union1d(
-        channels[~(found > VARIES * limit)], _not_varying(seen, EQUAL * VARIES * scale)
-    )
+    rows = _rows(_sample(seen))
+    low, high = rows.min(1), rows.max(1)
+    known = (np.maximum(high, -low) > VARIES * scale) & (high - low > EQUAL * scale)
+    unknown = np.flatnonzero(~known)
+    if not len(unknown):
+        return unknown
+    rows = _rows(seen[:, unknown])
+    sizes = np.abs(rows).max(1)
+    own = conv.groups == conv.in_channels
+    limits = VARIES * (np.abs(_rows(x[:, unknown])).max(1) if own else scale)
+    same = rows.max(1) - rows.min(1) <= EQUAL * np.maximum(sizes, VARIES * limits)
+    blank: np.ndarray = unknown[~(sizes > limits) | same]
+    return blank
 
 
-def _not_varying(values: np.ndarray, limit: float) -> np.ndarray:
-    """Return the channels whose values lie no further apart than a limit."""
-    axes = (0, *range(2, values.ndim))
-    few = _sample(values)
-    channels = np.flatnonzero(~(few.max(axes) - few.min(axes) > limit))
-    if len(channels):
-        rest = values[:, channels]
-        channels = channels[~(rest.max(axes) - rest.min(axes) > limit)]
-    return channels
-
-
-def _count(channels: np.ndarray, of: int, what: str) -> str:
+def _count(found: np.ndarray, of: int) -> str:
     """Return "3 of 24 channels (0, 5, 7)"."""
-    named = ", ".join(map(str, channels[:3])) + (", …" if len(channels) > 3 else "")
-    return f"{len(channels)} of {of} {what} ({named})"
+    named = ", ".join(map(str, found[:3])) + (", …" if len(found) > 3 else "")
+    return f"{len(found)} of {of} channels ({named})"

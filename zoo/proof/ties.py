@@ -14,7 +14,7 @@ from zoo.arch import Graph
 from zoo.arch.windows import Conv2d, MaxPool2d, sides
 from zoo.passes import Weights
 
-GAP = 1e-5
+GAP = 5e-6
 """How far apart, relative to the largest of all values, the two largest of a window should be."""
 TRIES = 16
 """How often weights are changed to get there."""

@@ -165,8 +165,7 @@ def make_case(
             raise unknown("variant", variant, VARIANTS)
     rng = np.random.default_rng(seed)
     if images is None:
-        count = well_conditioned_batch(graph) if True in modes else 2
-        images = well_conditioned_images(graph, count, rng)
+        images = well_conditioned_images(graph, well_conditioned_batch(graph), rng)
     images = np.ascontiguousarray(images, np.float32)
     graph.check_input(images.shape)
     if len(images) < 2:

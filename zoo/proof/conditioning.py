@@ -29,7 +29,7 @@ from zoo.arch.windows import Conv2d, MaxPool2d
 from zoo.passes import Weights
 from zoo.proof import ties
 from zoo.proof.levers import clear, levers
-from zoo.proof.reach import lively, place, stretch
+from zoo.proof.reach import lively, place, shift, stretch
 from zoo.proof.sights import sights
 
 SPREAD = 0.2
@@ -164,6 +164,8 @@ class _Walk:
             moves = np.zeros(own.shape[1])
             if self.reach:
                 if lever.direct:
+                    if len(kinks) == 1:
+                        shift(self.found, lever, own, lively(node.op, own, kinks, found))
                     known = self.deviations.get(lever.node)
                     chosen = stretch(self.found, lever, own, kinks, known)
                     self.stretched[node.name] = chosen + lever.channels.start

@@ -25,9 +25,12 @@ TAILS = (0.01, 0.05)
 """Share of a stretched channel's values beyond each of the outer kinks: the least and the most."""
 MARGIN = 0.02
 """How far beyond an outer kink they begin, as a share of the distance between the kinks."""
+GOLDEN = 0.618
+"""Multiples of it, without what is before the point, are spread evenly."""
 ALIVE = 0.4
 """Share of each channel that must lie where the activation is not constant: else nothing that comes
-before it has a gradient, and nothing after it shows what it did."""
+before it has a gradient, and nothing after it shows what it did. Half of it is enough of a channel
+without pixels."""
 VISIBLE = 0.1
 """How far beyond a kink values must be to count here, in deviations."""
 INSIDE = 0.8
@@ -54,11 +57,16 @@ def lively(op: Operator, x: np.ndarray, kinks: tuple[float, ...], found: list[Si
         ends = (low + margin)[:, None], (high - margin)[:, None]
         alive += ((by_channel > ends[0]) & (by_channel < ends[1])).mean(1)
     moves = np.zeros(len(by_channel))
-    for channel in np.flatnonzero(alive < ALIVE):
+    clipped = regions[0] not in varying and regions[1] in varying
+    single = math.prod(x.shape[2:]) == 1
+    for channel in np.flatnonzero(alive < (ALIVE / 2 if single else ALIVE)):
         middle = float(np.median(by_channel[channel]))
         targets = [min(max(middle, low), high) for low, high in varying]
+        if single and clipped:
+            # The images hardly differ: near the kink, all would be next to nothing.
+            targets = [kinks[0] + (0.1 + 0.3 * (GOLDEN * channel % 1)) * float(np.abs(x).max())]
         moves[channel] = min((target - middle for target in targets), key=abs)
-    if x.ndim == 4 and regions[0] not in varying and regions[1] in varying:
+    if clipped and not single:
         moves = np.maximum(moves, kinks[0] + margin - least_seen(x, found))
     return moves
 
@@ -96,12 +104,14 @@ def stretch(
     axes = (0, *range(2, x.ndim))
     values = x.size // x.shape[1]
     wanted = max(FEWEST, SHARE * x.size)
-    if len(kinks) == 1 and min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
-        return np.zeros(0, int)
+    if len(kinks) == 1:
+        wanted = max(FEWEST // 2, SHARE * x.size)
+        if min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
+            return np.zeros(0, int)
     # Shifted by a half, a channel has all regions of one kink.
     most = TAILS[1] if len(kinks) > 1 else 0.5
     count = math.ceil(wanted / most / values)
-    tail = min(max(TAILS[0], wanted / count / values), most)
+    tail = min(max(TAILS[0], wanted / count / values), TAILS[1])
     low, high = np.quantile(x, (tail, 1 - tail), axis=axes)
     strength = high - low
     if deviations is not None:
@@ -122,6 +132,14 @@ def stretch(
         exact = float(np.vdot(weight[channel], before)) / float(np.vdot(before, before))
         x[:, channel] = (x[:, channel] - old) * exact + float(bias[channel])
     return chosen
+
+
+def shift(found: Weights, lever: Lever, x: np.ndarray, moves: np.ndarray) -> None:
+    """Move the channels of a lever's own output, in place."""
+    bias = found[f"{lever.node}.bias"]
+    before = bias.astype(np.float64)
+    bias += moves.astype(np.float32)
+    x += (bias - before).reshape(-1, *(1,) * (x.ndim - 2))
 
 
 def place(
@@ -153,26 +171,29 @@ def place(
     mean = seen.mean(0)
     way = mean / (mean @ mean or 1.0)
     along = seen @ way
-    if len(x) < 2 or not along.min() > 0:
+    if len(x) < 2 or not along.any():
         return
+    reached = along != 0
     outer = (kinks[0], kinks[-1])
-    count = min(FEWEST, x.shape[1] // 3)
-    spread = np.ptp(x / along[:, None], axis=0)
+    count = min(FEWEST, 2 * x.shape[1] // 5)
+    spread = np.ptp(x, axis=0)
     spread[barred] = 0
     for turn, channel in enumerate(np.argsort(-spread, kind="stable")[: len(outer) * count]):
         kink = outer[turn % len(outer)]
         # The images of a channel are drawn apart first, so that it is alive, and then moved along
-        # until the kink lies in the widest gap between them.
-        factor = min(max(APART / (spread[channel] or 1.0), 1.0), STEEP)
+        # until the kink lies in the widest gap between them. No two channels become the same.
+        wanted = APART * (1 + (GOLDEN * turn) % 1)
+        factor = min(max(wanted / (spread[channel] or 1.0), 1.0), STEEP)
         apart = factor * x[:, channel]
-        crossings = np.sort((kink - apart) / along)
-        for gap in np.argsort(-np.diff(crossings), kind="stable"):
-            far = crossings[gap : gap + 2].mean()
+        crossings = np.sort((kink - apart[reached]) / along[reached])
+        # An image that is not moved stays where it is, and the others may all go beyond.
+        ends = [] if reached.all() else [crossings[-1 if kink > 0 else 0] * (1 + MARGIN)]
+        widest = np.argsort(-np.diff(crossings), kind="stable")
+        for far in (*(crossings[gap : gap + 2].mean() for gap in widest), *ends):
             placed = apart + far * along
             inside = (placed > outer[0]) & (placed < outer[1])
-            if 2 * inside.sum() >= len(x) and all(
-                (np.abs(placed - k) > CLEARANCE).all() for k in kinks
-            ):
+            clear = min(np.abs(placed - k).min() for k in kinks) > CLEARANCE
+            if clear and not inside.all() and (2 * inside.sum() >= len(x) or far in ends):
                 rows[channel] = factor * rows[channel] + far * way
                 x[:, channel] = placed
                 break

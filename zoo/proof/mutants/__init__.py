@@ -1,0 +1,4 @@
+"""Mutants: mistakes that a backend could make, as data, and whether the proof sees each.
+
+`zoo.proof.mutants.catalogue` lists them, `zoo.proof.mutants.run` gives them to the proof.
+"""

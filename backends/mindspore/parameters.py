@@ -8,7 +8,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from backends.mindspore.model import SUFFIXES, Network
-from zoo.arch import Graph
+from zoo.arch import Graph, Operator
 from zoo.errors import WeightsError
 
 
@@ -29,13 +29,18 @@ def graph_of(cell: nn.Cell) -> Graph:
     return network_in(cell).graph
 
 
+def suffixes(op: Operator) -> dict[str, str]:
+    """Return canonical role → MindSpore's name, where an operator's has another."""
+    return SUFFIXES.get(type(op).__name__, {})
+
+
 def parameters(cell: nn.Cell) -> dict[str, Parameter]:
     """Return canonical name → native parameter, in canonical order."""
     network = network_in(cell)
     native = dict(network.parameters_and_names())
     found: dict[str, Any] = {}
     for node in network.graph.nodes:
-        renamed = SUFFIXES.get(type(node.op).__name__, {})
+        renamed = suffixes(node.op)
         for role in node.op.parameters():
             found[f"{node.name}.{role}"] = native[f"{node.name}.{renamed.get(role, role)}"]
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import mindspore as ms
@@ -24,12 +25,14 @@ LEVELS = ("structure", "forward", "batch_statistics", "gradients", "training")
 Arrays = dict[str, np.ndarray]
 T = TypeVar("T")
 
+_interpreted: ContextVar[bool] = ContextVar("_interpreted", default=False)
+
 
 @contextmanager
 def graph_mode() -> Iterator[None]:
     """Run the body in graph mode and restore the mode that was set."""
     before = ms.get_context("mode")
-    ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_context(mode=ms.PYNATIVE_MODE if _interpreted.get() else ms.GRAPH_MODE)
     try:
         yield
     finally:
@@ -62,6 +65,19 @@ def kept(key: Any, make: Callable[[], T]) -> T:
         _kept[key] = make()
     found: T = _kept[key]
     return found
+
+
+@contextmanager
+def pynative() -> Iterator[None]:
+    """Let what asks for graph mode inside the body run in PyNative mode: nothing is compiled.
+
+    The same bits, a network's first run in a tenth of the time, every further one in a multiple.
+    """
+    token = _interpreted.set(True)
+    try:
+        yield
+    finally:
+        _interpreted.reset(token)
 
 
 class Loss(nn.Cell):

@@ -1,0 +1,76 @@
+"""Operators whose function has been changed by hand, for proofs that have to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from backends.numpy import model
+from zoo.arch import Operator
+
+
+class Arithmetic:
+    """See `zoo.proof.mutants.mutation.Namespace`."""
+
+    def array(self, values: Any, like: Any) -> Any:
+        return np.asarray(values, like.dtype)
+
+    def detach(self, x: Any) -> Any:
+        return x
+
+    def take(self, x: Any, indices: list[int], axis: int) -> Any:
+        return np.take(x, indices, axis)
+
+    def cat(self, xs: list[Any], axis: int) -> Any:
+        return np.concatenate(xs, axis)
+
+    def permute(self, x: Any, axes: tuple[int, ...]) -> Any:
+        return np.ascontiguousarray(x.transpose(axes))
+
+    def mean(self, x: Any, axes: tuple[int, ...]) -> Any:
+        return x.mean(axes, keepdims=True)
+
+    def exp(self, x: Any) -> Any:
+        return np.exp(x)
+
+    def step(self, x: Any) -> Any:
+        return (x > 0).astype(x.dtype)
+
+    def half(self, x: Any) -> Any:
+        return x.astype(np.float16).astype(x.dtype)
+
+    def copy(self, x: Any) -> Any:
+        return x.copy()
+
+    def assign(self, held: Any, value: Any) -> None:
+        held[...] = value
+
+
+@contextmanager
+def admits(kind: type[Operator]) -> Iterator[None]:
+    """Let graphs hold changed operators while the body runs.
+
+    Args:
+        kind: their type; it has ``inner`` (the operator that it stands for), ``layer`` (what the
+            original is built of) and ``body`` (the function).
+    """
+    plain = model.apply
+
+    def apply(op: Any, inputs: list[Any], held: dict[str, Any], training: bool) -> Any:
+        if not isinstance(op, kind):
+            return plain(op, inputs, held, training)
+
+        def layer(*values: Any) -> Any:
+            return plain(op.layer, list(values), held, training)
+
+        found = op.body(Arithmetic(), layer, tuple(inputs), op.inner, held, training)
+        return np.asarray(found, inputs[0].dtype)
+
+    setattr(model, "apply", apply)  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(model, "apply", plain)  # noqa: B010

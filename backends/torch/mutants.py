@@ -1,0 +1,92 @@
+"""Operators whose function has been changed by hand, for proofs that have to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from backends.torch.operators import FUNCTIONS, MODULES
+from zoo.arch import Operator, Shape
+
+
+class Arithmetic:
+    """See `zoo.proof.mutants.mutation.Namespace`."""
+
+    def array(self, values: Any, like: Any) -> Any:
+        return torch.tensor(values, dtype=like.dtype)
+
+    def detach(self, x: Any) -> Any:
+        return x.detach()
+
+    def take(self, x: Any, indices: list[int], axis: int) -> Any:
+        return x.index_select(axis, torch.tensor(indices))
+
+    def cat(self, xs: list[Any], axis: int) -> Any:
+        return torch.cat(xs, axis)
+
+    def permute(self, x: Any, axes: tuple[int, ...]) -> Any:
+        return x.permute(axes).contiguous()
+
+    def mean(self, x: Any, axes: tuple[int, ...]) -> Any:
+        return x.mean(axes, keepdim=True)
+
+    def exp(self, x: Any) -> Any:
+        return torch.exp(x)
+
+    def step(self, x: Any) -> Any:
+        return (x > 0).to(x.dtype)
+
+    def half(self, x: Any) -> Any:
+        return x.half().to(x.dtype)
+
+    def copy(self, x: Any) -> Any:
+        return x.detach().clone()
+
+    def assign(self, held: Any, value: Any) -> None:
+        with torch.no_grad():
+            held.copy_(value)
+
+
+class Call(nn.Module):
+    """An operator without state as a module."""
+
+    def __init__(self, op: Operator) -> None:
+        super().__init__()
+        self.op = op
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        function, arguments = FUNCTIONS[type(self.op)](self.op, inputs)
+        return function(*arguments)
+
+
+def _make(op: Any, shape: Shape) -> nn.Module:
+    kind = type(op.layer)
+    layer = Call(op.layer) if kind in FUNCTIONS else MODULES[kind](op.layer, shape)
+    original = layer.forward
+
+    def forward(*inputs: torch.Tensor) -> torch.Tensor:
+        held = {role: getattr(layer, role) for role in op.parameters()}
+        return op.body(Arithmetic(), original, inputs, op.inner, held, layer.training)
+
+    # The layer's own forward alone is changed: its parameters stay under the names they have.
+    setattr(layer, "forward", forward)  # noqa: B010
+    return layer
+
+
+@contextmanager
+def admits(kind: type[Operator]) -> Iterator[None]:
+    """Let graphs hold changed operators while the body runs.
+
+    Args:
+        kind: their type; it has ``inner`` (the operator that it stands for), ``layer`` (what the
+            original is built of) and ``body`` (the function).
+    """
+    MODULES[kind] = _make
+    try:
+        yield
+    finally:
+        del MODULES[kind]

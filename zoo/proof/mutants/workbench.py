@@ -1,0 +1,105 @@
+"""A small network with every operator, in every setting, in an order in which each shows.
+
+No published network has them all: max pools stand before any ReLU, so that a padding of zeros
+shows; average pools count their padding or not; a flatten finds more than one pixel.
+"""
+
+from __future__ import annotations
+
+from zoo.arch import Graph
+from zoo.arch.builder import GraphBuilder
+from zoo.arch.operators import BatchNorm2d, ChannelPermute, Linear, Operator
+from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, Padding
+
+
+def workbench(*, dropout: float = 0.2) -> Graph:
+    """Return the network: (N, 3, 24, 24) -> (N, 10)."""
+    g = GraphBuilder(3, 24, eps=1e-3, momentum=0.3)
+    with g.scope("stem"):
+        x = _conv(g, g.input, 12, stride=2, padding="SAME_UPPER", bias=True)
+        x = g.batch_norm(x)
+    with g.scope("pools"):
+        x = g.concat(_pools(g, x))
+    with g.scope("mixed"):
+        x = g.channel_shuffle(x, 3, "gn")
+        order = [(7 * i + 3) % g.channels(x) for i in range(g.channels(x))]
+        x = g.add_node("permute", lambda: ChannelPermute(indices=tuple(order)), x)
+        x = g.relu(_norm(g, g.conv(x, 16, groups=4, bias=True)))
+    with g.scope("unit"):
+        x = _unit(g, x)
+    with g.scope("excite"):
+        x = g.squeeze_excite(x, 8, gate=g.hard_sigmoid)
+    with g.scope("spatial"):
+        gate = g.sigmoid(_conv(g, x, g.channels(x), padding=(1, 0, 1, 2), bias=True))
+        x = g.mul(x, gate)
+    with g.scope("head"):
+        x = g.hard_swish(g.batch_norm(g.conv(x, 20)))
+        x = g.max_pool(x, kernel_size=2, stride=2, padding=(0, 0, 0, 0))
+        y = g.global_avg_pool(x)
+        x = g.mul(x, g.sigmoid(g.conv(y, 20, bias=True, name="gate"), name="gated"), name="weighed")
+        x = g.flatten(x)
+        x = g.dropout(x, dropout)
+        x = g.linear(x, 24, bias=False, name="hidden")
+    return g.build(g.linear(x, 10, bias=True, name="classifier"))
+
+
+def _conv(
+    g: GraphBuilder,
+    x: str,
+    channels: int,
+    *,
+    padding: Padding,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+    name: str = "conv",
+) -> str:
+    def make() -> Operator:
+        return Conv2d(
+            in_channels=g.channels(x),
+            out_channels=channels,
+            kernel_size=(3, 3),
+            stride=(stride, stride),
+            padding=padding,
+            dilation=(dilation, dilation),
+            groups=groups,
+            bias=bias,
+        )
+
+    return g.add_node(name, make, x)
+
+
+def _norm(g: GraphBuilder, x: str, name: str = "bn") -> str:
+    """Add a batch norm with the other published eps and momentum."""
+    features = g.channels(x)
+    return g.add_node(
+        name, lambda: BatchNorm2d(num_features=features, eps=1e-5, momentum=0.1), x
+    )
+
+
+def _pools(g: GraphBuilder, x: str) -> list[str]:
+    """Add pools of every setting, and convolutions that make the map as small: 12×12 -> 6×6."""
+    window = {"kernel_size": (3, 3), "stride": (2, 2)}
+    settings: dict[str, Operator] = {
+        "max": MaxPool2d(padding=(1, 1, 1, 1), **window),
+        "max_same": MaxPool2d(padding="SAME_UPPER", **window),
+        "avg": AvgPool2d(padding=(1, 1, 1, 1), count_include_pad=True, **window),
+        "avg_uncounted": AvgPool2d(padding=(1, 1, 1, 1), count_include_pad=False, **window),
+        "avg_same": AvgPool2d(padding="SAME_UPPER", count_include_pad=False, **window),
+    }
+    found = [g.add_node(name, lambda op=op: op, x) for name, op in settings.items()]
+    conv = _conv(g, x, 12, stride=2, padding=(2, 2, 2, 2), dilation=2, name="dilated")
+    found.append(_norm(g, conv, "dilated_bn"))
+    conv = _conv(g, x, 12, stride=2, padding=(1, 1, 1, 1), groups=12, name="depthwise")
+    found.append(_norm(g, conv, "depthwise_bn"))
+    return found
+
+
+def _unit(g: GraphBuilder, x: str) -> str:
+    """Add a unit: one half goes through a branch, is added to itself, and joins the other half."""
+    half = g.channels(x) // 2
+    kept, taken = g.slice(x, 0, half, "kept"), g.slice(x, half, 2 * half, "taken")
+    y = g.conv_bn(taken, half, kernel_size=3)
+    y = g.add(taken, g.hard_swish(y))
+    return g.channel_shuffle(g.concat([kept, y]), 2, "ng")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from zoo.arch import Graph, Node, Operator, Parameter, Shape
+from zoo.arch.operator import Traits
 from zoo.passes import Weights
 
 Held = dict[str, np.ndarray]
@@ -101,7 +102,7 @@ class Mutant:
         arrays: from the weights of the network to those that the candidate is given.
         suspects: nodes by which a proof may name it, at values: what was changed and who reads it.
         equivalent: why nobody can see it, if so.
-        recipe: from the recipe of training to that which the candidate trains by.
+        trainer: (backend, graph, weights, recipe) → the trainer that the candidate trains with.
     """
 
     mutation: str
@@ -113,7 +114,7 @@ class Mutant:
     arrays: Callable[[Weights], Weights] = dict
     suspects: frozenset[str] = frozenset()
     equivalent: str | None = None
-    recipe: Callable[[Any], Any] | None = None
+    trainer: Callable[..., Any] | None = None
 
     @property
     def key(self) -> str:
@@ -242,6 +243,11 @@ class Mutated(Operator):
     inner: Operator
     layer: Operator
     body: Body
+
+    # What a body does is not known: nothing is written over, nothing is taken for granted.
+    traits: ClassVar[Traits] = Traits(
+        elementwise=False, channels="mixed", sign="free", kinks=(), overwrites=False, result="view"
+    )
 
     @property
     def arity(self) -> int | None:  # type: ignore[override]

@@ -1,29 +1,8 @@
-"""Whether a value can be negative, from the operators that make it."""
+"""Whether a value can be negative, from the traits of the operators that make it."""
 
 from __future__ import annotations
 
 from zoo.arch import INPUT, Graph
-from zoo.arch.operators import (
-    Add,
-    ChannelPermute,
-    ChannelShuffle,
-    Concat,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    HardSigmoid,
-    Mul,
-    ReLU,
-    Sigmoid,
-    Slice,
-)
-from zoo.arch.windows import AvgPool2d, MaxPool2d
-
-_NEVER = (ReLU, Sigmoid, HardSigmoid)
-_KEEP = (
-    Add, Mul, Concat, Slice, ChannelShuffle, ChannelPermute, Dropout, Flatten, GlobalAvgPool2d,
-    MaxPool2d, AvgPool2d,
-)  # fmt: skip
 
 
 def never_negative(graph: Graph, name: str) -> bool:
@@ -31,6 +10,6 @@ def never_negative(graph: Graph, name: str) -> bool:
     if name == INPUT:
         return False
     node = graph.by_name[name]
-    if isinstance(node.op, _NEVER):
-        return True
-    return isinstance(node.op, _KEEP) and all(never_negative(graph, i) for i in node.inputs)
+    if node.op.traits.sign != "kept":
+        return node.op.traits.sign == "nonnegative"
+    return all(never_negative(graph, read) for read in node.inputs)

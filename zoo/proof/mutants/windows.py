@@ -70,9 +70,11 @@ def thinned(kind: type[Window]) -> Iterator[Mutation]:
         ns: Namespace, layer: Any, x: tuple[Any, ...], op: Any, held: Any, training: bool
     ) -> Any:
         y, out = layer(x[0]), op.output_shape(tuple(int(n) for n in x[0].shape))
-        for axis, s in zip((2, 3), op.stride, strict=True):
-            most = int(y.shape[axis]) - 1
-            y = ns.take(y, [min(i * s + (s > 1), most) for i in range(out[axis])], axis)
+        # With another stride, SAME_UPPER pads the top and left by another number of pixels.
+        begun = padding_of(replace(op, stride=(1, 1)), x[0])[:2], padding_of(op, x[0])[:2]
+        for axis, s, before, was in zip((2, 3), op.stride, *begun, strict=True):
+            late, most = before - was + (s > 1), int(y.shape[axis]) - 1
+            y = ns.take(y, [min(i * s + late, most) for i in range(out[axis])], axis)
         return y
 
     def dense(site: Site) -> Operator:

@@ -22,7 +22,7 @@ def workbench(*, dropout: float = 0.2) -> Graph:
         x = g.concat(_pools(g, x))
     with g.scope("mixed"):
         x = g.channel_shuffle(x, 3, "gn")
-        order = [(7 * i + 3) % g.channels(x) for i in range(g.channels(x))]
+        order = [(5 * i + 3) % g.channels(x) for i in range(g.channels(x))]
         x = g.add_node("permute", lambda: ChannelPermute(indices=tuple(order)), x)
         x = g.relu(_norm(g, g.conv(x, 16, groups=4, bias=True)))
     with g.scope("unit"):
@@ -35,7 +35,7 @@ def workbench(*, dropout: float = 0.2) -> Graph:
     with g.scope("head"):
         x = g.hard_swish(g.batch_norm(g.conv(x, 20)))
         x = g.max_pool(x, kernel_size=2, stride=2, padding=(0, 0, 0, 0))
-        y = g.global_avg_pool(x)
+        y = g.global_avg_pool(x, "mean")
         x = g.mul(x, g.sigmoid(g.conv(y, 20, bias=True, name="gate"), name="gated"), name="weighed")
         x = g.flatten(x)
         x = g.dropout(x, dropout)

@@ -37,7 +37,7 @@ def forward(
     values: Arrays = {}
     for outputs in (names, graph.outputs):
         network = model(graph.select(outputs))
-        set_parameters(network, weights)
+        set_parameters(network, {name: weights[name] for name in network.graph.parameters})
         values |= dict(zip(outputs, network.run(x), strict=True))
     return values, {}
 

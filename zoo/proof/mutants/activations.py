@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from zoo.arch.operators import HardSigmoid, HardSwish, ReLU, Sigmoid
+from zoo.arch.operators import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid
 from zoo.proof.mutants.arithmetic import at_most, clip, cut, gradient_of, positive, sigmoid
 from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace
 
@@ -71,8 +71,8 @@ def relu() -> Iterator[Mutation]:
     yield _instead(ReLU, "without a clip", lambda ns, x: x * 1.0, 0)
     yield _instead(ReLU, "the absolute value", lambda ns, x: abs(x), 0)
     yield _instead(ReLU, "clipped on the other side", lambda ns, x: -positive(-x), 0, 1)
-    yield _instead(ReLU, "kink at 0.01", lambda ns, x: x * ns.step(x - 0.01), 1)
-    yield _instead(ReLU, "kink at -0.01", lambda ns, x: x * ns.step(x + 0.01), 0)
+    yield _instead(ReLU, "kink at 0.01", lambda ns, x: positive(x - 0.01), 1)
+    yield _instead(ReLU, "kink at -0.01", lambda ns, x: positive(x + 0.01) - 0.01, 0)
     yield _instead(ReLU, "floor at 0.01", lambda ns, x: positive(x - 0.01) + 0.01, 0)
     yield _instead(ReLU, "clipped at 6", lambda ns, x: clip(x, 0, 6), 1)
     yield _instead(ReLU, "SiLU in its place", lambda ns, x: x * sigmoid(ns, x), 0, 1)
@@ -86,7 +86,30 @@ def relu() -> Iterator[Mutation]:
         ReLU, "gradient leaks below zero", lambda ns, x: positive(x) - 0.01 * positive(-x), 0
     )
     yield _cut(ReLU, "gradient cut above zero", lambda ns, x: ns.step(x), 1)
-    yield from _exchanged(ReLU, (HardSwish, HardSigmoid, Sigmoid))
+    yield from _exchanged(ReLU, (ReLU6, HardSwish, HardSigmoid, Sigmoid))
+
+
+def relu6() -> Iterator[Mutation]:
+    """ReLU6: region 0 below zero, region 1 between, region 2 above 6."""
+    op = ReLU6
+    yield _instead(op, "without the upper clip", lambda ns, x: positive(x), 2)
+    yield _instead(op, "without the lower clip", lambda ns, x: at_most(x, 6), 0)
+    yield _instead(op, "without any clip", lambda ns, x: x * 1.0, 0, 2)
+    yield _instead(op, "leaky, 0.01", lambda ns, x: clip(x, 0, 6) - 0.01 * positive(-x), 0)
+    yield _instead(op, "leaky above 6", lambda ns, x: clip(x, 0, 6) + 0.01 * positive(x - 6), 2)
+    yield _instead(op, "kink at 5.99", lambda ns, x: clip(x, 0, 5.99), 2)
+    yield _instead(op, "kink at 6.01", lambda ns, x: clip(x, 0, 6.01), 2)
+    yield _instead(op, "kink at 0.01", lambda ns, x: clip(x - 0.01, 0, 6), 1)
+    yield _instead(op, "floor at 0.01", lambda ns, x: clip(x, 0.01, 6), 0)
+    yield _instead(op, "clipped at 1", lambda ns, x: clip(x, 0, 1), 1, 2)
+    yield _instead(op, "clipped at -6 and 6", lambda ns, x: clip(x, -6, 6), 0)
+    yield _instead(op, "a sixth of it", lambda ns, x: clip(x, 0, 6) / 6, 1, 2)
+    yield _instead(op, "slope 0.999", lambda ns, x: clip(0.999 * x, 0, 6), 1)
+    yield _gradient(op, "gradient passes below zero", lambda ns, x: at_most(x, 6), 0)
+    yield _gradient(op, "gradient passes above 6", lambda ns, x: positive(x), 2)
+    yield _gradient(op, "gradient passes everywhere", lambda ns, x: x * 1.0, 0, 2)
+    yield _cut(op, "gradient cut between", lambda ns, x: _within(ns, x, 0, 6), 1)
+    yield from _exchanged(op, (ReLU, HardSwish, HardSigmoid, Sigmoid))
 
 
 def hard_swish() -> Iterator[Mutation]:
@@ -100,9 +123,6 @@ def hard_swish() -> Iterator[Mutation]:
         op, "lower kink at -2.99", lambda ns, x: x * clip(x + 3, 0.01, 6) / 6, 0
     )
     yield _instead(op, "upper kink at 2.99", lambda ns, x: x * clip(x + 3, 0, 5.99) / 6, 2)
-    yield _instead(
-        op, "zero from -2.99 on", lambda ns, x: x * clip(x + 3, 0, 6) / 6 * ns.step(x + 2.99), 1
-    )
     yield _instead(op, "SiLU in its place", lambda ns, x: x * sigmoid(ns, x), 0, 1, 2)
     yield _instead(op, "slope of the gate 0.2", lambda ns, x: x * clip(0.2 * x + 0.5, 0, 1), 1)
     yield _instead(op, "linear above zero", lambda ns, x: positive(x) + (1 - ns.step(x)) * (
@@ -151,7 +171,7 @@ def logistic() -> Iterator[Mutation]:
     yield _instead(op, "linear", lambda ns, x: x / 4 + 0.5)
     yield _instead(op, "steeper by a hundredth", lambda ns, x: sigmoid(ns, 1.01 * x))
     yield _instead(op, "moved by a thousandth", lambda ns, x: sigmoid(ns, x + 0.001))
-    yield _instead(op, "input clipped at 1", lambda ns, x: sigmoid(ns, clip(x, -1, 1)))
+    yield _instead(op, "input clipped at 0.5", lambda ns, x: sigmoid(ns, clip(x, -0.5, 0.5)))
     yield _instead(op, "half of tanh", lambda ns, x: sigmoid(ns, 2 * x))
     yield _instead(op, "Taylor's third order", lambda ns, x: 0.5 + x / 4 - x * x * x / 48)
     yield _gradient(op, "gradient at zero everywhere", lambda ns, x: x / 4)
@@ -163,5 +183,5 @@ def logistic() -> Iterator[Mutation]:
 
 def activations() -> Iterator[Mutation]:
     """Return the mutations of every activation."""
-    for mutations in (relu, hard_swish, hard_sigmoid, logistic):
+    for mutations in (relu, relu6, hard_swish, hard_sigmoid, logistic):
         yield from mutations()

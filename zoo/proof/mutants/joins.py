@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.arch.operators import Add, Dropout, GlobalAvgPool2d, Mul
 from zoo.proof.mutants.arithmetic import gradient_of, last, positive, rolled
+from zoo.proof.mutants.deductions import nothing_to_clip
 from zoo.proof.mutants.mutation import Attribute, Body, Function, Mutation, Namespace, Site
 
 
@@ -28,13 +29,16 @@ def add() -> Iterator[Mutation]:
         "second scaled by 0.999": lambda ns, layer, x, op, held, training: layer(
             x[0], 0.999 * x[1]
         ),
-        "a ReLU after it": lambda ns, layer, x, op, held, training: positive(layer(*x)),
         "second of the next image": lambda ns, layer, x, op, held, training: layer(
             x[0], rolled(ns, x[1], 0)
         ),
     }
     for name, body in values.items():
         yield _function(Add, name, body, when=_distinct)
+    yield _function(
+        Add, "a ReLU after it",
+        lambda ns, layer, x, op, held, training: positive(layer(*x)), equivalent=nothing_to_clip,
+    )  # fmt: skip
     gradients: dict[str, Body] = {
         "gradient to the first cut": lambda ns, layer, x, op, held, training: layer(
             ns.detach(x[0]), x[1]

@@ -246,7 +246,13 @@ class Mutated(Operator):
 
     # What a body does is not known: nothing is written over, nothing is taken for granted.
     traits: ClassVar[Traits] = Traits(
-        elementwise=False, channels="mixed", sign="free", kinks=(), overwrites=False, result="view"
+        elementwise=False,
+        channels="mixed",
+        sign="free",
+        kinks=(),
+        overwrites=False,
+        result="view",
+        rounds=True,
     )
 
     @property

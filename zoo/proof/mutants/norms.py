@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.arch.operators import BatchNorm2d
 from zoo.proof.mutants.arithmetic import positive, size_of
+from zoo.proof.mutants.deductions import shift_vanishes
 from zoo.proof.mutants.mutation import Arrays, Attribute, Body, Function, Mutation, Namespace
 
 STATISTICS = ("running_mean", "running_var")
@@ -204,7 +205,14 @@ def norms() -> Iterator[Mutation]:
             - before["running_mean"])}
     ), "running_mean")  # fmt: skip
     yield _function("gradient of the statistics cut", "gradients", _detached("mean", "var"))
-    yield _function("gradient of the mean cut", "gradients", _detached("mean"))
+    yield replace(
+        _function("gradient of the mean cut", "gradients", _detached("mean")),
+        equivalent=lambda site: (
+            "a batch norm behind it takes every shift away: the mean has a gradient of zero"
+            if shift_vanishes(site.graph, site.node.name)
+            else None
+        ),
+    )
     yield _function("gradient of the variance cut", "gradients", _detached("var"))
     for role in ("weight", "bias"):
         yield _function(f"gradient to the {role} cut", "gradients", _frozen(role), role)

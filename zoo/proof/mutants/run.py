@@ -120,7 +120,7 @@ class Bench:
         """Return whether the proof sees a mutant, from the lowest level that can see it upward."""
         start, engine = time.perf_counter(), backends.load(backend)
         given = cast(Backend, Given(engine, mutant.arrays, mutant.trainer))
-        undrawn = backend == "numpy" and mutant.level != "forward"
+        undrawn = backend == "numpy" and mutant.operator != "Dropout"
         references = self._settled if undrawn else self.references
         graph = without_dropout(mutant.graph) if undrawn else mutant.graph
         candidate = Candidate(backend, given, graph)
@@ -174,10 +174,11 @@ def _levels(engine: Backend, mutant: Mutant) -> list[str]:
     """
     if mutant.level == "training":
         return ["training"]
-    last = "batch_statistics" if mutant.operator == "Dropout" else "gradients"
     found = list(LEVELS)
-    wanted = found[found.index(mutant.level) : found.index(last) + 1] or [mutant.level]
-    return [name for name in wanted if name in engine.LEVELS]
+    lowest, last = found.index(mutant.level), found.index("gradients")
+    if mutant.operator == "Dropout":
+        last = lowest
+    return [name for name in found[lowest : last + 1] if name in engine.LEVELS]
 
 
 def suspects_of_gradients(graph: Graph, name: str) -> frozenset[str]:

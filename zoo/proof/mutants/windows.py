@@ -16,7 +16,7 @@ from zoo.proof.mutants.arithmetic import (
     with_zeros,
 )
 from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site
-from zoo.proof.mutants.sign import never_negative
+from zoo.proof.mutants.deductions import never_negative
 
 NONE: Sides = (0, 0, 0, 0)
 

@@ -22,6 +22,7 @@ from zoo.arch.operators import (
     HardSwish,
     Mul,
     ReLU,
+    ReLU6,
     Sigmoid,
     Slice,
 )
@@ -30,7 +31,7 @@ from zoo.errors import GraphError
 from zoo.passes import Weights
 from zoo.proof.mutants.mutation import Mutant
 
-ACTIVATIONS = (ReLU, HardSwish, HardSigmoid, Sigmoid)
+ACTIVATIONS = (ReLU, ReLU6, HardSwish, HardSigmoid, Sigmoid)
 SHUFFLES = (ChannelShuffle, ChannelPermute)
 
 
@@ -418,7 +419,7 @@ WIRINGS: tuple[Wiring, ...] = (
     Wiring("activation before batch norm", _two_nodes((BatchNorm2d,), ACTIVATIONS)),
     Wiring("batch norm before convolution", _two_nodes((Conv2d,), (BatchNorm2d,))),
     Wiring("shuffle after the next node", _two_nodes(SHUFFLES, (Conv2d,))),
-    Wiring("shuffle before the last node", _two_nodes((BatchNorm2d, ReLU), SHUFFLES)),
+    Wiring("shuffle before the last node", _two_nodes((BatchNorm2d, ReLU, ReLU6), SHUFFLES)),
     Wiring("residual from one value earlier", _earlier(1, Add)),
     Wiring("residual from two values earlier", _earlier(2, Add)),
     Wiring("concat reads one value earlier", _earlier(1, Concat)),
@@ -435,6 +436,7 @@ WIRINGS: tuple[Wiring, ...] = (
     Wiring("arrays of two convolutions shared", _arrays_shared(Conv2d)),
     Wiring("arrays of two batch norms shared", _arrays_shared(BatchNorm2d)),
     Wiring("ReLU throughout", _replaced((HardSwish, HardSigmoid, Sigmoid), ReLU())),
+    Wiring("ReLU6 for every ReLU", _replaced((ReLU,), ReLU6())),
     Wiring("hard swish throughout", _replaced((ReLU,), HardSwish())),
     Wiring("Sigmoid for every hard sigmoid", _replaced((HardSigmoid,), Sigmoid())),
     Wiring("BGR for RGB", _image((2, 1, 0))),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from zoo.arch import Graph
 from zoo.arch.builder import GraphBuilder
-from zoo.arch.operators import BatchNorm2d, ChannelPermute, Linear, Operator
+from zoo.arch.operators import BatchNorm2d, ChannelPermute, Linear, Operator, ReLU6
 from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, Padding
 
 
@@ -25,6 +25,8 @@ def workbench(*, dropout: float = 0.2) -> Graph:
         order = [(5 * i + 3) % g.channels(x) for i in range(g.channels(x))]
         x = g.add_node("permute", lambda: ChannelPermute(indices=tuple(order)), x)
         x = g.relu(_norm(g, g.conv(x, 16, groups=4, bias=True)))
+        x = g.batch_norm(g.conv(x, 16, name="next"), "next_bn")
+        x = g.add_node("relu6", ReLU6, x)
     with g.scope("unit"):
         x = _unit(g, x)
     with g.scope("excite"):

@@ -14,6 +14,7 @@ from zoo.proof.mutants.general import general
 from zoo.proof.mutants.joins import joins
 from zoo.proof.mutants.mutation import Mutant, Mutation, Site, sites
 from zoo.proof.mutants.norms import norms
+from zoo.proof.mutants.training import TRAININGS
 from zoo.proof.mutants.windows import pools
 from zoo.proof.mutants.wiring import WIRINGS
 
@@ -42,7 +43,7 @@ def mutations() -> tuple[Mutation, ...]:
 
 
 def mutants(graph: Graph, nodes: Nodes = "kinds") -> Iterator[Mutant]:
-    """Yield the mutants of a network: of its operators, then of its wiring."""
+    """Yield the mutants of a network: of its operators, of its wiring, of its training."""
     places = sites(graph)
     for mutation in mutations():
         seen: set[object] = set()
@@ -58,6 +59,8 @@ def mutants(graph: Graph, nodes: Nodes = "kinds") -> Iterator[Mutant]:
             if nodes == "first" and number:
                 break
             yield mutant
+    for training in TRAININGS:
+        yield from training.mutants(graph)
 
 
 def _setting(site: Site) -> object:

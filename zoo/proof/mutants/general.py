@@ -50,6 +50,12 @@ def general(kind: type[Operator]) -> Iterator[Mutation]:
         )(layer(*x)),
     )
     yield Function(
+        name="gradient doubled",
+        op=kind,
+        level="gradients",
+        body=lambda ns, layer, x, op, held, training: (lambda y: y * 2 - ns.detach(y))(layer(*x)),
+    )
+    yield Function(
         name="gradient cut",
         op=kind,
         level="gradients",

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+import numpy as np
+
 import backends
 from backends import Backend
 from zoo.arch import Graph
@@ -109,12 +111,15 @@ class Bench:
         references: see `zoo.proof.references`.
     """
 
-    def __init__(self, name: str, graph: Graph, *, seed: int = 0, steps: int = 3) -> None:
+    def __init__(
+        self, name: str, graph: Graph, *, seed: int = 0, images: np.ndarray | None = None
+    ) -> None:
         self.name, self.graph = name, graph
-        case = make_case(graph, seed=seed, images=None, weights=None, steps=steps)
+        case = make_case(graph, seed=seed, images=images, weights=None, steps=3)
         self.references = References(case)
         # NumPy has no dropout in training: there it is given networks without.
         self._settled = References(replace(case, graph=case.settled))
+        self._variants: dict[str, References] = {}
 
     def judge(self, mutant: Mutant, backend: str) -> Verdict:
         """Return whether the proof sees a mutant, from the lowest level that can see it upward."""
@@ -122,6 +127,8 @@ class Bench:
         given = cast(Backend, Given(engine, mutant.arrays, mutant.trainer))
         undrawn = backend == "numpy" and mutant.operator != "Dropout"
         references = self._settled if undrawn else self.references
+        if mutant.level == "training":
+            references = self._training(mutant.node)
         graph = without_dropout(mutant.graph) if undrawn else mutant.graph
         candidate = Candidate(backend, given, graph)
         told: dict[str, Any] = {"status": "survived"}
@@ -150,11 +157,21 @@ class Bench:
             **told,
         )
 
+    def _training(self, variant: str) -> References:
+        """Return the references of one variant of training."""
+        if variant not in self._variants:
+            case = replace(self.references.case, variants=(variant,))
+            self._variants[variant] = References(case)
+        return self._variants[variant]
+
     def _killed(self, mutant: Mutant, failed: list[Finding]) -> dict[str, Any]:
         first = next((f for f in failed if f.diverges_at), failed[0])
         named = first.diverges_at or first.measure
         if named not in self.graph.by_name:
             named = named.rpartition(".")[0] or named
+        if first.level == "training":  # of a mistaken optimizer no node is the place
+            where = {"named": first.diverges_at or first.measure, "exact": True}
+            return {"status": "killed", "killed_at": first.level, "note": first.measure, **where}
         suspects = mutant.suspects
         if first.level == "gradients":
             suspects = suspects_of_gradients(self.graph, mutant.node)

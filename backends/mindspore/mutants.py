@@ -13,7 +13,7 @@ from mindspore import Tensor, nn, ops
 from backends.mindspore import parameters
 from backends.mindspore.operators import CELLS
 from backends.mindspore.run import pynative
-from zoo.arch import Operator, Shape
+from zoo.arch import Shape
 
 
 class Arithmetic:
@@ -72,7 +72,7 @@ def _make(op: Any, shape: Shape) -> nn.Cell:
 
 
 @contextmanager
-def admits(kind: type[Operator]) -> Iterator[None]:
+def admits(kind: type[Any]) -> Iterator[None]:
     """Let graphs hold changed operators while the body runs, which it does in PyNative mode.
 
     Args:

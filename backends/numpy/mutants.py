@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from backends.numpy import model
-from zoo.arch import Operator
 
 
 class Arithmetic:
@@ -50,14 +49,14 @@ class Arithmetic:
 
 
 @contextmanager
-def admits(kind: type[Operator]) -> Iterator[None]:
+def admits(kind: type[Any]) -> Iterator[None]:
     """Let graphs hold changed operators while the body runs.
 
     Args:
         kind: their type; it has ``inner`` (the operator that it stands for), ``layer`` (what the
             original is built of) and ``body`` (the function).
     """
-    plain = model.apply
+    plain = vars(model)["apply"]
 
     def apply(op: Any, inputs: list[Any], held: dict[str, Any], training: bool) -> Any:
         if not isinstance(op, kind):

@@ -77,7 +77,7 @@ def _make(op: Any, shape: Shape) -> nn.Module:
 
 
 @contextmanager
-def admits(kind: type[Operator]) -> Iterator[None]:
+def admits(kind: type[Any]) -> Iterator[None]:
     """Let graphs hold changed operators while the body runs.
 
     Args:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
+from zoo.arch import Operator
 from zoo.arch.operators import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid
 from zoo.proof.mutants.arithmetic import at_most, clip, cut, gradient_of, positive, sigmoid
-from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace
+from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site
 
 Plain = Callable[[Namespace, Any], Any]
 """A function of the input alone."""
@@ -55,12 +56,15 @@ def _within(ns: Namespace, x: Any, low: float, high: float) -> Any:
 
 
 def _exchanged(kind: type, others: tuple[type, ...]) -> Iterator[Attribute]:
+    def replaced(other: type) -> Callable[[Site], Operator]:
+        return lambda site: cast(Operator, other())
+
     for other in others:
         yield Attribute(
             name=f"{other.__name__} in its place",
             op=kind,
             covers=("function",),
-            make=lambda site, other=other: other(),
+            make=replaced(other),
         )
 
 
@@ -119,9 +123,7 @@ def hard_swish() -> Iterator[Mutation]:
     yield _instead(op, "without the lower clip", lambda ns, x: x * at_most(x + 3, 6) / 6, 0)
     yield _instead(op, "without any clip", lambda ns, x: x * (x + 3) / 6, 0, 2)
     yield _instead(op, "kinks at 3.01", lambda ns, x: x * clip(x + 3.01, 0, 6.02) / 6.02, 0, 1, 2)
-    yield _instead(
-        op, "lower kink at -2.99", lambda ns, x: x * clip(x + 3, 0.01, 6) / 6, 0
-    )
+    yield _instead(op, "lower kink at -2.99", lambda ns, x: x * clip(x + 3, 0.01, 6) / 6, 0)
     yield _instead(op, "upper kink at 2.99", lambda ns, x: x * clip(x + 3, 0, 5.99) / 6, 2)
     yield _instead(op, "SiLU in its place", lambda ns, x: x * sigmoid(ns, x), 0, 1, 2)
     yield _instead(op, "slope of the gate 0.2", lambda ns, x: x * clip(0.2 * x + 0.5, 0, 1), 1)
@@ -157,7 +159,7 @@ def hard_sigmoid() -> Iterator[Mutation]:
     yield _instead(op, "tanh in its place", lambda ns, x: 2 * sigmoid(ns, 2 * x) - 1, 0, 1)
     yield _gradient(op, "gradient passes below -3", lambda ns, x: at_most(x + 3, 6) / 6, 0)
     yield _gradient(op, "gradient passes above 3", lambda ns, x: positive(x + 3) / 6, 2)
-    yield _gradient(op, "gradient is that of Sigmoid", lambda ns, x: sigmoid(ns, x), 0, 1, 2)
+    yield _gradient(op, "gradient is that of Sigmoid", sigmoid, 0, 1, 2)
     yield _gradient(op, "gradient of slope 0.2", lambda ns, x: clip(0.2 * x, -0.6, 0.6), 1)
     yield _cut(op, "gradient cut between", lambda ns, x: _within(ns, x, -3, 3), 1)
     yield from _exchanged(op, (Sigmoid, ReLU, HardSwish))

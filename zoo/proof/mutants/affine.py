@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from zoo.arch import Operator
 from zoo.arch.operators import Linear
-from zoo.arch.windows import Conv2d
+from zoo.arch.windows import Conv2d, Padding, Sides
 from zoo.proof.mutants.arithmetic import enlarged, padding_of, positive, with_zeros
 from zoo.proof.mutants.mutation import (
     Arrays,
@@ -135,11 +135,11 @@ def _reads_several(site: Site) -> bool:
 
 
 def _has_taps(site: Site) -> bool:
-    return max(site.op.kernel_size) > 1
+    return bool(max(site.op.kernel_size) > 1)
 
 
 def _grouped(site: Site) -> bool:
-    return bool(1 < site.op.groups)
+    return bool(site.op.groups > 1)
 
 
 def linear() -> Iterator[Mutation]:
@@ -159,7 +159,7 @@ def _dilated(site: Site) -> Operator | None:
     """Return a convolution with another dilation and padding that keeps the size."""
     dilation = tuple(1 if d > 1 else 2 for d in site.op.dilation)
     if site.op.padding == "SAME_UPPER":
-        return replace(site.op, dilation=dilation)
+        return cast(Operator, replace(site.op, dilation=dilation))
     top, left, bottom, right = site.op.padding
     more = [
         (d - e) * (k - 1)
@@ -169,18 +169,36 @@ def _dilated(site: Site) -> Operator | None:
         top + more[0] // 2, left + more[1] // 2,
         bottom + more[0] - more[0] // 2, right + more[1] - more[1] // 2,
     )  # fmt: skip
-    return replace(site.op, dilation=dilation, padding=padding) if min(padding) >= 0 else None
+    if min(padding) < 0:
+        return None
+    return cast(Operator, replace(site.op, dilation=dilation, padding=padding))
 
 
 def _shifted(site: Site, down: int, right: int) -> Operator | None:
     top, left, bottom, far = resolved(site)
     padding = (top - down, left - right, bottom + down, far + right)
-    return replace(site.op, padding=padding) if min(padding) >= 0 else None
+    return cast(Operator, replace(site.op, padding=padding)) if min(padding) >= 0 else None
 
 
 def _interleaved(groups: int, channels: int) -> list[int]:
     each = channels // groups
     return [j * groups + i for i in range(groups) for j in range(each)]
+
+
+def _padded_as(name: str, make: Callable[[Site], Padding]) -> Attribute:
+    return Attribute(
+        name=name,
+        op=Conv2d,
+        covers=("padding",),
+        when=lambda site: starts_elsewhere(site, resolved(site, make(site))),
+        make=lambda site: cast(Operator, replace(site.op, padding=make(site))),
+    )
+
+
+def _symmetric(site: Site) -> Sides:
+    op = site.op
+    down, right = (d * (k - 1) // 2 for d, k in zip(op.dilation, op.kernel_size, strict=True))
+    return (down, right, down, right)
 
 
 def _padding(name: str, how: str) -> Function:
@@ -204,20 +222,9 @@ def conv() -> Iterator[Mutation]:
     kind = Conv2d
     yield from _filters(kind, "out_channels", "in_channels")
     yield from thinned(kind)
-    for name, make in {
-        "padding SAME_UPPER": lambda site: "SAME_UPPER",
-        "padding SAME_LOWER": lower,
-        "padding symmetric": lambda site: tuple(
-            d * (k - 1) // 2 for d, k in zip(site.op.dilation, site.op.kernel_size, strict=True)
-        ) * 2,
-    }.items():  # fmt: skip
-        yield Attribute(
-            name=name,
-            op=kind,
-            covers=("padding",),
-            when=lambda site, make=make: starts_elsewhere(site, resolved(site, make(site))),
-            make=lambda site, make=make: replace(site.op, padding=make(site)),
-        )
+    yield _padded_as("padding SAME_UPPER", lambda site: "SAME_UPPER")
+    yield _padded_as("padding SAME_LOWER", lower)
+    yield _padded_as("padding symmetric", _symmetric)
     yield Attribute(
         name="padding moved by a row",
         op=kind,
@@ -277,7 +284,9 @@ def conv() -> Iterator[Mutation]:
         op=kind,
         covers=("weight", "groups"),
         when=_grouped,
-        change=lambda held, op: {"weight": np.roll(held["weight"], op.out_channels // op.groups, 0)},
+        change=lambda held, op: {
+            "weight": np.roll(held["weight"], op.out_channels // op.groups, 0)
+        },
     )
     yield Arrays(
         name="filters of all groups are those of the first",
@@ -285,9 +294,7 @@ def conv() -> Iterator[Mutation]:
         covers=("weight", "groups"),
         when=_grouped,
         change=lambda held, op: {
-            "weight": np.tile(
-                held["weight"][: op.out_channels // op.groups], (op.groups, 1, 1, 1)
-            )
+            "weight": np.tile(held["weight"][: op.out_channels // op.groups], (op.groups, 1, 1, 1))
         },
     )
     yield from _taps()
@@ -319,8 +326,8 @@ def _taps() -> Iterator[Mutation]:
         "kernel_size", when=lambda site: _has_taps(site) and _reads_several(site),
     )  # fmt: skip
     yield _weight(
-        kind, "HWIO read as OIHW", lambda w: w.transpose(2, 3, 1, 0).reshape(w.shape), "kernel_size",
-        when=_has_taps,
+        kind, "HWIO read as OIHW", lambda w: w.transpose(2, 3, 1, 0).reshape(w.shape),
+        "kernel_size", when=_has_taps,
     )  # fmt: skip
 
 
@@ -334,5 +341,3 @@ def affine() -> Iterator[Mutation]:
     """Return the mutations of convolutions and linear layers."""
     yield from conv()
     yield from linear()
-
-

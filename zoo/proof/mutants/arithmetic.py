@@ -61,7 +61,7 @@ def gradient_of(ns: Namespace, value: Any, other: Any) -> Any:
 
 def size_of(x: Any) -> int:
     """Return the number of values over which a batch norm takes its mean."""
-    return math.prod(x.shape) // int(x.shape[1])
+    return math.prod(int(n) for n in x.shape) // int(x.shape[1])
 
 
 def padding_of(op: windows.Window, x: Any) -> windows.Sides:

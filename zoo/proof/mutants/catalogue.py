@@ -60,7 +60,7 @@ def mutants(graph: Graph, nodes: Nodes = "kinds") -> Iterator[Mutant]:
                 break
             yield mutant
     for training in TRAININGS:
-        yield from training.mutants(graph)
+        yield from training.mutants(graph, all_variants=nodes != "first")
 
 
 def _setting(site: Site) -> object:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from zoo.arch import Operator
 from zoo.arch.operators import ChannelPermute, ChannelShuffle, Concat, Flatten, Slice
@@ -47,7 +46,7 @@ def _permutations(kind: type[Operator], covers: str) -> Iterator[Mutation]:
         "rolled by one": lambda p: (*p[-1:], *p[:-1]),
         "two channels exchanged": lambda p: (*p[:-2], p[-1], p[-2]),
         "in reverse": lambda p: p[::-1],
-        "first half left out": lambda p: _half(p),
+        "first half left out": _half,
     }
     for name, change in changes.items():
         yield _permuted(kind, name, change, covers)
@@ -80,15 +79,17 @@ def shuffle() -> Iterator[Mutation]:
 
     def differs(site: Site, other: ChannelShuffle) -> bool:
         channels = site.inputs[0][1]
-        return other.indices(channels) != site.op.indices(channels)
+        return bool(other.indices(channels) != site.op.indices(channels))
 
     def other_order(site: Site) -> ChannelShuffle:
-        return replace(site.op, order="gn" if site.op.order == "ng" else "ng")
+        order: Literal["gn", "ng"] = "gn" if site.op.order == "ng" else "ng"
+        return ChannelShuffle(groups=site.op.groups, order=order)
 
     def other_groups(site: Site) -> ChannelShuffle:
         channels, groups = site.inputs[0][1], site.op.groups
         found = [g for g in range(2, channels) if channels % g == 0 and g != groups]
-        return replace(site.op, groups=min(found, key=lambda g: abs(g - groups), default=groups))
+        nearest = min(found, key=lambda g: abs(g - groups), default=groups)
+        return ChannelShuffle(groups=nearest, order=site.op.order)
 
     yield Attribute(
         name="the other order",
@@ -110,16 +111,17 @@ def cut_out() -> Iterator[Mutation]:
     """Slice."""
     kind = Slice
 
-    def moved(site: Site, by: int) -> Operator | None:
-        start, stop = site.op.start + by, site.op.stop + by
-        if start < 0 or stop > site.inputs[0][1]:
-            return None
-        return Slice(start=start, stop=stop)
+    def moved(by: int) -> Callable[[Site], Operator | None]:
+        def make(site: Site) -> Operator | None:
+            start, stop = site.op.start + by, site.op.stop + by
+            if start < 0 or stop > site.inputs[0][1]:
+                return None
+            return Slice(start=start, stop=stop)
+
+        return make
 
     for by, name in ((1, "begun a channel late"), (-1, "begun a channel early")):
-        yield Attribute(
-            name=name, op=kind, covers=("start", "stop"), make=lambda site, by=by: moved(site, by)
-        )
+        yield Attribute(name=name, op=kind, covers=("start", "stop"), make=moved(by))
     yield Attribute(
         name="the other end",
         op=kind,
@@ -208,17 +210,17 @@ def concat() -> Iterator[Mutation]:
     yield Function(
         name="first input zero", op=kind, when=several, body=body(lambda ns, x: [x[0] * 0, *x[1:]])
     )
+
+    def detached(number: int) -> Any:
+        return body(lambda ns, x: [ns.detach(v) if i == number else v for i, v in enumerate(x)])
+
     for number, word in ((0, "first"), (1, "second")):
         yield Function(
             name=f"gradient to the {word} input cut",
             op=kind,
             level="gradients",
             when=several,
-            body=body(
-                lambda ns, x, number=number: [
-                    ns.detach(v) if i == number else v for i, v in enumerate(x)
-                ]
-            ),
+            body=detached(number),
         )
     yield Function(
         name="gradients of the inputs exchanged",

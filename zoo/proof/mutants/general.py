@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from zoo.arch import Operator
 from zoo.proof.mutants.arithmetic import cut, last, rolled
-from zoo.proof.mutants.mutation import Function, Mutation, Namespace, Site
+from zoo.proof.mutants.mutation import Body, Function, Mutation, Namespace, Site
 
 
-def _last_channel_off(
-    ns: Namespace, layer: Any, x: Any, op: Any, held: Any, training: bool
-) -> Any:
-    y = layer(*x)
-    return y + 0.001 * y * last(ns, y)
+def _after(change: Callable[[Namespace, Any], Any]) -> Body:
+    """Return a body that changes what the layer makes: it is called once, as batch norms want."""
+    return lambda ns, layer, x, op, held, training: change(ns, layer(*x))
 
 
 def _not_last(site: Site) -> bool:
@@ -24,57 +22,31 @@ def _not_last(site: Site) -> bool:
 
 def general(kind: type[Operator]) -> Iterator[Mutation]:
     """Return the mutations that every operator has, for one type of it."""
-    yield Function(
-        name="computed in half precision",
-        op=kind,
-        body=lambda ns, layer, x, op, held, training: ns.half(layer(*x)),
-    )
-    yield Function(name="last channel off by a thousandth", op=kind, body=_last_channel_off)
-    yield Function(
-        name="images in another order",
-        op=kind,
-        body=lambda ns, layer, x, op, held, training: rolled(ns, layer(*x), 0),
-    )
+    values: dict[str, Callable[[Namespace, Any], Any]] = {
+        "computed in half precision": lambda ns, y: ns.half(y),
+        "last channel off by a thousandth": lambda ns, y: y + 0.001 * y * last(ns, y),
+        "images in another order": lambda ns, y: rolled(ns, y, 0),
+    }
+    for name, change in values.items():
+        yield Function(name=name, op=kind, body=_after(change))
     yield Function(
         name="off by a thousandth in training alone",
         op=kind,
         level="batch_statistics",
         body=lambda ns, layer, x, op, held, training: layer(*x) * (1.001 if training else 1.0),
     )
-    yield Function(
-        name="gradient off by a thousandth",
-        op=kind,
-        level="gradients",
-        body=lambda ns, layer, x, op, held, training: (
-            lambda y: y * 1.001 - ns.detach(y * 0.001)
-        )(layer(*x)),
-    )
-    yield Function(
-        name="gradient doubled",
-        op=kind,
-        level="gradients",
-        body=lambda ns, layer, x, op, held, training: (lambda y: y * 2 - ns.detach(y))(layer(*x)),
-    )
+    gradients: dict[str, Callable[[Namespace, Any], Any]] = {
+        "gradient off by a thousandth": lambda ns, y: y * 1.001 - ns.detach(y * 0.001),
+        "gradient doubled": lambda ns, y: y * 2 - ns.detach(y),
+        "gradient of the last channel cut": lambda ns, y: cut(ns, y, last(ns, y)),
+        "gradient of the last image cut": lambda ns, y: cut(ns, y, last(ns, y, 0)),
+    }
+    for name, change in gradients.items():
+        yield Function(name=name, op=kind, level="gradients", body=_after(change))
     yield Function(
         name="gradient cut",
         op=kind,
         level="gradients",
         when=_not_last,
-        body=lambda ns, layer, x, op, held, training: ns.detach(layer(*x)),
+        body=_after(lambda ns, y: ns.detach(y)),
     )
-    yield Function(
-        name="gradient of the last channel cut",
-        op=kind,
-        level="gradients",
-        body=lambda ns, layer, x, op, held, training: (
-            lambda y: cut(ns, y, last(ns, y))
-        )(layer(*x)),
-    )
-    yield Function(
-        name="gradient of the last image cut",
-        op=kind,
-        level="gradients",
-        body=lambda ns, layer, x, op, held, training: (
-            lambda y: cut(ns, y, last(ns, y, 0))
-        )(layer(*x)),
-    )  # fmt: skip

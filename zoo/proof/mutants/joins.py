@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from zoo.arch.operators import Add, Dropout, GlobalAvgPool2d, Mul
@@ -185,18 +184,14 @@ def dropout() -> Iterator[Mutation]:
     }  # fmt: skip
     for name, body in training.items():
         yield _function(kind, name, trained(body), level="batch_statistics", when=_drops)
-    for name, make in {
-        "p is one minus it": lambda op: replace(op, p=1 - op.p),
-        "p twice as large": lambda op: replace(op, p=min(2 * op.p, 0.99)),
-        "p zero": lambda op: replace(op, p=0.0),
-    }.items():
+    attributes: dict[str, Callable[[Site], Dropout]] = {
+        "p is one minus it": lambda site: Dropout(p=1 - site.op.p),
+        "p twice as large": lambda site: Dropout(p=min(2 * site.op.p, 0.99)),
+        "p zero": lambda site: Dropout(p=0.0),
+    }
+    for name, make in attributes.items():
         yield Attribute(
-            name=name,
-            op=kind,
-            covers=("p",),
-            level="batch_statistics",
-            when=_drops,
-            make=lambda site, make=make: make(site.op),
+            name=name, op=kind, covers=("p",), level="batch_statistics", when=_drops, make=make
         )
 
 
@@ -210,5 +205,3 @@ def joins() -> Iterator[Mutation]:
     yield from mul()
     yield from global_avg_pool()
     yield from dropout()
-
-

@@ -103,6 +103,7 @@ class Mutant:
         suspects: nodes by which a proof may name it, at values: what was changed and who reads it.
         equivalent: why nobody can see it, if so.
         trainer: (backend, graph, weights, recipe) → the trainer that the candidate trains with.
+        backends: those that can do what it does, or none for all.
     """
 
     mutation: str
@@ -115,6 +116,7 @@ class Mutant:
     suspects: frozenset[str] = frozenset()
     equivalent: str | None = None
     trainer: Callable[..., Any] | None = None
+    backends: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

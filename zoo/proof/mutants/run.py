@@ -236,6 +236,8 @@ def carries(backend: str, mutant: Mutant) -> bool:
     """Return whether a backend can run a mutant, up to the level that sees it."""
     if mutant.kind == "function" and backend not in RUNS_PYTHON:
         return False
+    if mutant.backends and backend not in mutant.backends:
+        return False
     if backend == "numpy" and mutant.operator == "Dropout" and mutant.level != "forward":
         return False
     return mutant.level in backends.load(backend).LEVELS

@@ -86,6 +86,7 @@ class Training:
         recipe: from the recipe to the mistaken one.
         wrapper: what is put around the trainer.
         graph: from the network to the mistaken one, for the trainer alone.
+        backends: those that can do what it does, or none for all.
     """
 
     name: str
@@ -93,15 +94,16 @@ class Training:
     recipe: Callable[[Recipe], Recipe] = lambda recipe: recipe
     wrapper: type[Wrapped] | None = None
     graph: Callable[[Graph], Graph] = lambda graph: graph
+    backends: tuple[str, ...] = ()
 
-    def mutants(self, graph: Graph) -> Iterator[Mutant]:
-        """Yield a mutant for each variant; its node is the variant's name."""
+    def mutants(self, graph: Graph, *, all_variants: bool = True) -> Iterator[Mutant]:
+        """Yield a mutant for each variant, or the first; its node is the variant's name."""
 
         def trainer(engine: Any, trained: Graph, weights: Weights, recipe: Any, **how: Any) -> Any:
             made = engine.trainer(self.graph(trained), weights, self.recipe(recipe), **how)
             return self.wrapper(made, trained) if self.wrapper else made
 
-        for variant in self.variants:
+        for variant in self.variants if all_variants else self.variants[:1]:
             yield Mutant(
                 mutation=self.name,
                 kind="training",
@@ -110,6 +112,7 @@ class Training:
                 level="training",
                 graph=graph,
                 trainer=trainer,
+                backends=self.backends,
             )
 
 
@@ -216,7 +219,7 @@ def _mutated_output(name: str) -> Callable[[Graph], Graph]:
 
 
 def _one_hot(targets: np.ndarray) -> np.ndarray:
-    return np.eye(targets.shape[1], dtype=targets.dtype)[targets.argmax(1)]
+    return np.asarray(np.eye(targets.shape[1], dtype=targets.dtype)[targets.argmax(1)])
 
 
 TRAININGS: tuple[Training, ...] = (
@@ -281,7 +284,7 @@ TRAININGS: tuple[Training, ...] = (
     Training(name="gradient off by a thousandth", variants=("sgd",),
              graph=_mutated_output("gradient off by a thousandth")),
     Training(name="computed in bfloat16", variants=("sgd",),
-             recipe=_recipe(precision=lambda r: "bfloat16")),
+             recipe=_recipe(precision=lambda r: "bfloat16"), backends=("torch",)),
     Training(name="running statistics forgotten", variants=("sgd",), wrapper=_StatisticsForgotten),
     Training(name="one parameter stays", variants=("sgd",), wrapper=_OneParameterStays),
     Training(name="batch norms stay", variants=("sgd",), wrapper=_NormsStay),

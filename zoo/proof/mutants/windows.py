@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from zoo.arch import Operator
 from zoo.arch.windows import AvgPool2d, MaxPool2d, Padding, Sides, Window, sides
@@ -15,8 +15,8 @@ from zoo.proof.mutants.arithmetic import (
     rolled,
     with_zeros,
 )
-from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site
 from zoo.proof.mutants.deductions import never_negative
+from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site
 
 NONE: Sides = (0, 0, 0, 0)
 
@@ -78,7 +78,7 @@ def thinned(kind: type[Window]) -> Iterator[Mutation]:
         return y
 
     def dense(site: Site) -> Operator:
-        return replace(site.op, stride=(1, 1))
+        return cast(Operator, replace(site.op, stride=(1, 1)))
 
     yield Function(
         name="stride begun a pixel late",
@@ -160,7 +160,7 @@ def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Iterator[Mutation]:
     )
 
     def small(site: Site) -> Operator:
-        return replace(site.op, kernel_size=_smaller(site.op.kernel_size))
+        return cast(Operator, replace(site.op, kernel_size=_smaller(site.op.kernel_size)))
 
     def cropped(
         ns: Namespace, layer: Any, x: tuple[Any, ...], op: Any, held: Any, training: bool
@@ -327,7 +327,7 @@ def _pool_with(site: Site, padding: Padding) -> Operator | None:
         2 * p > k for p, k in zip(padding[:2], site.op.kernel_size, strict=True)
     ):
         return None
-    return replace(site.op, padding=padding, **more)
+    return cast(Operator, replace(site.op, padding=padding, **more))
 
 
 def _symmetric(site: Site) -> Sides:
@@ -348,13 +348,13 @@ def _keeps(site: Site, other: Sides) -> bool:
     top, left, bottom, right = other
     n, c, height, width = site.inputs[0]
     bare = replace(site.op, padding=NONE)
-    return bare.output_shape((n, c, height + top + bottom, width + left + right)) == site.output
+    size = (height + top + bottom, width + left + right)
+    return bool(bare.output_shape((n, c, *size)) == site.output)
 
 
 def _lower_of(op: Window, x: Any) -> Sides:
-    top, left, bottom, right = padding_of(replace(op, padding="SAME_UPPER", **(
-        {"count_include_pad": False} if isinstance(op, AvgPool2d) else {}
-    )), x)  # fmt: skip
+    more: dict[str, Any] = {"count_include_pad": False} if isinstance(op, AvgPool2d) else {}
+    top, left, bottom, right = padding_of(replace(op, padding="SAME_UPPER", **more), x)
     return (bottom, right, top, left)
 
 

@@ -6,6 +6,7 @@ nobody.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -129,9 +130,7 @@ def _readers(graph: Graph, name: str) -> list[tuple[str, int]]:
     return [(n.name, i) for n in graph.nodes for i, read in enumerate(n.inputs) if read == name]
 
 
-def _rewired(
-    graph: Graph, node: str, edges: Mapping[tuple[str, int], str]
-) -> Iterator[Rewiring]:
+def _rewired(graph: Graph, node: str, edges: Mapping[tuple[str, int], str]) -> Iterator[Rewiring]:
     found = _moved(graph, edges) if edges else None
     if found is not None and found != graph:
         suspects = frozenset({node, *(reader for reader, _ in edges)})
@@ -144,7 +143,7 @@ def _left_out(*kinds: type[Operator]) -> Callable[[Graph], Iterator[Rewiring]]:
     def find(graph: Graph) -> Iterator[Rewiring]:
         for node in graph.nodes:
             if isinstance(node.op, kinds) and not _idle(node):
-                edges = {edge: node.inputs[0] for edge in _readers(graph, node.name)}
+                edges = dict.fromkeys(_readers(graph, node.name), node.inputs[0])
                 yield from _rewired(graph, node.name, edges)
 
     return find
@@ -160,7 +159,7 @@ def _second_instead(kind: type[Operator]) -> Callable[[Graph], Iterator[Rewiring
     def find(graph: Graph) -> Iterator[Rewiring]:
         for node in graph.nodes:
             if isinstance(node.op, kind) and len(node.inputs) > 1:
-                edges = {edge: node.inputs[1] for edge in _readers(graph, node.name)}
+                edges = dict.fromkeys(_readers(graph, node.name), node.inputs[1])
                 yield from _rewired(graph, node.name, edges)
 
     return find
@@ -192,7 +191,9 @@ def _doubled(number: int, *kinds: type[Operator]) -> Callable[[Graph], Iterator[
     return find
 
 
-def _two_nodes(first: tuple[type, ...], second: tuple[type, ...]) -> Callable[[Graph], Iterator[Rewiring]]:
+def _two_nodes(
+    first: tuple[type, ...], second: tuple[type, ...]
+) -> Callable[[Graph], Iterator[Rewiring]]:
     """Two nodes in a row change places: each does its work on the other's place."""
 
     def find(graph: Graph) -> Iterator[Rewiring]:
@@ -204,7 +205,7 @@ def _two_nodes(first: tuple[type, ...], second: tuple[type, ...]) -> Callable[[G
                 continue
             if len(_readers(graph, before.name)) > 1 or node.name in graph.outputs:
                 continue
-            edges = {edge: before.name for edge in _readers(graph, node.name)}
+            edges = dict.fromkeys(_readers(graph, node.name), before.name)
             edges |= {(node.name, 0): before.inputs[0], (before.name, 0): node.name}
             yield from _rewired(graph, before.name, edges)
 
@@ -240,17 +241,17 @@ def _wrong_half(graph: Graph) -> Iterator[Rewiring]:
                 and node.name != other.name
                 and node.inputs == other.inputs
             ):
-                edges = {edge: other.name for edge in _readers(graph, node.name)}
+                edges = dict.fromkeys(_readers(graph, node.name), other.name)
                 yield from _rewired(graph, node.name, edges)
 
 
 def _halves_exchanged(graph: Graph) -> Iterator[Rewiring]:
     """What reads one slice reads the other, and the other way round."""
     slices = [node for node in graph.nodes if isinstance(node.op, Slice)]
-    for first, second in zip(slices, slices[1:], strict=False):
+    for first, second in itertools.pairwise(slices):
         if first.inputs == second.inputs:
-            edges = {edge: second.name for edge in _readers(graph, first.name)}
-            edges |= {edge: first.name for edge in _readers(graph, second.name)}
+            edges = dict.fromkeys(_readers(graph, first.name), second.name)
+            edges |= dict.fromkeys(_readers(graph, second.name), first.name)
             yield from _rewired(graph, first.name, edges)
 
 
@@ -288,7 +289,7 @@ def units(graph: Graph) -> list[_Unit]:
 
 def _unit_left_out(graph: Graph) -> Iterator[Rewiring]:
     for unit in units(graph):
-        edges = {edge: unit.read for edge in _readers(graph, unit.made)}
+        edges = dict.fromkeys(_readers(graph, unit.made), unit.read)
         yield from _rewired(graph, unit.made, edges)
 
 
@@ -301,7 +302,7 @@ def _units_exchanged(graph: Graph) -> Iterator[Rewiring]:
                 [e for e in _readers(graph, first.made) if e[0].startswith(f"{second.scope}.")]
             ):
                 continue
-            edges = {e: first.made for e in _readers(graph, second.made)}
+            edges = dict.fromkeys(_readers(graph, second.made), first.made)
             edges |= {
                 e: second.made
                 for e in _readers(graph, first.read)
@@ -418,7 +419,7 @@ WIRINGS: tuple[Wiring, ...] = (
     Wiring("map as its own gate", _doubled(0, Mul)),
     Wiring("activation before batch norm", _two_nodes((BatchNorm2d,), ACTIVATIONS)),
     Wiring("batch norm before convolution", _two_nodes((Conv2d,), (BatchNorm2d,))),
-    Wiring("shuffle after the next node", _two_nodes(SHUFFLES, (Conv2d,))),
+    Wiring("shuffle after the next node", _two_nodes(SHUFFLES, (Conv2d, BatchNorm2d, ReLU))),
     Wiring("shuffle before the last node", _two_nodes((BatchNorm2d, ReLU, ReLU6), SHUFFLES)),
     Wiring("residual from one value earlier", _earlier(1, Add)),
     Wiring("residual from two values earlier", _earlier(2, Add)),

@@ -6,9 +6,11 @@ shows; average pools count their padding or not; a flatten finds more than one p
 
 from __future__ import annotations
 
-from zoo.arch import Graph
+from functools import partial
+
+from zoo.arch import Graph, Operator
 from zoo.arch.builder import GraphBuilder
-from zoo.arch.operators import BatchNorm2d, ChannelPermute, Linear, Operator, ReLU6
+from zoo.arch.operators import BatchNorm2d, ChannelPermute, ReLU6
 from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, Padding
 
 
@@ -34,6 +36,8 @@ def workbench(*, dropout: float = 0.2) -> Graph:
     with g.scope("spatial"):
         gate = g.sigmoid(_conv(g, x, g.channels(x), padding=(1, 0, 1, 2), bias=True))
         x = g.mul(x, gate)
+        x = g.max_pool(x, kernel_size=3, stride=1, padding="SAME_UPPER", name="max")
+        x = g.avg_pool(x, kernel_size=3, stride=1, padding=(1, 1, 1, 1), name="avg")
     with g.scope("head"):
         x = g.hard_swish(g.batch_norm(g.conv(x, 20)))
         x = g.max_pool(x, kernel_size=2, stride=2, padding=(0, 0, 0, 0))
@@ -42,6 +46,7 @@ def workbench(*, dropout: float = 0.2) -> Graph:
         x = g.flatten(x)
         x = g.dropout(x, dropout)
         x = g.linear(x, 24, bias=False, name="hidden")
+        x = g.linear(x, 24, bias=True, name="square")
     return g.build(g.linear(x, 10, bias=True, name="classifier"))
 
 
@@ -75,9 +80,7 @@ def _conv(
 def _norm(g: GraphBuilder, x: str, name: str = "bn") -> str:
     """Add a batch norm with the other published eps and momentum."""
     features = g.channels(x)
-    return g.add_node(
-        name, lambda: BatchNorm2d(num_features=features, eps=1e-5, momentum=0.1), x
-    )
+    return g.add_node(name, lambda: BatchNorm2d(num_features=features, eps=1e-5, momentum=0.1), x)
 
 
 def _pools(g: GraphBuilder, x: str) -> list[str]:
@@ -90,12 +93,16 @@ def _pools(g: GraphBuilder, x: str) -> list[str]:
         "avg_uncounted": AvgPool2d(padding=(1, 1, 1, 1), count_include_pad=False, **window),
         "avg_same": AvgPool2d(padding="SAME_UPPER", count_include_pad=False, **window),
     }
-    found = [g.add_node(name, lambda op=op: op, x) for name, op in settings.items()]
+    found = [g.add_node(name, partial(_given, op), x) for name, op in settings.items()]
     conv = _conv(g, x, 12, stride=2, padding=(2, 2, 2, 2), dilation=2, name="dilated")
     found.append(_norm(g, conv, "dilated_bn"))
     conv = _conv(g, x, 12, stride=2, padding=(1, 1, 1, 1), groups=12, name="depthwise")
     found.append(_norm(g, conv, "depthwise_bn"))
     return found
+
+
+def _given(op: Operator) -> Operator:
+    return op
 
 
 def _unit(g: GraphBuilder, x: str) -> str:

@@ -15,13 +15,13 @@ def positive(x: Any) -> Any:
 
 
 def at_most(x: Any, top: float) -> Any:
-    """Return min(x, top)."""
-    return top - positive(top - x)
+    """Return min(x, top); exact below it."""
+    return x - positive(x - top)
 
 
 def clip(x: Any, low: float, high: float) -> Any:
-    """Return x, held between two numbers."""
-    return at_most(positive(x - low) + low, high)
+    """Return x, held between two numbers; exact between them."""
+    return at_most(x + positive(low - x), high)
 
 
 def sigmoid(ns: Namespace, x: Any) -> Any:

@@ -419,7 +419,6 @@ WIRINGS: tuple[Wiring, ...] = (
     Wiring("map as its own gate", _doubled(0, Mul)),
     Wiring("activation before batch norm", _two_nodes((BatchNorm2d,), ACTIVATIONS)),
     Wiring("batch norm before convolution", _two_nodes((Conv2d,), (BatchNorm2d,))),
-    Wiring("shuffle after the next node", _two_nodes(SHUFFLES, (Conv2d, BatchNorm2d, ReLU))),
     Wiring("shuffle before the last node", _two_nodes((BatchNorm2d, ReLU, ReLU6), SHUFFLES)),
     Wiring("residual from one value earlier", _earlier(1, Add)),
     Wiring("residual from two values earlier", _earlier(2, Add)),

@@ -208,6 +208,9 @@ class Entry:
     newest: tuple[int, int] | None = None
 
 
+Name = Literal["mindspore", "numpy", "onnx", "openvino", "torch"]
+"""The keys of `BACKENDS`, for type checkers: a name that is none of them is told before it runs."""
+
 BACKENDS = {
     "mindspore": Entry("backends.mindspore", "mindspore", "mindspore", newest=(3, 12)),
     "numpy": Entry("backends.numpy", "numpy", None),

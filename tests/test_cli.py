@@ -148,7 +148,7 @@ ERRORS = [
     (["parity", "shufflenet_v1_1.0x_g3", "--backends", "numpy", "--level", "training"],
      "zoo: backend 'numpy' does no level 'training'"),
     (["parity", "shufflenet_v1_0.5x_g3", "--backends", "numpy", "--size", "32", "--json",
-      "/nowhere/report.json"], "zoo: [Errno 2] No such file or directory: '/nowhere/report.json'"),
+      "/nowhere/report.json"], "zoo: /nowhere/report.json: the folder /nowhere does not exist"),
 ]  # fmt: skip
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
 import zipfile
 from email.message import Message
@@ -14,34 +11,14 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from wheels import HOME, PACKAGES, build, copy_sources
 
 import zoo
-
-HOME = Path(zoo.__file__).parents[1]
-PACKAGES = ("zoo", "weights", "backends")
-BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])('dist')"
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the packages are built from: builds leave things behind."""
-    tree = tmp_path_factory.mktemp("build") / "source"
-    for name in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(HOME / name, tree / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(HOME / name, tree / name)
-    return tree
-
-
-def build(tree: Path, how: str) -> zipfile.ZipFile:
-    shutil.rmtree(tree / "dist", ignore_errors=True)
-    (tree / "dist").mkdir()
-    command = [sys.executable, "-c", BUILD, how]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = (tree / "dist").glob("*.whl")
-    return zipfile.ZipFile(wheel)
+    return copy_sources(tmp_path_factory.mktemp("build") / "source")
 
 
 @pytest.fixture(scope="module")

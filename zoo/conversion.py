@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -219,7 +220,7 @@ def _verified(
 
 
 def _logits(backend: str, spec: Spec, weights: arrays.Weights, x: np.ndarray) -> np.ndarray:
-    model = create(spec, backend=backend, weights=weights)
+    model = create(spec, backend=cast(backends.Name, backend), weights=weights)
     if hasattr(model, "eval"):
         model.eval()
     return backends.load(backend).predict(model, x)[0]

@@ -23,7 +23,7 @@ from zoo.proof.table import STYLE
 from zoo.reporting.plots import draw_predicted
 from zoo.table import progress_bar
 
-FRAMEWORKS = ("torch", "mindspore")
+FRAMEWORKS: tuple[backends.Name, ...] = ("torch", "mindspore")
 TRAINED, TAG = "shufflenet_v1_1.0x_g3_cifar", "cifar10"
 RUNTIMES = (*FRAMEWORKS, "onnx")
 
@@ -42,7 +42,9 @@ def run(name: str, out: Path) -> bool:
         f"at {size}×{size}",
         highlight=False,
     )
-    models = {framework: create(name, backend=framework, seed=0) for framework in FRAMEWORKS}
+    models: dict[str, Any] = {
+        framework: create(name, backend=framework, seed=0) for framework in FRAMEWORKS
+    }
     first, second = (get_weights(model) for model in models.values())
     same = all(np.array_equal(first[key], second[key]) for key in first)
     console.print(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from zoo.models import get_weights, realisation
 from zoo.output import require_writable
 from zoo.passes import Weights
 from zoo.proof.tolerances import FORWARD
+
+if TYPE_CHECKING:
+    from backends.native import OnnxFile
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def _metadata(
     return found
 
 
-def open_exported(path: str | Path) -> Any:
+def open_exported(path: str | Path) -> OnnxFile:
     """Return the network in an ONNX file, run by ONNX Runtime as it is, whoever wrote it.
 
     It is a callable: float32 (N, C, H, W) -> the output, or a tuple of several; ``input_shape``,
@@ -215,4 +218,4 @@ def open_exported(path: str | Path) -> Any:
         BackendNotInstalledError: onnxruntime is missing.
     """
     engine: Any = backends.load("onnx")
-    return engine.File(path)
+    return cast("OnnxFile", engine.File(path))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
 import backends
 import weights as arrays
+from backends import Name
 from zoo import arch
 from zoo.arch import Graph, Spec
 from zoo.errors import WeightsError, unknown
@@ -17,10 +18,57 @@ from zoo.loading import Source, resolve
 from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
 from zoo.passes import optimize as optimize_graph
 
+if TYPE_CHECKING:
+    from backends.native import (
+        MindSporeModel,
+        NumpyModel,
+        OnnxModel,
+        OpenVINOModel,
+        TorchModel,
+    )
+
 GROUP_CONV = {"native": merge_group_conv, "split": split_group_conv}
 """How group convolutions are realised → the pass that writes them so."""
 
 
+# fmt: off
+@overload
+def create(
+    model: str | Spec, *, backend: Literal["torch"] = "torch", seed: int = 0,
+    weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
+    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+) -> TorchModel: ...
+@overload
+def create(
+    model: str | Spec, *, backend: Literal["mindspore"], seed: int = 0,
+    weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
+    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+) -> MindSporeModel: ...
+@overload
+def create(
+    model: str | Spec, *, backend: Literal["onnx"], seed: int = 0,
+    weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
+    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+) -> OnnxModel: ...
+@overload
+def create(
+    model: str | Spec, *, backend: Literal["openvino"], seed: int = 0,
+    weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
+    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+) -> OpenVINOModel: ...
+@overload
+def create(
+    model: str | Spec, *, backend: Literal["numpy"], seed: int = 0,
+    weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
+    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+) -> NumpyModel: ...
+@overload
+def create(
+    model: str | Spec, *, backend: Name, seed: int = 0,
+    weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
+    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+) -> Any: ...
+# fmt: on
 def create(
     model: str | Spec,
     *,
@@ -85,6 +133,32 @@ def create(
     return engine.freeze(native) if optimize else native
 
 
+# fmt: off
+@overload
+def load(
+    path: str | Path, *, backend: Literal["torch"] = "torch", **options: Any,
+) -> TorchModel: ...
+@overload
+def load(
+    path: str | Path, *, backend: Literal["mindspore"], **options: Any,
+) -> MindSporeModel: ...
+@overload
+def load(
+    path: str | Path, *, backend: Literal["onnx"], **options: Any,
+) -> OnnxModel: ...
+@overload
+def load(
+    path: str | Path, *, backend: Literal["openvino"], **options: Any,
+) -> OpenVINOModel: ...
+@overload
+def load(
+    path: str | Path, *, backend: Literal["numpy"], **options: Any,
+) -> NumpyModel: ...
+@overload
+def load(
+    path: str | Path, *, backend: Name, **options: Any,
+) -> Any: ...
+# fmt: on
 def load(path: str | Path, *, backend: str = "torch", **options: Any) -> Any:
     """Return the network in a file, native in a framework, rebuilt from the file alone.
 
@@ -101,7 +175,7 @@ def load(path: str | Path, *, backend: str = "torch", **options: Any) -> Any:
     """
     backends.load(backend)
     checkpoint = arrays.load_weights(path)
-    return create(checkpoint.spec, backend=backend, weights=checkpoint, **options)
+    return create(checkpoint.spec, backend=cast(Name, backend), weights=checkpoint, **options)
 
 
 def save(model: Any, path: str | Path, *, group_conv: str = "native", force: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -41,8 +42,8 @@ class Model:
         """Set evaluation mode."""
         return self.train(False)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
-        """Run the network; computed in the model's dtype.
+    def __call__(self, x: np.ndarray) -> Any:
+        """Run the network in its dtype and return its output, or a tuple of several.
 
         Raises:
             InputError: the input has the wrong rank, channels or size.

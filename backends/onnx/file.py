@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +39,8 @@ class File:
         self.mean: list[float] | None = self._told("zoo.mean")
         self.std: list[float] | None = self._told("zoo.std")
 
-    def __call__(self, x: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
-        """Run the network.
+    def __call__(self, x: np.ndarray) -> Any:
+        """Run the network and return its output, or a tuple of several.
 
         Raises:
             InputError: the file does not admit the shape.

@@ -37,8 +37,8 @@ class Model:
         """Return the ONNX model; options as for `backends.onnx.emit`."""
         return emit(self.graph, self.arrays, **options)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
-        """Run the network.
+    def __call__(self, x: np.ndarray) -> Any:
+        """Run the network and return its output, or a tuple of several.
 
         Raises:
             InputError: the input has the wrong rank, channels or size.

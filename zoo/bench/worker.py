@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from zoo.errors import ZooError
 
@@ -86,7 +86,10 @@ def start(job: Job) -> tuple[Callable[[], Any], dict[str, Any]]:
     checkpoint, images = weights.load_weights(job.network), np.load(job.images)
     read = time.perf_counter()
     model = models.create(
-        checkpoint.spec, backend=job.backend, weights=checkpoint, optimize=job.optimize
+        checkpoint.spec,
+        backend=cast(backends.Name, job.backend),
+        weights=checkpoint,
+        optimize=job.optimize,
     )
     if hasattr(model, "eval"):  # a new Cell of MindSpore is in evaluation mode
         model.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -82,7 +82,11 @@ def find(
 
     def start() -> Call:
         native = create(
-            spec, backend=backend, weights=arrays, group_conv=group_conv, optimize=optimize
+            spec,
+            backend=cast(backends.Name, backend),
+            weights=arrays,
+            group_conv=group_conv,
+            optimize=optimize,
         )
         if hasattr(native, "eval"):  # a new Cell of MindSpore is in evaluation mode
             native.eval()

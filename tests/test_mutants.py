@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from conftest import BACKENDS
+from typer.testing import CliRunner
 
 import zoo
 from zoo.arch.operators import ReLU
+from zoo.cli import app
 from zoo.proof.mutants import catalogue
 from zoo.proof.mutants.mutation import Attribute, Function, sites
 from zoo.proof.mutants.networks import bench
@@ -180,6 +182,23 @@ def test_a_sample_is_the_same_every_time(workbench):
     assert len(first) == 20
     more = {t[1].key for t in tasks(workbench.graph, ["torch"], "first", 40)}
     assert {t[1].key for t in first} <= more
+
+
+def test_doubters_are_shown(monkeypatch):
+    command = [
+        "parity", "shufflenet_v2_0.5x_cifar", "--backends", "numpy", "--level", "forward",
+        "--mutants",
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, command)
+    assert "numpy: 20 of 20 mistakes seen, 20 of them named at their place" in done.output
+    assert done.exit_code == 0
+    same = Function(name="nothing", op=ReLU, body=lambda ns, layer, x, *rest: layer(*x))
+    monkeypatch.setattr(catalogue, "mutations", lambda: (same,))
+    monkeypatch.setattr(catalogue, "WIRINGS", ())
+    done = CliRunner().invoke(app, command)
+    assert "numpy: 0 of 1 mistakes seen" in done.output
+    assert "unseen shufflenet_v2_0.5x_cifar, ReLU, nothing: at stem.relu (numpy)" in done.output
+    assert done.exit_code == 3
 
 
 def test_a_run_that_was_ended_goes_on(tmp_path):

@@ -160,6 +160,10 @@ def parity(
     quick: Annotated[
         bool, typer.Option("--quick", help="On images of at most 64 pixels: under a minute.")
     ] = False,
+    mutants: Annotated[
+        bool,
+        typer.Option("--mutants", help="Show that it can fail: give it mistakes and count."),
+    ] = False,
     seed: int = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
     png_file: Annotated[Path | None, typer.Option("--png", help="Draw the errors here.")] = None,
@@ -168,7 +172,7 @@ def parity(
     """Prove that backends compute the same.
 
     Exit status 1 and the first name where they do not; 3 where the weights and images could not
-    have shown it.
+    have shown it, or where one of the mistakes of --mutants went unseen.
     """
     from rich.console import Console
 
@@ -184,10 +188,11 @@ def parity(
     if quick and size is None:
         overrides["image_size"] = min(QUICK, arch.spec(name, **overrides).image_size)
     images = load(arch.spec(name, **overrides).image_size) if photographs else None
+    engines = [part.strip() for part in backends.split(",")]
     with progress_bar() as progress:
         report = prove(
             name,
-            backends=[part.strip() for part in backends.split(",")],
+            backends=engines,
             level=level,
             group_conv=group_conv,
             optimize=optimize,
@@ -204,7 +209,19 @@ def parity(
         report.save(json_file)
     if png_file:
         report.plot(png_file)
-    if not report.passed:
+    unseen = False
+    if mutants:
+        from zoo.proof.mutants.doubt import doubt
+        from zoo.proof.mutants.score import score
+
+        with progress_bar() as progress:
+            verdicts = doubt(
+                name, backends=engines, level=level, seed=seed, images=images,
+                progress=progress, **overrides,
+            )  # fmt: skip
+        typer.echo(score(verdicts))
+        unseen = any(verdict.status in ("survived", "raised") for verdict in verdicts)
+    if not report.passed or unseen:
         raise typer.Exit(1 if report.failures else 3)
 
 

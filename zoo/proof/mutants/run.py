@@ -248,7 +248,11 @@ Task = tuple[str, Mutant]
 
 
 def tasks(
-    graph: Graph, names: Sequence[str], nodes: Nodes = "kinds", sample: int | None = None
+    graph: Graph,
+    names: Sequence[str],
+    nodes: Nodes = "kinds",
+    sample: int | None = None,
+    level: str = "training",
 ) -> list[Task]:
     """Return what is to be judged of a network: on each backend each mutant that it carries.
 
@@ -257,12 +261,14 @@ def tasks(
         names: backends.
         nodes: at which nodes each mutation is put.
         sample: at most so many, drawn by their names alone: the same whatever else there is.
+        level: the highest level at which one may show first.
     """
+    levels = list(LEVELS)[: list(LEVELS).index(level) + 1]
     found = [
         (name, mutant)
         for name in names
         for mutant in mutants(graph, nodes)
-        if carries(name, mutant)
+        if mutant.level in levels and carries(name, mutant)
     ]
     if sample is not None and sample < len(found):
         drawn = sorted(found, key=lambda task: _draw(f"{task[0]}: {task[1].key}"))[:sample]

@@ -20,6 +20,20 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return "\n".join([*_table(verdicts), "", *_survivors(verdicts), "", *_equivalents(verdicts)])
 
 
+def score(verdicts: Sequence[Verdict]) -> str:
+    """Return the score in a few lines: by backend, and what went unseen by name."""
+    lines = []
+    for backend in dict.fromkeys(v.backend for v in verdicts):
+        own = [v for v in verdicts if v.backend == backend]
+        killed, possible, _ = counts(own)
+        exact = sum(v.exact for v in own if v.status == "killed")
+        lines.append(
+            f"{backend}: {killed} of {possible} mistakes seen, {exact} of them named at their place"
+        )
+    unseen = [v for v in verdicts if v.status in ("survived", "raised")]
+    return "\n".join([*lines, *(f"unseen {line[2:]}" for line in _grouped(unseen))])
+
+
 def _table(verdicts: Sequence[Verdict]) -> Iterator[str]:
     levels = [name for name in LEVELS if any(v.level == name for v in verdicts)]
     yield f"| backend | {' | '.join(levels)} | all | at the lowest level | named at the place |"

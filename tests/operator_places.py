@@ -91,6 +91,18 @@ def _onnx() -> Kinds:
     return set(OPERATORS)
 
 
+def _mutated() -> Kinds:
+    from zoo.proof.mutants.catalogue import own
+
+    return {mutation.op for mutation in own()}
+
+
+def _workbench() -> Kinds:
+    from zoo.proof.mutants.workbench import workbench
+
+    return {type(node.op) for node in workbench().nodes}
+
+
 PLACES: dict[str, Callable[[], Kinds]] = {
     "tests/operator_table.py": lambda: {type(op) for op in TABLE.values()},
     "zoo/arch/operators.py": _named,  # or windows.py: where backends find them
@@ -99,5 +111,7 @@ PLACES: dict[str, Callable[[], Kinds]] = {
     "backends/torch/operators.py": _torch,
     "backends/mindspore/operators.py": _mindspore,
     "backends/onnx/operators.py": _onnx,  # OpenVINO runs what it writes
+    "zoo/proof/mutants/": _mutated,
+    "zoo/proof/mutants/workbench.py": _workbench,
 }
 """Place → the operators that it knows. A new table over operators is to be added here."""

@@ -36,10 +36,15 @@ def kinds() -> list[type[Operator]]:
 
 
 @cache
+def own() -> tuple[Mutation, ...]:
+    """Return the mutations that are one operator's own."""
+    return (*affine(), *pools(), *norms(), *activations(), *channels(), *joins())
+
+
+@cache
 def mutations() -> tuple[Mutation, ...]:
     """Return every mutation of an operator: its own, and those that all operators have."""
-    own = (*affine(), *pools(), *norms(), *activations(), *channels(), *joins())
-    return (*own, *(mutation for kind in kinds() for mutation in general(kind)))
+    return (*own(), *(mutation for kind in kinds() for mutation in general(kind)))
 
 
 def mutants(graph: Graph, nodes: Nodes = "kinds") -> Iterator[Mutant]:

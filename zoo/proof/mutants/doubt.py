@@ -1,4 +1,4 @@
-"""``zoo parity --mutants``: for those who doubt that a proof can fail, mistakes that it must see."""
+"""``zoo parity --mutants``: for those who doubt that a proof can fail, mistakes to be seen."""
 
 from __future__ import annotations
 

@@ -1,16 +1,19 @@
 """Parity of every network at every level, native and split: the errors behind the tolerances.
 
-    python benchmarks/parity.py                       # the whole catalogue, half an hour
+    python benchmarks/parity.py                       # the whole catalogue, an hour
     python benchmarks/parity.py --pattern '*cifar'    # some of it; the others' results are kept
+    python benchmarks/parity.py --seeds 1,2,3         # other work: are there false alarms?
 
-Writes ``benchmarks/results/parity.json`` and prints the table of docs/parity.md. The split form is
-proven where it is another one: where a network has group convolutions; the form for inference up to
-the forward level, on the run-times too. SE-ShuffleNet V2-164 (133 million parameters) is proven on
-small images, see LARGE; that takes 14 GB.
+Writes ``benchmarks/results/parity.json`` network by network, so that it can be taken up again where
+it was stopped (``--missing``); ``benchmarks/parity_page.py`` makes the tables of docs/parity.md of
+it. The split form is proven where it is another one: where a network has group convolutions; the
+form for inference up to the forward level, on the run-times too. SE-ShuffleNet V2-164 (133 million
+parameters) is proven on small images, see LARGE; that takes 14 GB.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +21,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.progress import track
 
 import zoo
 from zoo.passes import split_group_conv
@@ -36,100 +38,116 @@ def main(
     what: Annotated[
         str, typer.Option(help="levels (of the frameworks), inference, or both, by comma.")
     ] = "levels,inference",
+    forms: Annotated[str, typer.Option(help="native, split, or both, by comma.")] = "native,split",
+    seeds: Annotated[str, typer.Option(help="Of the work, by comma.")] = "0",
+    size: Annotated[int | None, typer.Option(help="Other than the nominal image size.")] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="Only what has no results.")] = False,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS,
 ) -> None:
     """Run every proof and write down its errors."""
-    jobs = [
-        (name, form, options)
-        for name in zoo.list_models(pattern)
-        for form, options in proofs(name, what.split(","))
-    ]
-    made_with: dict[str, Any] = {}
-    rows: list[dict[str, Any]] = []
-    for name, form, options in track(jobs, description="proofs"):
-        large = dict(LARGE.get(name, {}))
-        if count := large.pop("images", None):
-            shape = (count, 3, large["image_size"], large["image_size"])
-            large["images"] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-        report = zoo.parity(name, **options, **large)
-        made_with |= report.made_with
-        rows += [
-            {
-                "model": name,
-                "group_conv": form,
-                "backend": f.backend.split()[0],
-                "level": f.level,
-                "measure": f.measure,
-                "error": f.error,
-                "admitted": f.tolerance,
-                "floor": f.floor,
-                "passed": f.passed,
-                "diverges_at": f.diverges_at,
-            }
-            for f in report.findings
-        ]
-    for field in ("images", "group_conv", "levels", "optimize"):
-        made_with.pop(field, None)
-    if out.exists():
-        before = json.loads(out.read_text())
-        made_with = before["made_with"] | made_with
-        new = {key(row) for row in rows}
-        rows += [row for row in before["rows"] if key(row) not in new]
-    rows.sort(key=lambda row: (row["model"], row["group_conv"], row["backend"] in RUNTIMES))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"made_with": made_with, "rows": rows}, indent=1) + "\n")
-    typer.echo(f"{table(rows)}\n\n{inference(rows)}")
-    if not all(row["passed"] for row in rows):
+    wanted = [int(seed) for seed in seeds.split(",")]
+    passed = True
+    for name in zoo.list_models(pattern):
+        for form, options in proofs(name, what.split(","), forms.split(",")):
+            held = read(out)["rows"] if out.exists() else []
+            done = {key(row) for row in held}
+            left = [
+                seed
+                for seed in wanted
+                if not missing
+                or not all((name, form, b, seed, size) in done for b in options["backends"])
+            ]
+            with kept(options["backends"]):
+                for seed in left:
+                    passed = prove(name, form, options, seed, size, out) and passed
+    if not passed:
         raise typer.Exit(1)
 
 
-def key(row: dict[str, Any]) -> tuple[str, ...]:
-    """Return what a row is about; ``group_conv`` is ``"optimized"`` for the form for inference."""
-    return row["model"], row["group_conv"], row["backend"]
+def prove(
+    name: str, form: str, options: dict[str, Any], seed: int, size: int | None, out: Path
+) -> bool:
+    """Run one proof and add its rows to the results; return whether it passed."""
+    large = dict(LARGE.get(name, {}))
+    if size is not None:
+        large["image_size"] = size
+    if count := large.pop("images", None):
+        shape = (count, 3, large["image_size"], large["image_size"])
+        large["images"] = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    report = zoo.parity(name, seed=seed, **options, **large)
+    typer.echo(f"seed {seed}, {form}: {report.summary()}")
+    rows = [
+        {
+            "model": name,
+            "group_conv": form,
+            "backend": f.backend.split()[0],
+            "seed": seed,
+            "size": size,
+            "level": f.level,
+            "measure": f.measure,
+            "error": f.error,
+            "admitted": f.tolerance,
+            "power": f.power,
+            "floor": f.floor,
+            "status": f.status,
+            "diverges_at": f.diverges_at,
+        }
+        for f in report.findings
+    ]
+    made_with = dict(report.made_with)
+    for field in ("images", "group_conv", "levels", "optimize", "seed"):
+        made_with.pop(field, None)
+    before = read(out) if out.exists() else {"made_with": {}, "rows": []}
+    new = {key(row) for row in rows}
+    rows += [row for row in before["rows"] if key(row) not in new]
+    rows.sort(key=order)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    made = json.dumps(before["made_with"] | made_with)
+    out.write_text(f'{{"made_with": {made},\n "rows": [\n{lines}\n ]}}\n')
+    return report.passed
 
 
-def proofs(name: str, what: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def order(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what rows are sorted by; those of one proof keep their order."""
+    late = row["backend"] in RUNTIMES
+    return row["model"], row["group_conv"], late, row["seed"], row["size"] or 0
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return results: what they were made with, and the rows."""
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def key(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a row is about; ``group_conv`` is ``"optimized"`` for the form for inference.
+
+    The findings about the reference itself are replaced with those of the network.
+    """
+    return row["model"], row["group_conv"], row["backend"], row["seed"], row["size"]
+
+
+def kept(backends: tuple[str, ...]) -> contextlib.AbstractContextManager[None]:
+    """Let MindSpore keep what it compiled from seed to seed."""
+    if "mindspore" not in backends:
+        return contextlib.nullcontext()
+    from backends.mindspore.run import keep_compiled
+
+    return keep_compiled()
+
+
+def proofs(name: str, what: list[str], forms: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (form, options) of each proof of a network."""
     graph = zoo.spec(name).graph
-    forms = ["native", "split"] if split_group_conv(graph)[0] != graph else ["native"]
-    for form in forms:
+    other = split_group_conv(graph)[0] != graph
+    for form in forms if other else forms[:1]:
         if "levels" in what:
             yield form, {"backends": FRAMEWORKS, "group_conv": form, "level": "training"}
         if "inference" in what:
             yield form, {"backends": RUNTIMES, "group_conv": form}
     if "inference" in what:
         yield "optimized", {"backends": (*FRAMEWORKS, *RUNTIMES), "optimize": True}
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return, for each measure, the largest error of each framework, as Markdown."""
-    lines = [
-        "| level | measure | torch | mindspore | largest share of what is admitted |",
-        "|---|---|---|---|---|",
-    ]
-    rows = [r for r in rows if r["backend"] in FRAMEWORKS and r["group_conv"] != "optimized"]
-    for level, measure in dict.fromkeys((r["level"], r["measure"]) for r in rows):
-        found = [r for r in rows if (r["level"], r["measure"]) == (level, measure)]
-        worst = {
-            framework: max(r["error"] for r in found if r["backend"] == framework)
-            for framework in FRAMEWORKS
-        }
-        shares = [r["error"] / r["admitted"] for r in found if r["admitted"]]
-        share = f"{max(shares):.0%}" if shares else "–"
-        numbers = [f"{worst[f]:.1e}" if worst[f] else "0" for f in FRAMEWORKS]
-        lines.append(f"| {level} | {measure} | {' | '.join(numbers)} | {share} |")
-    return "\n".join(lines)
-
-
-def inference(rows: list[dict[str, Any]]) -> str:
-    """Return the largest error of any node in evaluation mode, by backend and form, as Markdown."""
-    backends = (*FRAMEWORKS, *RUNTIMES)
-    lines = [f"| forward | {' | '.join(backends)} |", "|---" * (len(backends) + 1) + "|"]
-    for form in ("native", "split", "optimized"):
-        found = [r for r in rows if (r["level"], r["group_conv"]) == ("forward", form)]
-        worst = [max((r["error"] for r in found if r["backend"] == b), default=0) for b in backends]
-        lines.append(f"| {form} | {' | '.join(f'{error:.1e}' for error in worst)} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

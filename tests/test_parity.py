@@ -269,10 +269,43 @@ def test_bad_requests(request_, kind, message):
     assert str(error.value).startswith(message)
 
 
-def test_weights_of_the_user_are_used(tmp_path):
-    given = zoo.get_weights(zoo.create(G3, backend="numpy", seed=11))
-    report = zoo.parity(G3, backends=["numpy", "torch"], weights=given, **SMALL)
-    assert report.passed, str(report)
+def test_weights_of_the_user_are_used_and_told_what_they_can_not_show(tmp_path):
+    model = zoo.create(G3, backend="numpy", seed=11)
+    zoo.save(model, tmp_path / "mine.safetensors")
+    reports = [
+        zoo.parity(G3, backends=["numpy", "torch"], weights=given, **SMALL)
+        for given in (zoo.get_weights(model), tmp_path / "mine.safetensors")
+    ]
+    for report in reports:
+        assert not report.failures, str(report)
+        assert not report.passed
+        assert report.summary() == (
+            "shufflenet_v1_0.5x_g3 (image_size=64): not proven: numpy, forward, each operator: "
+            f"stem.bn (evaluation): weight is 1 in every place (and {len(report.gaps) - 1} more)"
+        )
+    assert reports[0].gaps == reports[1].gaps
+    errors = [[f.error for f in report.findings] for report in reports]
+    assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize(
+    ("images", "gap"),
+    [
+        (np.zeros((2, 3, 64, 64)), "input (evaluation): 2 of 2 images are constant (0, 1)"),
+        (np.ones((2, 3, 64, 64)), "input (evaluation): 2 of 2 images are constant (0, 1)"),
+        (
+            np.random.default_rng(0).standard_normal((1, 3, 64, 64)).repeat(2, 0),
+            "input (evaluation): images are the same (0 and 1)",
+        ),
+    ],
+    ids=["zeros", "ones", "one image twice"],
+)
+def test_images_that_show_nothing_prove_nothing(images, gap):
+    report = zoo.parity(G3, backends=["numpy"], images=images, **SMALL)
+    assert not report.failures
+    assert any(told.startswith(gap) for told in report.gaps), report.gaps[:5]
+    assert ": not proven: " in report.summary()
+    assert "agree" not in report.summary()
 
 
 def test_tolerances_are_those_of_the_issue():

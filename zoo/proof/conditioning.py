@@ -191,7 +191,7 @@ class _Walk:
         square = np.square(x).mean((0, 2, 3))
         deviation = np.sqrt(square + DAMPING * square.mean())
         mean = x.mean((0, 2, 3))
-        self.deviations[norm.name] = np.sqrt(square - mean**2)
+        self.deviations[norm.name] = np.sqrt(np.maximum(square - mean**2, 0))
         mean = mean + deviation * self.rng.uniform(-SPREAD, SPREAD, deviation.shape)
         variance = deviation**2 * self.rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
         if math.prod(x.shape[2:]) == 1 and not self.training:

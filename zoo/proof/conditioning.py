@@ -167,7 +167,7 @@ class _Walk:
                     if len(kinks) == 1:
                         shift(self.found, lever, own, lively(node.op, own, kinks, found))
                     known = self.deviations.get(lever.node)
-                    chosen = stretch(self.found, lever, own, kinks, known)
+                    chosen = stretch(self.found, lever, own, kinks, known, found)
                     self.stretched[node.name] = chosen + lever.channels.start
                 moves = lively(node.op, own, kinks, found) / gate.min((0, *range(2, own.ndim)))
             clear(self.found, lever, own, gate, kinks, moves)

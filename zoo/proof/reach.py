@@ -17,11 +17,11 @@ from zoo.passes import Weights
 from zoo.proof.levers import Lever
 from zoo.proof.sights import Sight, least_seen
 
-FEWEST, SHARE = 24, 1.5e-4
+FEWEST, SHARE = 16, 1.5e-4
 """Values, and share of all, that are brought into each outer region at least. As few channels as
 this takes are stretched, those whose input varies most: every rounding before is stretched too, and
 of a channel that is next to dead there is little else."""
-TAILS = (0.01, 0.05)
+TAILS = (0.01, 0.08)
 """Share of a stretched channel's values beyond each of the outer kinks: the least and the most."""
 MARGIN = 0.02
 """How far beyond an outer kink they begin, as a share of the distance between the kinks."""
@@ -85,6 +85,7 @@ def stretch(
     x: np.ndarray,
     kinks: tuple[float, ...],
     deviations: np.ndarray | None,
+    sighted: list[Sight],
 ) -> np.ndarray:
     """Stretch the strongest channels of a lever's own output over all regions, in place.
 
@@ -96,6 +97,7 @@ def stretch(
         x: its output, which the activation sees.
         kinks: of the activation.
         deviations: of what a batch norm read, by channel.
+        sighted: the convolutions that read what the activation makes.
 
     Returns:
         The channels.
@@ -104,20 +106,22 @@ def stretch(
     axes = (0, *range(2, x.ndim))
     values = x.size // x.shape[1]
     wanted = max(FEWEST, SHARE * x.size)
-    if len(kinks) == 1:
-        wanted = max(FEWEST // 2, SHARE * x.size)
-        if min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
-            return np.zeros(0, int)
+    if len(kinks) == 1 and min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
+        return np.zeros(0, int)
     # Shifted by a half, a channel has all regions of one kink.
     most = TAILS[1] if len(kinks) > 1 else 0.5
     count = math.ceil(wanted / most / values)
     tail = min(max(TAILS[0], wanted / count / values), TAILS[1])
     low, high = np.quantile(x, (tail, 1 - tail), axis=axes)
-    strength = high - low
+    strength, spread = high - low, x.std(axes)
     if deviations is not None:
         # Before it was normalized: the quantiles of a channel that hardly varies, or that one image
         # makes nearly all of, lie close together.
-        strength = strength / x.std(axes).clip(1e-300) * deviations
+        strength = strength / spread.clip(1e-300) * deviations
+    if len(kinks) > 1:
+        # A channel of which some offset would see clipped values alone would be shifted again.
+        clipped = low + MARGIN * (high - low) + VISIBLE * spread
+        strength = np.where(least_seen(x, sighted) > clipped, strength, 1e-6 * strength)
     chosen: np.ndarray = np.argsort(-strength, kind="stable")[:count]
     chosen = chosen[strength[chosen] > 0]
     for channel in chosen:

@@ -128,7 +128,8 @@ def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterat
 
 def _images(images: np.ndarray) -> Iterator[Told]:
     flat = images.reshape(len(images), -1)
-    constant = [str(i) for i in np.flatnonzero(flat.min(1) == flat.max(1))]
+    varies = np.ptp(images.reshape(*images.shape[:2], -1), axis=2).max(1) > 0
+    constant = [str(i) for i in np.flatnonzero(~varies)]
     if constant:
         yield Told(
             "input",

@@ -77,7 +77,8 @@ def well_conditioned_weights(
     it. Without ``reach``, values stay where drawn weights bring them, as negative controls want it.
     """
     walk = _Walk(graph, seed, training, reach)
-    walk.run(images.astype(np.float64))
+    if len(images):
+        walk.run(images.astype(np.float64))
     return walk.found
 
 

@@ -159,7 +159,8 @@ def place(
     There is no bias to shift and there are no pixels to stretch. But the mean of what is read,
     added to a row, shifts its values nearly alike. Of a chosen channel some images lie beyond an
     outer kink and at least half between the kinks, so that it is not dead: the channels whose
-    images differ most are taken, to stay clear of the kink.
+    images differ most are taken, to stay clear of the kink. Others are moved between the kinks
+    where no image of theirs is.
 
     Args:
         found: the weights.
@@ -201,6 +202,11 @@ def place(
                 rows[channel] = factor * rows[channel] + far * way
                 x[:, channel] = placed
                 break
+    for channel in np.flatnonzero(~((x > outer[0]) & (x < outer[1])).any(0)):
+        target = outer[0] + (0.1 + 0.3 * (GOLDEN * channel % 1)) * (outer[1] - outer[0])
+        far = (target - x[:, channel].mean()) / along.mean()
+        rows[channel] += (far * way).astype(np.float32)
+        x[:, channel] += far * along
 
 
 def _shrink(rows: np.ndarray, x: np.ndarray, limit: float) -> None:

@@ -1,0 +1,175 @@
+"""Well-conditioned weights: all regions reached, kinks and ties kept clear of, float32 exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import backends
+import zoo
+from weights import randomise
+from zoo.arch import INPUT, Graph
+from zoo.arch.builder import GraphBuilder
+from zoo.arch.operators import ReLU6
+from zoo.arch.windows import MaxPool2d
+from zoo.proof import ties
+from zoo.proof.adequacy import coverage, gradient_gaps
+from zoo.proof.case import make_case
+from zoo.proof.conditioning import (
+    well_conditioned_batch,
+    well_conditioned_images,
+    well_conditioned_weights,
+)
+from zoo.proof.measure import relative_maximum
+
+
+def values_of(graph, weights, images, training, dtype="float64"):
+    found, _ = backends.load("numpy").forward(
+        graph, weights, images, training=training, dtype=dtype
+    )
+    return {INPUT: images, **found}
+
+
+def clipped() -> Graph:
+    """ReLU6 behind a batch norm, a convolution with a bias, and a linear layer with none."""
+    g = GraphBuilder(3, 16)
+    x = g.conv_bn(g.input, 16, kernel_size=3, stride=2)
+    x = g.add_node("first", ReLU6, x)
+    x = g.add_node("second", ReLU6, g.conv(x, 16, kernel_size=3, bias=True, name="biased"))
+    x = g.linear(g.flatten(g.global_avg_pool(x)), 60, bias=False, name="hidden")
+    x = g.add_node("third", ReLU6, x)
+    return g.build(g.linear(x, 7, bias=True, name="classifier"))
+
+
+NETWORKS = [
+    (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64).graph, 0),
+    (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64, conventions="mindcv").graph, 1),
+    (zoo.spec("shufflenet_v2_0.5x_cifar").graph, 2),
+    (zoo.spec("shufflenet_v2_plus_small", image_size=64).graph, 3),
+    (zoo.spec("resnet9").graph, 5),
+    (clipped(), 0),
+]
+IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6"]
+
+
+@pytest.fixture(scope="module", params=NETWORKS, ids=IDS)
+def case(request):
+    graph, seed = request.param
+    return make_case(graph, seed=seed, images=None, weights=None, steps=2)
+
+
+def test_nothing_is_hidden(case):
+    gaps = []
+    for training in (False, True):
+        weights = case.weights[training]
+        values = values_of(case.graph, weights, case.images, training)
+        gaps += coverage(case.graph, weights, values, training=training).gaps
+    torch = backends.load("torch")
+    found = [
+        torch.gradients(
+            case.graph, case.weights[mode], case.images, case.labels, training=mode,
+            dtype="float64",
+        )[1]
+        for mode in (False, True)
+    ]  # fmt: skip
+    assert [*gaps, *gradient_gaps(case.graph, *found)] == []
+
+
+def test_float32_is_as_exact_as_it_can_be(case):
+    """Stretching a channel that is next to dead, say, magnifies rounding a hundredfold."""
+    for training, limit in ((False, 5e-6), (True, 1e-4)):
+        weights = case.weights[training]
+        exact = values_of(case.graph, weights, case.images, training)
+        found = values_of(case.graph, weights, case.images, training, "float32")
+        errors = {name: relative_maximum(found[name], value) for name, value in exact.items()}
+        assert max(errors.values()) < limit, max(errors, key=errors.__getitem__)
+
+
+def closest(graph, weights, images, training):
+    """Return how near a value comes to a kink, and two to being the largest of a window."""
+    values = values_of(graph, weights, images, training)
+    near = []
+    for node in graph.nodes:
+        x = values[node.inputs[0]]
+        for kink in node.op.traits.kinks:
+            away = np.abs(x - kink)
+            # A mean of values that were all clipped is exactly 0, for everyone.
+            near.append(away[away > 0].min() / np.abs(x).max())
+    same = [
+        ties.closest(node.op, values[node.inputs[0]]).min()
+        for node in graph.nodes
+        if isinstance(node.op, MaxPool2d)
+    ]
+    return min(near), min(same, default=np.inf)
+
+
+def test_no_value_hangs_on_rounding(case):
+    for training in (False, True):
+        kink, tie = closest(case.graph, case.weights[training], case.images, training)
+        assert kink > 3e-6
+        assert tie > ties.GAP
+
+
+def test_drawn_weights_do(rng):
+    """The negative control: a kink is met within a few roundings, and so is a tie."""
+    graph = zoo.spec("shufflenet_v1_0.5x_g3").graph
+    images = well_conditioned_images(graph, 2, rng)
+    kink, tie = closest(graph, randomise(graph), images, True)
+    assert kink < 1e-6
+    assert tie < ties.GAP / 4
+
+
+def test_images_differ_as_a_whole(rng):
+    graph = zoo.spec("shufflenet_v1_0.5x_g3", image_size=64).graph
+    images = well_conditioned_images(graph, 4, rng)
+    assert images.dtype == np.float32
+    assert images.shape == (4, 3, 64, 64)
+    means, deviations = images.mean((2, 3)), images.std((1, 2, 3))
+    assert np.diff(np.sort(means, axis=0), axis=0).min() > 0.01
+    assert np.diff(np.sort(deviations)).min() > 0.01
+
+
+BATCHES = [
+    ("shufflenet_v1_0.5x_g3", 224, 2),
+    ("shufflenet_v1_0.5x_g3", 64, 4),
+    ("shufflenet_v1_0.5x_g3", 32, 8),
+    ("shufflenet_v2_plus_small", 224, 8),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "count"), BATCHES)
+def test_batches_are_as_large_as_batch_norm_needs(name, size, count):
+    assert well_conditioned_batch(zoo.spec(name, image_size=size).graph) == count
+
+
+ODD = {
+    "zeros": lambda x: x * 0,
+    "constant": lambda x: x * 0 + 1,
+    "the same": lambda x: x[:1].repeat(len(x), 0),
+    "one": lambda x: x[:1],
+    "none": lambda x: x[:0],
+}
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("graph", [NETWORKS[3][0], clipped()], ids=["v2_plus", "relu6"])
+@pytest.mark.filterwarnings("error")
+def test_weights_are_made_for_any_images(rng, graph, change):
+    """What they can not show is told by adequacy; here nothing grows beyond all bounds."""
+    images = change(well_conditioned_images(graph, 4, rng))
+    weights = well_conditioned_weights(graph, images, 0, training=False)
+    assert weights.keys() == graph.parameters.keys()
+    for name, array in weights.items():
+        assert np.isfinite(array).all(), name
+        assert np.abs(array).max() < 1e4, name
+
+
+def test_weights_are_the_same_again():
+    graph = clipped()
+    first, second = (
+        make_case(graph, seed=3, images=None, weights=None, steps=2).weights for _ in range(2)
+    )
+    other = make_case(graph, seed=4, images=None, weights=None, steps=2).weights
+    for mode in (False, True):
+        assert all(np.array_equal(first[mode][n], second[mode][n]) for n in first[mode])
+        assert not any(np.array_equal(first[mode][n], other[mode][n]) for n in first[mode])

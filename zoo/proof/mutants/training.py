@@ -87,6 +87,7 @@ class Training:
         wrapper: what is put around the trainer.
         graph: from the network to the mistaken one, for the trainer alone.
         backends: those that can do what it does, or none for all.
+        when: whether a network admits it.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Training:
     wrapper: type[Wrapped] | None = None
     graph: Callable[[Graph], Graph] = lambda graph: graph
     backends: tuple[str, ...] = ()
+    when: Callable[[Graph], bool] = lambda graph: True
 
     def mutants(self, graph: Graph, *, all_variants: bool = True) -> Iterator[Mutant]:
         """Yield a mutant for each variant, or the first; its node is the variant's name."""
@@ -103,6 +105,8 @@ class Training:
             made = engine.trainer(self.graph(trained), weights, self.recipe(recipe), **how)
             return self.wrapper(made, trained) if self.wrapper else made
 
+        if not self.when(graph):
+            return
         for variant in self.variants if all_variants else self.variants[:1]:
             yield Mutant(
                 mutation=self.name,
@@ -218,6 +222,14 @@ def _mutated_output(name: str) -> Callable[[Graph], Graph]:
     return change
 
 
+def _has_biases(graph: Graph) -> bool:
+    """Return whether there are biases but those of batch norms, which are spared anyway."""
+    return any(
+        "bias" in node.op.parameters() and not isinstance(node.op, BatchNorm2d)
+        for node in graph.nodes
+    )
+
+
 def _one_hot(targets: np.ndarray) -> np.ndarray:
     return np.asarray(np.eye(targets.shape[1], dtype=targets.dtype)[targets.argmax(1)])
 
@@ -241,9 +253,9 @@ TRAININGS: tuple[Training, ...] = (
     Training(name="decay on batch norms, which are spared", variants=("sgd", "adamw"),
              recipe=_optimizer(decayed=lambda o: "all")),
     Training(name="decay on biases, which are spared", variants=("decay_weights",),
-             recipe=_optimizer(decayed=lambda o: "not_norm")),
+             recipe=_optimizer(decayed=lambda o: "not_norm"), when=_has_biases),
     Training(name="biases spared, which are decayed", variants=("sgd", "adam"),
-             recipe=_optimizer(decayed=lambda o: "weights")),
+             recipe=_optimizer(decayed=lambda o: "weights"), when=_has_biases),
     Training(name="batch norms spared, which are decayed", variants=("decay_all",),
              recipe=_optimizer(decayed=lambda o: "not_norm")),
     Training(name="rate off by a percent", variants=("sgd", "adam"),

@@ -21,7 +21,8 @@ def initialise(graph: Graph, seed: int = 0) -> Weights:
     """Return fresh weights for a network.
 
     Convolutions: He et al.'s uniform (arXiv:1502.01852), ±sqrt(6 / fan_in). Linear layers:
-    ±1 / sqrt(fan_in), as PyTorch. Biases 0, batch norm 1 and 0, running statistics 0 and 1.
+    ±1 / sqrt(fan_in), as PyTorch. Biases 0, batch norm 1 (or what the operator states) and 0,
+    running statistics 0 and 1.
     """
     return {name: _initial(name, parameter, seed) for name, parameter in graph.parameters.items()}
 
@@ -45,9 +46,10 @@ def randomise(graph: Graph, seed: int = 0) -> Weights:
 
 def _initial(name: str, parameter: Parameter, seed: int) -> np.ndarray:
     if parameter.init in ("ones", "zeros"):
-        return np.full(parameter.shape, float(parameter.init == "ones"), np.float32)
+        value = parameter.scale * (parameter.init == "ones")
+        return np.full(parameter.shape, value, np.float32)
     gain = 6.0 if parameter.init == "he_uniform" else 1.0
-    bound = math.sqrt(gain / parameter.fan_in)
+    bound = parameter.scale * math.sqrt(gain / parameter.fan_in)
     return ((2.0 * _unit(name, parameter, seed) - 1.0) * bound).astype(np.float32)
 
 

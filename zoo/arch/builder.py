@@ -101,14 +101,22 @@ class GraphBuilder:
             x,
         )
 
-    def batch_norm(self, x: str, name: str = "bn") -> str:
+    def batch_norm(self, x: str, name: str = "bn", *, initial_weight: float = 1.0) -> str:
         """Add a batch normalisation with the builder's eps and momentum."""
-        op = BatchNorm2d(num_features=self.channels(x), eps=self._eps, momentum=self._momentum)
+        op = BatchNorm2d(
+            num_features=self.channels(x),
+            eps=self._eps,
+            momentum=self._momentum,
+            initial_weight=initial_weight,
+        )
         return self.add_node(name, lambda: op, x)
 
-    def conv_bn(self, x: str, out_channels: int, **conv: Any) -> str:
+    def conv_bn(
+        self, x: str, out_channels: int, *, initial_weight: float = 1.0, **conv: Any
+    ) -> str:
         """Add a convolution and its batch normalisation."""
-        return self.batch_norm(self.conv(x, out_channels, **conv))
+        y = self.conv(x, out_channels, **conv)
+        return self.batch_norm(y, initial_weight=initial_weight)
 
     def max_pool(
         self, x: str, *, kernel_size: int, stride: int, padding: Padding, name: str = "pool"

@@ -24,12 +24,14 @@ class Parameter:
         trainable: False for running statistics, which no optimiser touches.
         init: how `weights.initialise` fills it.
         fan_in: inputs summed into one output value; scales the ``uniform`` initialisations.
+        scale: what ``init`` is multiplied by.
     """
 
     shape: Shape
     trainable: bool = True
     init: Literal["he_uniform", "fan_in_uniform", "zeros", "ones"] = "zeros"
     fan_in: int = 1
+    scale: float = 1.0
 
 
 ChannelFlow = Literal["each", "moved", "mixed"]

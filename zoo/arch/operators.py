@@ -56,6 +56,8 @@ class BatchNorm2d(Operator):
 
     ``momentum`` is PyTorch's: running = (1 - momentum) * running + momentum * batch, with the
     unbiased batch variance. MindSpore's momentum is one minus it.
+
+    ``initial_weight`` is what the scale starts from: 1, or less at the end of a residual's branch.
     """
 
     traits = Traits(
@@ -71,6 +73,7 @@ class BatchNorm2d(Operator):
     num_features: int
     eps: float
     momentum: float
+    initial_weight: float = 1.0
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0])
@@ -80,7 +83,7 @@ class BatchNorm2d(Operator):
     def parameters(self) -> Mapping[str, Parameter]:
         shape = (self.num_features,)
         return {
-            "weight": Parameter(shape, init="ones"),
+            "weight": Parameter(shape, init="ones", scale=self.initial_weight),
             "bias": Parameter(shape),
             "running_mean": Parameter(shape, trainable=False),
             "running_var": Parameter(shape, trainable=False, init="ones"),

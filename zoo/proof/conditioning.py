@@ -34,7 +34,7 @@ from zoo.proof.sights import sights
 
 SPREAD = 0.2
 """How far running statistics are off what was seen, relative to its size."""
-DAMPING = 8
+DAMPING = 12
 """Mean squares of all channels that are added to that of each: the branches stay smaller than what
 they are added to, as in trained networks, and rounding does not grow from unit to unit."""
 SHIFT = 2

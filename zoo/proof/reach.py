@@ -29,8 +29,10 @@ GOLDEN = 0.618
 """Multiples of it, without what is before the point, are spread evenly."""
 ALIVE = 0.4
 """Share of each channel that must lie where the activation is not constant: else nothing that comes
-before it has a gradient, and nothing after it shows what it did. Half of it is enough of a channel
+before it has a gradient, and nothing after it shows what it did. One image is enough of a channel
 without pixels."""
+CLIPPED = 0.3
+"""Share of a channel that stays clipped where it is shifted for that."""
 VISIBLE = 0.1
 """How far beyond a kink values must be to count here, in deviations."""
 INSIDE = 0.8
@@ -59,8 +61,8 @@ def lively(op: Operator, x: np.ndarray, kinks: tuple[float, ...], found: list[Si
     moves = np.zeros(len(by_channel))
     clipped = regions[0] not in varying and regions[1] in varying
     single = math.prod(x.shape[2:]) == 1
-    for channel in np.flatnonzero(alive < (ALIVE / 2 if single else ALIVE)):
-        middle = float(np.median(by_channel[channel]))
+    for channel in np.flatnonzero(alive == 0 if single else alive < ALIVE):
+        middle = float(np.quantile(by_channel[channel], CLIPPED))
         targets = [min(max(middle, low), high) for low, high in varying]
         if single and clipped:
             # The images hardly differ: near the kink, all would be next to nothing.
@@ -106,8 +108,10 @@ def stretch(
     axes = (0, *range(2, x.ndim))
     values = x.size // x.shape[1]
     wanted = max(FEWEST, SHARE * x.size)
-    if len(kinks) == 1 and min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
-        return np.zeros(0, int)
+    if len(kinks) == 1:
+        wanted *= 2 if values <= len(x) else 1
+        if min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
+            return np.zeros(0, int)
     # Shifted by a half, a channel has all regions of one kink.
     most = TAILS[1] if len(kinks) > 1 else 0.5
     count = math.ceil(wanted / most / values)

@@ -40,6 +40,12 @@ they are added to, as in trained networks, and rounding does not grow from unit 
 SHIFT = 2
 """How much larger the shifts of a batch norm of single values are drawn in evaluation. Such values,
 means of whole maps, hardly differ between images, so that little else is left of them."""
+CEILING = 6.0
+"""Where libraries clip (ReLU6, hard swishes): values of an activation that does not must lie beyond,
+or the other would do in its place."""
+SMALL = 0.01
+"""The running variance of one channel of each batch norm in evaluation: of a large one it hardly
+shows which eps is added. Its weight makes up for it."""
 VALUES, IMAGES = 16, 8
 """How many values of a channel a batch norm should see in training, and the most images for it. Of
 two values it always makes plus and minus one: what comes before hardly matters, and its gradient is
@@ -48,10 +54,13 @@ squeezed map has one value an image."""
 
 
 def well_conditioned_batch(graph: Graph) -> int:
-    """Return how many images it takes for every batch norm to see enough values, at least two."""
+    """Return how many images it takes for every batch norm and gate to see enough values."""
     shapes = graph.shapes()
     norms = [node.name for node in graph.nodes if isinstance(node.op, BatchNorm2d)]
     fewest = min((math.prod(shapes[name][2:]) for name in norms), default=VALUES)
+    # Images that are to lie in several regions must differ, which the means of two hardly do.
+    if any(len(n.op.traits.kinks) > 1 and shapes[n.name][2:] == (1, 1) for n in graph.nodes):
+        return IMAGES
     return min(max(2, math.ceil(VALUES / fewest)), IMAGES)
 
 
@@ -87,7 +96,8 @@ class _Walk:
 
     def __init__(self, graph: Graph, seed: int, training: bool, reach: bool) -> None:
         self.graph, self.training, self.reach = graph, training, reach
-        self.found = arrays.randomise(graph, seed)
+        self.drawn = arrays.randomise(graph, seed)
+        self.found = {name: array.copy() for name, array in self.drawn.items()}
         self.rng = np.random.default_rng(seed)
         self.gates: dict[str, np.ndarray] = {}
         self.deviations: dict[str, np.ndarray] = {}
@@ -168,7 +178,9 @@ class _Walk:
                     if len(kinks) == 1:
                         shift(self.found, lever, own, lively(node.op, own, kinks, found))
                     known = self.deviations.get(lever.node)
-                    chosen = stretch(self.found, lever, own, kinks, known, found)
+                    pixels = math.prod(own.shape[2:]) > 1
+                    aims = (*kinks, CEILING) if len(kinks) == 1 and pixels else kinks
+                    chosen = stretch(self.found, lever, own, aims, known, found)
                     self.stretched[node.name] = chosen + lever.channels.start
                 moves = lively(node.op, own, kinks, found) / gate.min((0, *range(2, own.ndim)))
             clear(self.found, lever, own, gate, kinks, moves)
@@ -197,5 +209,11 @@ class _Walk:
         variance = deviation**2 * self.rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
         if math.prod(x.shape[2:]) == 1 and not self.training:
             self.found[f"{norm.name}.bias"] *= SHIFT
+        if self.reach and not self.training:
+            chosen = int(np.argmin(variance))
+            # From what was drawn: a walk that goes back to a max pool comes here again.
+            drawn = self.drawn[f"{norm.name}.weight"][chosen]
+            self.found[f"{norm.name}.weight"][chosen] = drawn * np.sqrt(SMALL / variance[chosen])
+            variance[chosen] = SMALL
         self.found[f"{norm.name}.running_mean"] = mean.astype(np.float32)
         self.found[f"{norm.name}.running_var"] = variance.astype(np.float32)

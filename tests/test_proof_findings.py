@@ -142,7 +142,8 @@ def test_gradients_that_can_not_be_compared_never_pass(references):
     liar = Candidate("liar", Fewer(), references.case.graph)
     report = prove([liar], references, "gradients", **ABOUT)
     assert report.summary() == (
-        "m: liar diverges at stage2.0.expand.bn.bias (gradients, frozen batch norm: it is missing)"
+        "m: liar diverges at stage2.0.expand.bn.bias "
+        "(gradients, frozen batch norm, each: it is missing)"
     )
 
 

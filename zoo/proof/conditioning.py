@@ -41,8 +41,8 @@ SHIFT = 2
 """How much larger the shifts of a batch norm of single values are drawn in evaluation. Such values,
 means of whole maps, hardly differ between images, so that little else is left of them."""
 CEILING = 6.0
-"""Where libraries clip (ReLU6, hard swishes): values of an activation that does not must lie beyond,
-or the other would do in its place."""
+"""Where libraries clip (ReLU6, hard swishes): values of an activation that does not must lie beyond
+it, or the other would do in its place."""
 SMALL = 0.01
 """The running variance of one channel of each batch norm in evaluation: of a large one it hardly
 shows which eps is added. Its weight makes up for it."""

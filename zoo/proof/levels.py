@@ -65,6 +65,14 @@ def forward(candidate: Candidate, references: References) -> Iterator[Finding]:
     yield Finding.against(
         "forward", candidate.label, "every node", errors, admitted, faults=wrong, gap=gap
     )
+    given = case.weights[False]
+    kept = {n: given[n] for n, p in case.graph.parameters.items() if not p.trainable}
+    kept = {name: array for name, array in kept.items() if name in buffers}
+    if kept:  # a run-time has none that could move
+        moved = maxima(buffers, kept, faults(buffers, kept, candidate.dtype))
+        yield Finding.of_each(
+            "forward", candidate.label, "running statistics kept", moved, 0.0, gap=gap
+        )
 
 
 def batch_statistics(candidate: Candidate, references: References) -> Iterator[Finding]:
@@ -107,16 +115,15 @@ def gradients(candidate: Candidate, references: References) -> Iterator[Finding]
         gap = references.gap(training=training, gradients=True)
         found = candidate.gradients(references.case, training=training)
         wrong = faults(found, exact, candidate.dtype)
-        whole = relative_l2(found, exact)
-        yield Finding(
-            "gradients", candidate.label, measure, whole, tolerance.admits(floor), floor=floor,
-            note=next(iter(wrong.values()), ""), gap=gap,
-            diverges_at=next(reversed(wrong), None),
-        )  # fmt: skip
         errors = dict(reversed(each_relative_l2(found, exact).items()))
         yield _against_floor(
             "gradients", candidate, f"{measure}, each", errors, each_floor, tolerances.PARAMETER,
             faults=wrong, gap=gap,
+        )  # fmt: skip
+        whole = relative_l2(found, exact)
+        yield Finding(
+            "gradients", candidate.label, measure, whole, tolerance.admits(floor), floor=floor,
+            note=next(iter(wrong.values()), ""), gap=gap,
         )  # fmt: skip
 
 

@@ -20,6 +20,9 @@ from zoo.passes import Weights
 
 Arrays = dict[str, np.ndarray]
 
+FEW = 32
+"""Of fewer values than this, masks may be alike by chance."""
+
 
 @dataclass(frozen=True)
 class Own:
@@ -131,7 +134,10 @@ def _statistics_units(op: BatchNorm2d, x: np.ndarray, held: Arrays) -> Arrays:
 
 
 def _dropped(op: Dropout, x: np.ndarray, found: np.ndarray) -> float:
-    """Return the error of what dropout kept, and infinity if it kept none, all, or far too many."""
+    """Return the error of what dropout kept; infinity if it drew no mask of its own for each value.
+
+    It must not drop none, all, or far too many, nor the same of all images, channels or pixels.
+    """
     kept = found != 0
     alive = x != 0
     count = int(alive.sum())
@@ -139,5 +145,12 @@ def _dropped(op: Dropout, x: np.ndarray, found: np.ndarray) -> float:
     # Six deviations of the binomial distribution.
     if not abs(share - op.p) <= 6 * np.sqrt(op.p * (1 - op.p) / max(count, 1)):
         return float("inf")
+    for axis in range(x.ndim):
+        # Whether all that stands beside one another along an axis was kept or dropped together.
+        first = np.take(kept, [0], axis)
+        both = np.delete(alive & np.take(alive, [0], axis), 0, axis)
+        alike = np.delete(kept == first, 0, axis)[both]
+        if alike.size >= FEW and alike.all():
+            return float("inf")
     exact = np.where(kept, x / (1 - op.p), 0)
     return in_units(found, exact, np.abs(x) / (1 - op.p))

@@ -32,7 +32,7 @@ PIXELS = 64
 """Height and width of the image that networks are verified on, where they admit it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Conversion:
     """What a conversion did.
 
@@ -54,6 +54,9 @@ class Conversion:
     backends: tuple[str, ...]
     error: float | None
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<Conversion {self.source.path} → {self.path}, names of {self.dialect}>"
 
     def summary(self) -> str:
         """Return what was done, in a few lines."""

@@ -1,12 +1,17 @@
-"""Files that a command writes: refused before any work is done, and never left half-written."""
+"""What comes out: files, whole or not at all, and reports as prompts and notebooks show them."""
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from weights.formats.files import atomic
 from zoo.errors import WeightsError, ZooError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def require_writable(path: Path, suffix: str) -> None:
@@ -37,3 +42,38 @@ def write(path: Path, contents: bytes) -> None:
             file.write(contents)
     except WeightsError as error:
         raise ZooError(str(error)) from None
+
+
+class Summarized:
+    """A report that a prompt shows in one line: the first of its ``summary()``."""
+
+    def summary(self) -> str:
+        """Return what was found, in words."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {(self.summary() or 'of nothing').splitlines()[0]}>"
+
+
+class Tabled(Summarized):
+    """A report that notebooks show as its ``table()``, and prompts in one line."""
+
+    def table(self) -> Table:
+        """Return what was found as a table for the terminal (`rich`)."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return it as IPython asks for it: what can not show the one takes the other."""
+        from rich.console import Console
+
+        console = Console(record=True, file=io.StringIO(), width=WIDTH)
+        console.print(self.table())
+        style = "white-space: pre; overflow-x: auto; line-height: normal"
+        page = console.export_html(
+            inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>'
+        )
+        return {"text/plain": repr(self), "text/html": page}
+
+
+WIDTH = 140
+"""Characters of a table in a notebook, which scrolls."""

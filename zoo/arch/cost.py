@@ -25,7 +25,7 @@ class NodeCost:
     activation_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Cost:
     """The cost of a network for one input shape.
 
@@ -40,6 +40,27 @@ class Cost:
     input_shape: Shape
     nodes: tuple[NodeCost, ...]
     peak_bytes: int
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.input_shape[1:]))
+        return (
+            f"<Cost of {len(self.nodes)} nodes at {shape}: {self.params:,} parameters, "
+            f"{self.macs:,} multiply-adds, {self.peak_bytes:,} bytes alive at once>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: a row for each part of the network."""
+        parts: dict[str, list[NodeCost]] = {}
+        for node in self.nodes:
+            parts.setdefault(node.name.partition(".")[0], []).append(node)
+        lines = ["<tr><th></th><th>output</th><th>parameters</th><th>multiply-adds</th></tr>"]
+        for name, held in (*parts.items(), ("total", self.nodes)):
+            shape = "×".join(map(str, held[-1].shape[1:]))
+            params, macs = sum(n.params for n in held), sum(n.macs for n in held)
+            lines.append(
+                f"<tr><th>{name}</th><td>{shape}</td><td>{params:,}</td><td>{macs:,}</td></tr>"
+            )
+        return f"<table>{''.join(lines)}</table>"
 
     @property
     def params(self) -> int:

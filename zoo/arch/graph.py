@@ -29,7 +29,7 @@ class Node:
     inputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """Nodes in an order in which they can be run.
 
@@ -51,6 +51,10 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     origin: object = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.input_shape[1:]))
+        return f"<Graph of {len(self.nodes)} nodes: {shape} → {', '.join(self.outputs)}>"
 
     def __post_init__(self) -> None:
         seen = {INPUT}

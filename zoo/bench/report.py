@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.bench.engine import QUIET
-from zoo.output import write
+from zoo.output import Tabled, write
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -99,8 +99,8 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True)
-class BenchmarkReport:
+@dataclass(frozen=True, repr=False)
+class BenchmarkReport(Tabled):
     """What was measured, and with what.
 
     Attributes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zoo.doctor.conflicts import Conflict
 from zoo.machine import Machine
-from zoo.output import write
+from zoo.output import Summarized, write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +64,8 @@ class OneDNN:
     ratio: float | None = None
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Summarized):
     """What was found.
 
     Attributes:

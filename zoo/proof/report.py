@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.output import write
+from zoo.output import Tabled, write
 from zoo.proof.adequacy import Coverage
 from zoo.proof.measure import first_beyond
 from zoo.proof.tolerances import UNINFORMATIVE
@@ -164,8 +164,8 @@ def _share(error: float, admitted: float) -> float:
     return 0.0 if error == 0 else math.inf
 
 
-@dataclass(frozen=True)
-class ParityReport:
+@dataclass(frozen=True, repr=False)
+class ParityReport(Tabled):
     """The findings of one proof, and what it was made with.
 
     Attributes:

@@ -13,7 +13,7 @@ from zoo.output import write
 from zoo.quantization.measure import Accuracy, Costs
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QuantizationReport:
     """What `zoo.quantize` wrote, and the accuracy, agreement, size and time of it.
 
@@ -72,6 +72,9 @@ class QuantizationReport:
             ZooError: it can not be written.
         """
         write(Path(path), (self.to_json() + "\n").encode())
+
+    def __repr__(self) -> str:
+        return f"<QuantizationReport {str(self).splitlines()[0]}>"
 
     def __str__(self) -> str:
         """Return it in lines for people."""

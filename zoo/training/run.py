@@ -43,7 +43,7 @@ class Saved:
         return self.path / states.MODEL
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run on disk, finished or not.
 
@@ -58,6 +58,9 @@ class Run:
     recipe: Recipe
     info: dict[str, Any]
     process: int = 0
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}>"
 
     @property
     def classes(self) -> tuple[str, ...]:

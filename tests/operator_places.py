@@ -73,16 +73,15 @@ def _numpy() -> Kinds:
 
 
 def _torch() -> Kinds:
-    from backends.torch.operators import FUNCTIONS, MODULES
+    from backends.torch.operators import OPERATORS
 
-    assert not set(MODULES) & set(FUNCTIONS)
-    return {*MODULES, *FUNCTIONS}
+    return set(OPERATORS)
 
 
 def _mindspore() -> Kinds:
-    from backends.mindspore.operators import CELLS
+    from backends.mindspore.operators import OPERATORS
 
-    return set(CELLS)
+    return set(OPERATORS)
 
 
 def _onnx() -> Kinds:

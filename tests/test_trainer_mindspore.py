@@ -55,7 +55,7 @@ def test_another_process_goes_on_bit_for_bit(engine, tmp_path):
 def test_dropout_is_independent_draws_with_the_right_rate(graph_mode, p):
     import mindspore as ms
 
-    from backends.mindspore.layers import Dropout, make_key, set_key
+    from backends.mindspore.training_layers import Dropout, make_key, set_key
 
     key = make_key()
     first, second = Dropout(p, key, 0), Dropout(p, key, 1)

@@ -12,7 +12,7 @@ import torch
 from operator_table import TABLE
 
 from backends.numpy.operators import apply
-from backends.torch.operators import FUNCTIONS, IN_PLACE, MODULES
+from backends.torch.operators import OPERATORS, layer
 from zoo.arch import Graph, Node, Operator, Traits
 from zoo.arch.operators import (
     BatchNorm2d,
@@ -28,6 +28,7 @@ from zoo.arch.operators import (
     Slice,
 )
 from zoo.arch.windows import Conv2d, MaxPool2d, Window
+from zoo.blocks import Inline
 from zoo.errors import GraphError
 
 STEP = 1 / 16
@@ -121,19 +122,21 @@ def in_torch(op, rng, *, over=False):
     """Run an operator in PyTorch; return its inputs, output and leaves to take gradients of."""
     leaves = [torch.tensor(x).requires_grad_() for x in inputs_for(op, rng)]
     inputs = tuple(leaf.clone() for leaf in leaves)
-    if type(op) in FUNCTIONS:
-        target, arguments = FUNCTIONS[type(op)](op, inputs)
-        if over:
-            target, arguments = IN_PLACE[target], arguments[::-1]
-        return inputs, target(*arguments), leaves
+    shape = tuple(inputs[0].shape)
+    entry = OPERATORS[type(op)](op, shape)
+    if over and isinstance(entry, Inline):
+        assert entry.in_place is not None
+        held = dict(zip("xy", inputs, strict=True))
+        exec(entry.in_place.format("x", "y"), held)
+        return inputs, held["y"], leaves
     torch.manual_seed(0)
-    layer = MODULES[type(op)](op, tuple(inputs[0].shape)).double()
-    for parameter in layer.parameters():
+    module = layer(op, shape).double()
+    for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     if over:
-        assert isinstance(layer.inplace, bool)
-        layer.inplace = True
-    return inputs, layer.train(not isinstance(op, Dropout))(*inputs), leaves
+        assert isinstance(module.inplace, bool)
+        module.inplace = True
+    return inputs, module.train(not isinstance(op, Dropout))(*inputs), leaves
 
 
 def shares(x, y):

@@ -1,6 +1,6 @@
-"""Cells that stand in for a network's own while it is trained.
+"""Cells that MindSpore does not have, or not in a form that is exact, quick and exported.
 
-They are put where its code finds its Cells, not where its parameters are: names stay as they are.
+Nothing of ours is imported: generated files carry the text of what they use.
 """
 
 from __future__ import annotations
@@ -9,95 +9,90 @@ from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Tensor, nn, ops
 from mindspore.ops import constexpr
 
-from backends.mindspore.model import Network
-from backends.mindspore.operators import Gather
-from zoo.arch import operators
+
+@constexpr
+def reached(kernel_size: Any, stride: Any, padding: Any, size: Any) -> tuple[int, ...]:
+    """Return the rows (top, bottom) and columns (left, right) of padding that windows reach."""
+    found: list[int] = []
+    for n, k, s, p in zip(size, kernel_size, stride, padding, strict=True):
+        end = (n + 2 * p - k) // s * s + k - p  # of the last window
+        found += [p, max(end - n, 0)]
+    return tuple(found)
 
 
-class Permute(nn.Cell):
-    """A gather of all channels, each once, whose gradient is the gather of the inverse.
+class SymmetricPool2d(nn.Cell):
+    """A pool with the same padding on opposite sides, exactly PyTorch's.
 
-    MindSpore's own gradient adds up what several channels may have read, between two
-    transpositions: the same bits in several times as long.
+    MindSpore's padded pools run as 3-D ones, slow forward and not exportable, but their backward
+    passes are the fast ones. So they serve in training, and in evaluation the map is enlarged by
+    what the windows reach (often one side only) before a pool without padding.
     """
 
-    def __init__(self, indices: Tensor) -> None:
+    def __init__(self, kind: type[nn.Cell], kernel_size: Any, stride: Any, padding: Any) -> None:
         super().__init__()
-        self.indices = indices
-        self.inverse = Tensor(np.argsort(indices.asnumpy()), ms.int32)
+        self.kernel_size, self.stride, self.padding = (
+            (value,) * 2 if isinstance(value, int) else value
+            for value in (kernel_size, stride, padding)
+        )
+        self.zeros = kind is nn.AvgPool2d
+        self.padded = kind(self.kernel_size, self.stride, pad_mode="pad", padding=self.padding)
+        self.valid = kind(self.kernel_size, self.stride, pad_mode="valid")
+
+    def construct(self, x: Tensor) -> Tensor:
+        if self.training:
+            return self.padded(x)
+        top, bottom, left, right = reached(self.kernel_size, self.stride, self.padding, x.shape[2:])
+        x = self.enlarge(x, x[:, :, :1], x[:, :, -1:], 2, top, bottom)
+        x = self.enlarge(x, x[:, :, :, :1], x[:, :, :, -1:], 3, left, right)
+        return self.valid(x)
+
+    def enlarge(
+        self, x: Tensor, first: Tensor, last: Tensor, axis: int, before: int, after: int
+    ) -> Tensor:
+        # A copy of the edge never changes the maximum of a window, which holds the edge anyway.
+        if self.zeros:
+            first, last = ops.zeros_like(first), ops.zeros_like(last)
+        parts = (first,) * before + (x,) + (last,) * after
+        return ops.cat(parts, axis) if len(parts) > 1 else x
+
+
+class SymmetricMaxPool2d(SymmetricPool2d):
+    """A max pool with the same padding on opposite sides."""
+
+    def __init__(self, kernel_size: Any, stride: Any, padding: Any) -> None:
+        super().__init__(nn.MaxPool2d, kernel_size, stride, padding)
+
+
+class SymmetricAvgPool2d(SymmetricPool2d):
+    """An average pool with the same padding on opposite sides, which counts."""
+
+    def __init__(self, kernel_size: Any, stride: Any, padding: Any) -> None:
+        super().__init__(nn.AvgPool2d, kernel_size, stride, padding)
+
+
+class Gather(nn.Cell):
+    """Output channel i is input channel ``indices[i]``."""
+
+    def __init__(self, indices: Any) -> None:
+        super().__init__()
+        self.indices = Tensor(np.array(indices), ms.int32)
 
     def construct(self, x: Tensor) -> Tensor:
         return ops.gather(x, self.indices, 1)
 
-    def bprop(self, x: Tensor, out: Tensor, dout: Tensor) -> Any:
-        return (ops.gather(dout, self.inverse, 1),)
+
+class ChannelShuffle(Gather):
+    """View the channels as (groups, channels / groups), transpose, flatten."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__(np.arange(channels).reshape(groups, -1).T.reshape(-1))
 
 
-class Dropout(nn.Cell):
-    """Dropout whose draws are a function of a key that is set before each step.
-
-    MindSpore's own has a stream that can not be put to where it was. Here a value's number and the
-    key are mixed by a hash with full avalanche (Wellons' "lowbias32"), so that a run which is taken
-    up again draws what it would have drawn.
-
-    Args:
-        p: probability that a value becomes zero.
-        key: uint32 (2,); see `set_key`.
-        number: of the node, so that no two of them draw the same.
-    """
-
-    def __init__(self, p: float, key: Parameter, number: int) -> None:
-        super().__init__(auto_prefix=False)
-        self.p, self.key, self.number = p, key, Tensor(number, ms.uint32)
-        self.factors = Tensor(0x7FEB352D, ms.uint32), Tensor(0x846CA68B, ms.uint32)
-        self.shifts = tuple(Tensor(bits, ms.uint32) for bits in (16, 15, 8))
-        self.xor, self.shift = ops.BitwiseXor(), ops.RightShift()
+class GlobalAvgPool2d(nn.Cell):
+    """Mean over height and width, kept as (N, C, 1, 1)."""
 
     def construct(self, x: Tensor) -> Tensor:
-        bits = self.mix(self.xor(_count(x.size), self.key[0]))
-        bits = self.mix(self.xor(bits, self.xor(self.key[1], self.number)))
-        # The upper 24 bits: as many as float32 tells apart.
-        drawn = self.shift(bits, self.shifts[2]).astype(ms.float32) * 2.0**-24
-        kept = (drawn >= self.p).astype(x.dtype).reshape(x.shape) / (1 - self.p)
-        return x * ops.stop_gradient(kept)
-
-    def mix(self, bits: Tensor) -> Tensor:
-        bits = self.xor(bits, self.shift(bits, self.shifts[0])) * self.factors[0]
-        bits = self.xor(bits, self.shift(bits, self.shifts[1])) * self.factors[1]
-        return self.xor(bits, self.shift(bits, self.shifts[0]))
-
-
-@constexpr
-def _count(size: int) -> Tensor:
-    return Tensor(np.arange(size, dtype=np.uint32))
-
-
-def make_key() -> Parameter:
-    """Return the key that all Dropouts of a network share."""
-    return Parameter(Tensor(np.zeros(2, np.uint32)), "dropout_key", requires_grad=False)
-
-
-def set_key(key: Parameter, *numbers: int) -> None:
-    """Set the key to a hash of numbers: seed, step and whatever else the draws depend on."""
-    key.set_data(Tensor(np.random.SeedSequence(numbers).generate_state(2, np.uint32)))
-
-
-def prepare(network: Network, precision: str) -> Parameter | None:
-    """Make a network ready for training; return the key of its Dropouts, or None without any."""
-    key = make_key() if any(isinstance(c, nn.Dropout) for c in network.nodes) else None
-    cells = []
-    for number, (node, cell) in enumerate(zip(network.graph.nodes, network.nodes, strict=True)):
-        chosen = cell
-        if isinstance(cell, Gather):
-            chosen = Permute(cell.indices)
-        elif isinstance(node.op, operators.Dropout):
-            chosen = Dropout(node.op.p, key, number)
-        elif precision != "float32" and isinstance(cell, nn.Conv2d | nn.Dense):
-            # Parameters stay float32: the Cell makes the copy that it computes with.
-            cell.to_float(getattr(ms, precision))
-        cells.append(chosen)
-    network.nodes = tuple(cells)
-    return key
+        return ops.mean(x, (2, 3), keep_dims=True)

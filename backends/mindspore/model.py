@@ -1,19 +1,19 @@
-"""A graph as one native Cell with code of its own, which graph mode and PyNative both run."""
+"""A graph as a MindSpore Cell of nested Cells, whose code is generated (`zoo.blocks`).
+
+Graph mode and PyNative both run it; Cells that are replaced are used.
+"""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import hashlib
-import shutil
-import tempfile
-from pathlib import Path
-from typing import Any, ClassVar
+import copy
+from typing import Any
 
+import numpy as np
 from mindspore import Tensor, nn
 
-from backends.mindspore.operators import CELLS
-from zoo.arch import INPUT, Graph
+from backends.mindspore.operators import IDIOMS
+from zoo.arch import Graph
+from zoo.blocks import class_of, source_of, write
 
 SUFFIXES = {
     "BatchNorm2d": {
@@ -26,132 +26,88 @@ SUFFIXES = {
 """Operator → canonical role → MindSpore's name for it, where it has another."""
 
 
-class Scope(nn.Cell):
-    """A level of the dotted names; it only holds the Cells below."""
-
-
-class Network(nn.Cell):
-    """The Cell of a graph; each graph has a subclass of its own, with straight-line code.
+def build(graph: Graph) -> nn.Cell:
+    """Return the native Cell of a graph, its parameters not yet filled.
 
     Its parameters carry the graph's paths and MindSpore's own names for the roles
     (``stage2.0.expand.bn.gamma``). A call returns a Tensor, or a tuple of them where the graph has
-    several outputs.
-
-    Attributes:
-        graph: what it was built from.
-        code: the Python source of ``construct``.
+    several outputs. ``graph`` and ``code`` tell what it is.
     """
+    source = write(graph, IDIOMS)
+    kind = _checked(class_of(source.text, source.root))
+    state = np.random.get_state()
+    try:
+        cell = kind()
+    finally:
+        np.random.set_state(state)
+    for path, layer in source.given:
+        put(cell, path, layer)
+    for path, parameter in cell.parameters_and_names():
+        parameter.name = path
+    cell.graph = graph
+    # A new Cell is in evaluation mode, but is compiled under the name of training mode: without
+    # this, the first set_train(True) after a call would go on with the evaluation graph.
+    cell.set_train(False)
+    return cell
 
-    code: ClassVar[str]
 
-    def __init__(self, graph: Graph) -> None:
-        super().__init__()
-        self.graph = graph
-        shapes = graph.shapes()
-        cells = []
-        for node in graph.nodes:
-            cell = CELLS[type(node.op)](node.op, shapes[node.inputs[0]])
-            self._insert(node.name, cell)
-            cells.append(cell)
-        for path, parameter in self.parameters_and_names():
-            parameter.name = path
-        self.nodes = tuple(cells)
-        self._admitted: set[tuple[int, ...]] = set()
-        # A new Cell is in evaluation mode, but is compiled under the name of training mode: without
-        # this, the first set_train(True) after a call would go on with the evaluation graph.
-        self.set_train(False)
+def get(cell: nn.Cell, path: str) -> nn.Cell | None:
+    """Return the Cell under a dotted name, if there is one."""
+    found: Any = cell
+    for part in path.split(".") if path else ():
+        found = found.name_cells().get(part) if found is not None else None
+    return found
 
-    def _insert(self, name: str, cell: nn.Cell) -> None:
-        *path, leaf = name.split(".")
-        parent: Any = self
-        for part in path:
-            if part not in parent.name_cells():
-                parent.insert_child_to_cell(part, Scope())
-            parent = parent.name_cells()[part]
-        # A name may be a node and a scope: a concat stands where its convolutions are below.
-        scope = parent.name_cells().get(leaf)
-        for below, inner in scope.name_cells().items() if scope else ():
-            cell.insert_child_to_cell(below, inner)
-        parent.insert_child_to_cell(leaf, cell)
 
-    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Run the network.
+def put(cell: nn.Cell, path: str, layer: nn.Cell) -> None:
+    """Put another Cell where a dotted name leads; parameters keep their names."""
+    outer, _, name = path.rpartition(".")
+    parent: Any = get(cell, outer)
+    parent.insert_child_to_cell(name, layer)
+    if isinstance(parent, nn.SequentialCell):  # which calls a list of its own
+        parent.cell_list = list(parent.name_cells().values())
 
-        Raises:
-            InputError: the input has the wrong rank, channels or size.
-        """
+
+def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
+    """Let a network's class check its input, and be copied and pickled."""
+    if "admitted" in vars(kind):
+        return kind
+
+    def __call__(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
         # Checked before graph mode compiles, whose own message would speak of an inner operator.
         size = tuple(x.shape[1:])
-        if size not in self._admitted:
+        if size not in self.admitted:
             self.graph.check_input(tuple(x.shape))
-            self._admitted.add(size)
-        return super().__call__(x, *args, **kwargs)
+            self.admitted.add(size)
+        return nn.Cell.__call__(self, x, *args, **kwargs)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by graph and arrays: the class itself exists in this process only."""
-        arrays = {p.name: p.asnumpy().copy() for p in self.get_parameters()}
+    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:  # noqa: N807
+        made: Any = object.__new__(kind)
+        memo[id(self)] = made
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return made
+
+    def __reduce_ex__(self: Any, protocol: int) -> tuple[Any, ...]:  # noqa: N807
+        # MindSpore's primitives can not be pickled: by graph and arrays.
+        arrays = {path: p.asnumpy().copy() for path, p in self.parameters_and_names()}
         return _restore, (self.graph, arrays, self.training)
 
-
-def _restore(graph: Graph, arrays: dict[str, Any], training: bool) -> Network:
-    network = build(graph)
-    for parameter in network.get_parameters():
-        parameter.set_data(Tensor(arrays[parameter.name]))
-    network.set_train(training)
-    return network
+    found = {"__call__": __call__, "__deepcopy__": __deepcopy__, "__reduce_ex__": __reduce_ex__}
+    code = property(lambda self: source_of(type(self)))
+    for name, value in (*found.items(), ("code", code), ("admitted", set())):
+        setattr(kind, name, value)
+    return kind
 
 
-def source(graph: Graph) -> str:
-    """Return the code of ``construct``: a line a node.
-
-    Straight-line, because graph mode unrolls loops by recursion and its stack ends at 1,000 calls;
-    on as few variables as values are alive at once, so that PyNative lets go of the others.
-    """
-    last = graph.last_reader()
-    held = {INPUT: "x"}
-    free: list[str] = []
-    lines = ["def construct(self, x):"]
-    for i, node in enumerate(graph.nodes):
-        arguments = ", ".join(held[name] for name in node.inputs)
-        done = [name for name in held if last.get(name, -1) <= i]
-        free.extend(held.pop(name) for name in done)
-        held[node.name] = free.pop() if free else f"x{len(held)}"
-        lines.append(f"    {held[node.name]} = self.nodes[{i}]({arguments})  # {node.name}")
-    outputs = [held[name] for name in graph.outputs]
-    if len(outputs) == 1:
-        lines.append(f"    return {outputs[0]}")
-    else:  # MindSpore's parser complains of lines of thousands of names
-        rows = [", ".join(outputs[i : i + 10]) for i in range(0, len(outputs), 10)]
-        lines += ["    return (", *(f"        {row}," for row in rows), "    )"]
-    return "\n".join(lines) + "\n"
+def _restore(graph: Graph, arrays: dict[str, Any], training: bool) -> nn.Cell:
+    cell = build(graph)
+    for path, parameter in cell.parameters_and_names():
+        parameter.set_data(Tensor(arrays[path]))
+    cell.set_train(training)
+    return cell
 
 
-@functools.cache
-def _directory() -> Path:
-    """Return a folder for generated code that goes when the process ends."""
-    folder = tempfile.mkdtemp(prefix="zoo-mindspore-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-@functools.cache
-def _network_class(graph: Graph) -> type[Network]:
-    """Return the subclass for a graph; its source is a file, as MindSpore's parser wants it."""
-    code = source(graph)
-    file = _directory() / f"network_{hashlib.sha256(code.encode()).hexdigest()[:16]}.py"
-    file.write_text(code)
-    namespace: dict[str, Any] = {"__name__": __name__}
-    exec(compile(code, str(file), "exec"), namespace)
-    members = {"construct": namespace["construct"], "code": code, "__module__": __name__}
-    return type("Network", (Network,), members)
-
-
-def build(graph: Graph) -> Network:
-    """Return the native Cell of a graph, its parameters not yet filled."""
-    return _network_class(graph)(graph)
-
-
-def freeze(network: Network) -> Network:
+def freeze(network: nn.Cell) -> nn.Cell:
     """Return the network for inference: in evaluation mode, with parameters that do not train."""
     for parameter in network.get_parameters():
         parameter.requires_grad = False

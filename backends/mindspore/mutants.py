@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from backends.mindspore import parameters
-from backends.mindspore.operators import CELLS
+from backends.mindspore.operators import OPERATORS, layer
 from backends.mindspore.run import pynative
 from zoo.arch import Shape
 
@@ -54,17 +54,17 @@ class Arithmetic:
 
 
 def _make(op: Any, shape: Shape) -> nn.Cell:
-    cell = CELLS[type(op.layer)](op.layer, shape)
+    cell = layer(op.layer, shape)
     kind = type(cell)
 
     def construct(self: Any, *inputs: Tensor) -> Any:
         names = parameters.suffixes(op)
         held = {role: getattr(self, names.get(role, role)) for role in op.parameters()}
 
-        def layer(*values: Tensor) -> Any:
+        def original(*values: Tensor) -> Any:
             return kind.construct(self, *values)
 
-        return op.body(Arithmetic(), layer, inputs, op.inner, held, self.training)
+        return op.body(Arithmetic(), original, inputs, op.inner, held, self.training)
 
     # The Cell's own code alone is changed: its parameters stay under the names they have.
     cell.__class__ = type(kind.__name__, (kind,), {"construct": construct})
@@ -84,11 +84,11 @@ def admits(kind: type[Any]) -> Iterator[None]:
     def suffixes(op: Any) -> dict[str, str]:
         return plain(op.inner if isinstance(op, kind) else op)
 
-    CELLS[kind] = _make
+    OPERATORS[kind] = _make
     setattr(parameters, "suffixes", suffixes)  # noqa: B010
     try:
         with pynative():
             yield
     finally:
-        del CELLS[kind]
+        del OPERATORS[kind]
         setattr(parameters, "suffixes", plain)  # noqa: B010

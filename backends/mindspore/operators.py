@@ -1,175 +1,194 @@
-"""Operator → native Cell. MindSpore's defaults differ from PyTorch's: every value is passed on."""
+"""Operator → how MindSpore spells it: a Cell, or an expression in the code.
+
+MindSpore's defaults differ from PyTorch's. A value is left out where MindSpore's is the operator's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import mindspore as ms
-import numpy as np
 from mindspore import Tensor, nn, ops
-from mindspore.ops import constexpr
 
-from zoo.arch import Operator, Shape, operators, windows
-
-
-@constexpr
-def _pads(kernel_size: Any, stride: Any, padding: Any, size: Any) -> tuple[int, ...]:
-    """Return the rows (top, bottom) and columns (left, right) of padding that windows reach."""
-    found: list[int] = []
-    for n, k, s, p in zip(size, kernel_size, stride, padding, strict=True):
-        end = (n + 2 * p - k) // s * s + k - p  # of the last window
-        found += [p, max(end - n, 0)]
-    return tuple(found)
+from backends.mindspore import layers
+from zoo.arch import Operator, operators, windows
+from zoo.blocks import Argument, Idioms, Inline, Layer
+from zoo.blocks.idioms import Entry
 
 
-class SymmetricPool2d(nn.Cell):
-    """A pool with the same padding on opposite sides, exactly PyTorch's.
-
-    MindSpore's padded pools run as 3-D ones, slow forward and not exportable, but their backward
-    passes are the fast ones. So they serve in training, and in evaluation the map is enlarged by
-    what the windows reach (often one side only) before a pool without padding.
-    """
-
-    def __init__(self, op: windows.Pool, kind: type[nn.Cell], zeros: bool) -> None:
-        super().__init__()
-        self.kernel_size, self.stride = op.kernel_size, op.stride
-        self.padding = windows.symmetric(op.padding)
-        self.zeros = zeros
-        self.padded = kind(op.kernel_size, op.stride, pad_mode="pad", padding=self.padding)
-        self.valid = kind(op.kernel_size, op.stride, pad_mode="valid")
-
-    def construct(self, x: Tensor) -> Tensor:
-        if self.training:
-            return self.padded(x)
-        top, bottom, left, right = _pads(self.kernel_size, self.stride, self.padding, x.shape[2:])
-        x = self.enlarge(x, x[:, :, :1], x[:, :, -1:], 2, top, bottom)
-        x = self.enlarge(x, x[:, :, :, :1], x[:, :, :, -1:], 3, left, right)
-        return self.valid(x)
-
-    def enlarge(
-        self, x: Tensor, first: Tensor, last: Tensor, axis: int, before: int, after: int
-    ) -> Tensor:
-        # A copy of the edge never changes the maximum of a window, which holds the edge anyway.
-        if self.zeros:
-            first, last = ops.zeros_like(first), ops.zeros_like(last)
-        parts = (first,) * before + (x,) + (last,) * after
-        return ops.cat(parts, axis) if len(parts) > 1 else x
+def _one(value: tuple[int, ...]) -> Any:
+    """Return one number for several that are alike."""
+    return value[0] if len(set(value)) == 1 else value
 
 
-class Gather(nn.Cell):
-    """Output channel i is input channel ``indices[i]``: a shuffle or any other permutation."""
-
-    def __init__(self, indices: tuple[int, ...]) -> None:
-        super().__init__()
-        self.indices = Tensor(np.array(indices), ms.int32)
-
-    def construct(self, x: Tensor) -> Tensor:
-        return ops.gather(x, self.indices, 1)
+def _window(op: windows.Window) -> tuple[Argument, Argument]:
+    return Argument("kernel_size", _one(op.kernel_size)), Argument("stride", _one(op.stride))
 
 
-class Slice(nn.Cell):
-    """A run of channels."""
-
-    def __init__(self, op: operators.Slice) -> None:
-        super().__init__()
-        self.start, self.stop = op.start, op.stop
-
-    def construct(self, x: Tensor) -> Tensor:
-        return x[:, self.start : self.stop]
-
-
-class Concat(nn.Cell):
-    """Join along the channels."""
-
-    def construct(self, *xs: Tensor) -> Tensor:
-        return ops.cat(xs, 1)
-
-
-class GlobalAvgPool2d(nn.Cell):
-    """Mean over height and width, kept as (N, C, 1, 1)."""
-
-    def construct(self, x: Tensor) -> Tensor:
-        return ops.mean(x, (2, 3), keep_dims=True)
-
-
-class Add(nn.Cell):
-    """Sum of two values."""
-
-    def construct(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
-
-
-class Mul(nn.Cell):
-    """Product of two values."""
-
-    def construct(self, x: Tensor, y: Tensor) -> Tensor:
-        return x * y
-
-
-def _conv(op: windows.Conv2d, shape: Shape) -> nn.Cell:
-    mode, padding = "same", (0, 0, 0, 0)
-    if not isinstance(op.padding, str):
+def _conv(op: windows.Conv2d, shape: Any) -> Layer:
+    if op.padding == "SAME_UPPER":
+        where: tuple[Argument, ...] = (Argument("pad_mode", "same", "pad_mode", "same"),)
+    else:
+        assert not isinstance(op.padding, str)
         top, left, bottom, right = op.padding
-        mode, padding = "pad", (top, bottom, left, right)
-    return nn.Conv2d(
-        op.in_channels,
-        op.out_channels,
-        op.kernel_size,
-        stride=op.stride,
-        pad_mode=mode,
-        padding=padding,
-        dilation=op.dilation,
-        group=op.groups,
-        has_bias=op.bias,
-        weight_init="zeros",
-        bias_init="zeros",
+        where = (
+            Argument("pad_mode", "pad", "pad_mode", "same"),
+            Argument("padding", _one((top, bottom, left, right)), "padding", 0),
+        )
+    return Layer(
+        "nn.Conv2d",
+        (
+            Argument("in_channels", op.in_channels),
+            Argument("out_channels", op.out_channels),
+            Argument("kernel_size", _one(op.kernel_size)),
+            Argument("stride", _one(op.stride), "stride", 1),
+            *where,
+            Argument("dilation", _one(op.dilation), "dilation", 1),
+            Argument("groups", op.groups, "group", 1),
+            Argument("bias", op.bias, "has_bias", False),
+        ),
     )
 
 
-def _max_pool(op: windows.MaxPool2d, shape: Shape) -> nn.Cell:
+def _max_pool(op: windows.MaxPool2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
-        return nn.MaxPool2d(op.kernel_size, op.stride, pad_mode="same")
-    return SymmetricPool2d(op, nn.MaxPool2d, zeros=False)
+        mode = Argument("pad_mode", "same", "pad_mode", "valid")
+        return Layer("nn.MaxPool2d", (*_window(op), mode))
+    return _symmetric("MaxPool2d", op)
 
 
-def _avg_pool(op: windows.AvgPool2d, shape: Shape) -> nn.Cell:
+def _avg_pool(op: windows.AvgPool2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
-        return nn.AvgPool2d(op.kernel_size, op.stride, pad_mode="same")
+        mode = Argument("pad_mode", "same", "pad_mode", "valid")
+        return Layer("nn.AvgPool2d", (*_window(op), mode))
     if not op.count_include_pad and any(op.padding):
-        return nn.AvgPool2d(
-            op.kernel_size,
-            op.stride,
-            pad_mode="pad",
-            padding=windows.symmetric(op.padding),
-            count_include_pad=False,
+        where = (
+            Argument("pad_mode", "pad", "pad_mode", "valid"),
+            Argument("padding", _one(windows.symmetric(op.padding) or ()), "padding", 0),
+            Argument("count_include_pad", False, "count_include_pad", True),
         )
-    return SymmetricPool2d(op, nn.AvgPool2d, zeros=True)
+        return Layer("nn.AvgPool2d", (*_window(op), *where))
+    return _symmetric("AvgPool2d", op)
 
 
-CELLS: dict[type[Operator], Callable[[Any, Shape], nn.Cell]] = {
+def _symmetric(kind: str, op: windows.Pool) -> Layer:
+    padding = _one(windows.symmetric(op.padding) or ())
+    if padding == 0:
+        return Layer(f"nn.{kind}", _window(op))
+    return Layer(f"Symmetric{kind}", (*_window(op), Argument("padding", padding)))
+
+
+def _batch_norm(op: operators.BatchNorm2d, shape: Any) -> Layer:
+    return Layer(
+        "nn.BatchNorm2d",
+        (
+            Argument("num_features", op.num_features),
+            Argument("eps", op.eps, "eps", 1e-5),
+            Argument("momentum", 1 - op.momentum, "momentum", 0.9),
+        ),
+    )
+
+
+def _linear(op: operators.Linear, shape: Any) -> Layer:
+    return Layer(
+        "nn.Dense",
+        (
+            Argument("in_features", op.in_features),
+            Argument("out_features", op.out_features),
+            Argument("bias", op.bias, "has_bias", True),
+        ),
+    )
+
+
+def _slice(op: operators.Slice, shape: Any) -> Inline:
+    return Inline(
+        "{0}[:, {start}:{stop}]", (Argument("start", op.start), Argument("stop", op.stop))
+    )
+
+
+def _shuffle(op: operators.ChannelShuffle, shape: Any) -> Layer:
+    rows = Argument("groups", op.rows(shape[1]))
+    return Layer("ChannelShuffle", (Argument("channels", shape[1]), rows))
+
+
+OPERATORS: dict[type[Operator], Entry] = {
     windows.Conv2d: _conv,
     windows.MaxPool2d: _max_pool,
     windows.AvgPool2d: _avg_pool,
-    operators.BatchNorm2d: lambda op, shape: nn.BatchNorm2d(
-        op.num_features, eps=op.eps, momentum=1 - op.momentum
-    ),
-    operators.ReLU: lambda op, shape: nn.ReLU(),
-    operators.ReLU6: lambda op, shape: nn.ReLU6(),
-    operators.HardSwish: lambda op, shape: nn.HSwish(),
-    operators.HardSigmoid: lambda op, shape: nn.HSigmoid(),
-    operators.Sigmoid: lambda op, shape: nn.Sigmoid(),
-    operators.Dropout: lambda op, shape: nn.Dropout(p=op.p),
-    operators.GlobalAvgPool2d: lambda op, shape: GlobalAvgPool2d(),
-    operators.ChannelShuffle: lambda op, shape: Gather(op.indices(shape[1])),
-    operators.ChannelPermute: lambda op, shape: Gather(op.indices),
-    operators.Slice: lambda op, shape: Slice(op),
-    operators.Concat: lambda op, shape: Concat(),
-    operators.Add: lambda op, shape: Add(),
-    operators.Mul: lambda op, shape: Mul(),
-    operators.Flatten: lambda op, shape: nn.Flatten(),
-    operators.Linear: lambda op, shape: nn.Dense(
-        op.in_features, op.out_features, has_bias=op.bias, weight_init="zeros", bias_init="zeros"
-    ),
+    operators.BatchNorm2d: _batch_norm,
+    operators.ReLU: lambda op, shape: Layer("nn.ReLU"),
+    operators.ReLU6: lambda op, shape: Layer("nn.ReLU6"),
+    operators.HardSwish: lambda op, shape: Layer("nn.HSwish"),
+    operators.HardSigmoid: lambda op, shape: Layer("nn.HSigmoid"),
+    operators.Sigmoid: lambda op, shape: Layer("nn.Sigmoid"),
+    operators.Dropout: lambda op, shape: Layer("nn.Dropout", (Argument("p", op.p, "p"),)),
+    operators.GlobalAvgPool2d: lambda op, shape: Layer("GlobalAvgPool2d"),
+    operators.ChannelShuffle: _shuffle,
+    operators.ChannelPermute: lambda op, shape: Layer("Gather", (Argument("indices", op.indices),)),
+    operators.Linear: _linear,
+    operators.Slice: _slice,
+    operators.Concat: lambda op, shape: Inline("ops.cat(({all}), 1)"),
+    operators.Add: lambda op, shape: Inline("{0} + {1}", atom=False),
+    operators.Mul: lambda op, shape: Inline("{0} * {1}", atom=False),
+    operators.Flatten: lambda op, shape: Inline("ops.flatten({0})"),
 }
-"""Operator → the Cell for it and the shape of its first input."""
+"""Operator → its spelling, for the shape of its first input."""
+
+CHECK = """
+if __name__ == "__main__":
+    model = {root}().set_train(False)
+    count = sum(p.size for p in model.trainable_params())
+    outputs = model(ops.zeros({shape}))
+    shapes = [o.shape for o in (outputs if isinstance(outputs, tuple) else [outputs])]
+    if count != {count} or shapes != {outputs}:
+        raise SystemExit(f"{{count:,}} parameters, outputs {{shapes}}: not the network")
+    print(f"{root}: {{count:,}} parameters, outputs {{shapes}}")
+"""
+
+IDIOMS = Idioms(
+    operators=OPERATORS,
+    imports={
+        "Any": "from typing import Any",
+        "ms": "import mindspore as ms",
+        "np": "import numpy as np",
+        "Tensor": "from mindspore import Tensor, nn, ops",
+        "constexpr": "from mindspore.ops import constexpr",
+    },
+    helpers=layers,
+    module="nn.Cell",
+    forward="construct",
+    tensor="Tensor",
+    numbered="nn.SequentialCell",
+    # A SequentialCell goes on with the children that it was made of when one is replaced by name.
+    named=None,
+    listed="nn.CellList",
+    chunk="ops.chunk({0}, {count}, 1)",
+    placeholder="nn.Identity",
+    check=CHECK,
+)
+"""How MindSpore writes Cells."""
+
+
+class Expression(nn.Cell):
+    """An operator without state as a Cell of its own, for PyNative mode."""
+
+    def __init__(self, entry: Inline) -> None:
+        super().__init__()
+        self.form, self.numbers = entry.form, {a.label: a.value for a in entry.arguments}
+
+    def construct(self, *inputs: Tensor) -> Tensor:
+        names = [f"x{i}" for i in range(len(inputs))]
+        text = self.form.format(*names, all=", ".join(names) + ",", **self.numbers)
+        return eval(text, {"ops": ops} | dict(zip(names, inputs, strict=True)))
+
+
+def layer(op: Any, shape: tuple[int, ...]) -> nn.Cell:
+    """Return the live Cell of one operator for the shape of its first input."""
+    entry = OPERATORS[type(op)](op, shape)
+    if isinstance(entry, Inline):
+        return Expression(entry)
+    if not isinstance(entry, Layer):
+        return entry
+    home = nn if entry.name.startswith("nn.") else layers
+    positional = [a.value for a in entry.arguments if a.keyword is None]
+    keywords = {a.keyword: a.value for a in entry.arguments if a.keyword}
+    return getattr(home, entry.name.removeprefix("nn."))(*positional, **keywords)

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from backends.mindspore.model import SUFFIXES, Network
+from backends.mindspore.model import SUFFIXES
 from zoo.arch import Graph, Operator
 from zoo.errors import WeightsError
 
 
-def network_in(cell: nn.Cell) -> Network:
+def network_in(cell: nn.Cell) -> Any:
     """Return the zoo's network in a Cell, be it wrapped in a loss or a training step.
 
     Raises:
         WeightsError: the Cell was not made by this package.
     """
     for _, inner in cell.cells_and_names():
-        if isinstance(inner, Network):
+        if isinstance(getattr(inner, "graph", None), Graph):
             return inner
     raise WeightsError(f"{type(cell).__name__} was not made by zoo.create")
 

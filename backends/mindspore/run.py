@@ -15,7 +15,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from backends.mindspore.model import Network, build
+from backends.mindspore.model import build
 from backends.mindspore.parameters import parameters, set_parameters
 from zoo.arch import Graph
 
@@ -83,7 +83,7 @@ def pynative() -> Iterator[None]:
 class Loss(nn.Cell):
     """A network and its mean cross-entropy."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: nn.Cell) -> None:
         # Without a prefix the parameters keep the names they have in the network.
         super().__init__(auto_prefix=False)
         self.network = network
@@ -100,7 +100,7 @@ class Gradients(nn.Cell):
     and goes on with the old running statistics after they were set.
     """
 
-    def __init__(self, network: Network, parameters: list[Parameter]) -> None:
+    def __init__(self, network: nn.Cell, parameters: list[Parameter]) -> None:
         super().__init__(auto_prefix=False)
         self.find = ms.value_and_grad(Loss(network), None, weights=ms.ParameterTuple(parameters))
 
@@ -108,13 +108,13 @@ class Gradients(nn.Cell):
         return self.find(x, y)
 
 
-def _build(graph: Graph, training: bool) -> Network:
+def _build(graph: Graph, training: bool) -> nn.Cell:
     network = build(graph)
     network.set_train(training)
     return network
 
 
-def _arrays(network: Network, graph: Graph, trainable: bool) -> Arrays:
+def _arrays(network: nn.Cell, graph: Graph, trainable: bool) -> Arrays:
     return {
         name: p.asnumpy().copy()
         for name, p in parameters(network).items()
@@ -136,7 +136,7 @@ def forward(
         return values, _arrays(network, graph, trainable=False)
 
 
-def _step(graph: Graph, training: bool) -> tuple[Network, Gradients]:
+def _step(graph: Graph, training: bool) -> tuple[nn.Cell, Gradients]:
     network = _build(graph, training)
     found = parameters(network)
     trained = [found[name] for name, p in graph.parameters.items() if p.trainable]
@@ -156,7 +156,7 @@ def gradients(
         return float(loss.asnumpy()), arrays
 
 
-def predict(network: Network, x: np.ndarray) -> tuple[np.ndarray, ...]:
+def predict(network: nn.Cell, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the network's outputs for a float32 array."""
     with graph_mode():
         outputs = network(Tensor(x))

@@ -13,7 +13,6 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from backends.mindspore.model import Network
 from backends.mindspore.optimizers import Update
 from backends.mindspore.processes import Mean
 
@@ -24,7 +23,7 @@ class Loss(nn.Cell):
     A call returns (what is differentiated, the loss, the logits).
     """
 
-    def __init__(self, network: Network, scale: float) -> None:
+    def __init__(self, network: nn.Cell, scale: float) -> None:
         # Without a prefix the parameters keep the names they have in the network.
         super().__init__(auto_prefix=False)
         self.network, self.scale = network, scale
@@ -38,7 +37,7 @@ class Loss(nn.Cell):
 class Gradients(nn.Cell):
     """Returns (the loss, the logits, the gradients, divided by what the loss was scaled by)."""
 
-    def __init__(self, network: Network, parameters: Sequence[Parameter], scale: float) -> None:
+    def __init__(self, network: nn.Cell, parameters: Sequence[Parameter], scale: float) -> None:
         super().__init__(auto_prefix=False)
         self.loss, self.scale = Loss(network, scale), scale
         self.find = ms.value_and_grad(

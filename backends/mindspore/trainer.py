@@ -8,12 +8,12 @@ import numpy as np
 from mindspore import Tensor
 
 from backends.mindspore import processes
-from backends.mindspore.layers import prepare, set_key
 from backends.mindspore.model import build
 from backends.mindspore.optimizers import Update
 from backends.mindspore.parameters import get_parameters, parameters, set_parameters
 from backends.mindspore.run import graph_mode, kept
 from backends.mindspore.step import Finish, Gradients, Part, Step, make_sums
+from backends.mindspore.training_layers import prepare, set_key
 from zoo.arch import Graph, operators
 from zoo.errors import InputError, SpecError
 from zoo.recipes import Recipe, check_slots
@@ -36,7 +36,7 @@ class Trainer:
             self.network = build(graph)
             set_parameters(self.network, weights)
             self.network.set_train(True)
-            self._key = prepare(self.network, recipe.precision)
+            self._key = prepare(self.network, graph, recipe.precision)
             found = parameters(self.network)
             self._trained = {n: p for n, p in found.items() if graph.parameters[n].trainable}
             self.update = Update(graph, self._trained, recipe)

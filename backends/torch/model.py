@@ -1,6 +1,7 @@
-"""A graph as a ``torch.fx.GraphModule``: readable ``.code``, native layers under dotted names.
+"""A graph as a PyTorch module of nested modules, whose code is generated (`zoo.blocks`).
 
-``torch.compile``, ``torch.export``, DDP, deepcopy and pickling take it as any other module.
+Whatever takes other modules takes it: hooks, replaced layers, ``torch.compile``, ``torch.export``,
+``torch.jit``, ``torch.fx``, DDP, deepcopy and pickling.
 """
 
 from __future__ import annotations
@@ -8,86 +9,65 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import nn
 
-from backends.torch.operators import FUNCTIONS, IN_PLACE, MODULES
-from zoo.arch import INPUT, Graph
-
-
-class CheckedInput(nn.Module):
-    """The network's input: passes it on if the network admits it, and tells what the network is.
-
-    It carries the graph because a submodule is what survives deepcopy and pickling of a
-    ``GraphModule``; attributes of the outer module do not.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__()
-        self.graph = graph
-        self.in_channels = graph.in_channels
-        self._admitted: set[tuple[int, ...]] = set()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.dim() != 4 or x.shape[1] != self.in_channels:
-            self.graph.check_input(tuple(x.shape))
-        # Tracing would unroll the walk over the graph, and a compiler knows the shapes by itself.
-        if not torch.compiler.is_compiling():
-            size = tuple(x.shape[2:])
-            if size not in self._admitted:
-                self.graph.check_input(tuple(x.shape))
-                self._admitted.add(size)
-        return x
+from backends.torch.operators import IDIOMS
+from zoo.arch import Graph
+from zoo.blocks import class_of, source_of, write
 
 
-def build(graph: Graph) -> fx.GraphModule:
-    """Return the native module of a graph, with memory but no values in its parameters.
+def build(graph: Graph) -> nn.Module:
+    """Return the native module of a graph, its parameters not yet filled.
 
     The random state of PyTorch is left as it is. The module returns a tensor, or a tuple of them
-    where the graph has several outputs.
+    where the graph has several outputs. ``graph`` and ``code`` tell what it is.
     """
-    module = fx.GraphModule(nn.Module(), fx.Graph(), class_name="ZooModule")
-    shapes = graph.shapes()
-    code = fx.Graph()
-    module.add_submodule(INPUT, CheckedInput(graph))
-    values: dict[str, fx.Node] = {
-        INPUT: code.create_node("call_module", INPUT, (code.placeholder("x"),), name=INPUT)
-    }
-    overwrites = _overwrites(graph)
-    for node in graph.nodes:
-        inputs = tuple(values[name] for name in node.inputs)
-        label = node.name.replace(".", "_")
-        if type(node.op) in FUNCTIONS:
-            target, args = FUNCTIONS[type(node.op)](node.op, inputs)
-            if node.name in overwrites:
-                target, args = IN_PLACE[target], args[::-1]
-            values[node.name] = code.create_node("call_function", target, args, name=label)
-            continue
-        layer: Any = MODULES[type(node.op)](node.op, shapes[node.inputs[0]])
-        if node.name in overwrites:
-            layer.inplace = True
-        module.add_submodule(node.name, layer)
-        values[node.name] = code.create_node("call_module", node.name, inputs, name=label)
-    outputs = tuple(values[name] for name in graph.outputs)
-    code.output(outputs[0] if len(outputs) == 1 else outputs)
-    module.graph = code
-    return module
+    source = write(graph, IDIOMS)
+    kind = class_of(source.text, source.root, _picklable)
+    with torch.random.fork_rng(devices=[]):
+        module: Any = _checked(kind)()
+    for path, layer in source.given:
+        parent, _, name = path.rpartition(".")
+        setattr(module.get_submodule(parent), name, layer)
+    module.graph = graph
+    made: nn.Module = module
+    return made
 
 
-def _overwrites(graph: Graph) -> set[str]:
-    """Return the nodes that may write over their last input, which saves them memory.
+def _checked(kind: type[nn.Module]) -> type[nn.Module]:
+    """Let a network's class check its input, outside of what compilers and tracers read."""
+    if "admitted" in vars(kind):
+        return kind
+    plain = nn.Module.__call__
 
-    Nothing else reads that input, it is no output, and the operator that made it neither hands out
-    a view (Slice) nor keeps its result for the backward pass (Sigmoid).
-    """
-    readers: dict[str, int] = {}
-    for name in (*graph.outputs, *(name for node in graph.nodes for name in node.inputs)):
-        readers[name] = readers.get(name, 0) + 1
+    def __call__(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if type(x) is torch.Tensor and not recorded and x.shape[1:] not in self.admitted:
+            self.graph.check_input(tuple(x.shape))
+            self.admitted.add(x.shape[1:])
+        return plain(self, x, *args, **kwargs)
 
-    def may_be_lost(name: str) -> bool:
-        source = graph.by_name.get(name)
-        return source is not None and readers[name] == 1 and source.op.traits.result == "own"
+    code = property(lambda self: source_of(type(self)))
+    found = {"__call__": __call__, "code": code, "__jit_unused_properties__": ["code"]}
+    for name, value in (*found.items(), ("admitted", set())):
+        setattr(kind, name, value)
+    return kind
 
-    return {n.name for n in graph.nodes if n.op.traits.overwrites and may_be_lost(n.inputs[-1])}
+
+def _picklable(kind: type) -> None:
+    """Let instances of a generated class take its text along: another process does not have it."""
+
+    def __reduce_ex__(self: Any, protocol: int) -> tuple[Any, ...]:  # noqa: N807
+        plain: Any = object.__reduce_ex__(self, protocol)
+        return (_remake, (source_of(kind), kind.__name__, "admitted" in vars(kind)), *plain[2:])
+
+    setattr(kind, "__reduce_ex__", __reduce_ex__)  # noqa: B010
+
+
+def _remake(text: str, name: str, whole: bool) -> nn.Module:
+    kind = class_of(text, name, _picklable)
+    made: nn.Module = kind.__new__(_checked(kind) if whole else kind)
+    return made
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from backends.torch.operators import FUNCTIONS, MODULES
-from zoo.arch import Operator, Shape
+from backends.torch.operators import OPERATORS, layer
+from zoo.arch import Shape
 
 
 class Arithmetic:
@@ -50,30 +50,17 @@ class Arithmetic:
         held.data.copy_(value)  # unnoticed by autograd, as a framework's own update is
 
 
-class Call(nn.Module):
-    """An operator without state as a module."""
-
-    def __init__(self, op: Operator) -> None:
-        super().__init__()
-        self.op = op
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        function, arguments = FUNCTIONS[type(self.op)](self.op, inputs)
-        return function(*arguments)
-
-
 def _make(op: Any, shape: Shape) -> nn.Module:
-    kind = type(op.layer)
-    layer = Call(op.layer) if kind in FUNCTIONS else MODULES[kind](op.layer, shape)
-    original = layer.forward
+    made = layer(op.layer, shape)
+    original = made.forward
 
     def forward(*inputs: torch.Tensor) -> torch.Tensor:
-        held = {role: getattr(layer, role) for role in op.parameters()}
-        return op.body(Arithmetic(), original, inputs, op.inner, held, layer.training)
+        held = {role: getattr(made, role) for role in op.parameters()}
+        return op.body(Arithmetic(), original, inputs, op.inner, held, made.training)
 
     # The layer's own forward alone is changed: its parameters stay under the names they have.
-    setattr(layer, "forward", forward)  # noqa: B010
-    return layer
+    setattr(made, "forward", forward)  # noqa: B010
+    return made
 
 
 @contextmanager
@@ -84,8 +71,8 @@ def admits(kind: type[Any]) -> Iterator[None]:
         kind: their type; it has ``inner`` (the operator that it stands for), ``layer`` (what the
             original is built of) and ``body`` (the function).
     """
-    MODULES[kind] = _make
+    OPERATORS[kind] = _make
     try:
         yield
     finally:
-        del MODULES[kind]
+        del OPERATORS[kind]

@@ -1,144 +1,179 @@
-"""Operator → native layer (a module under the node's name) or function (a call in the code)."""
+"""Operator → how PyTorch spells it: a layer, or an expression in the code."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
-from zoo.arch import Operator, Shape, operators, windows
-
-
-class PaddedConv2d(nn.Conv2d):
-    """A convolution whose padding differs by side or follows the size of the input (SAME_UPPER)."""
-
-    def __init__(self, op: windows.Conv2d, device: Any = None, **kwargs: Any) -> None:
-        super().__init__(op.in_channels, op.out_channels, device=device, **kwargs)
-        self.window = op
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        reach = [d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
-        top, left, bottom, right = windows.sides(
-            self.window.padding, (x.shape[2], x.shape[3]), (reach[0], reach[1]), self.window.stride
-        )
-        return super().forward(F.pad(x, (left, right, top, bottom)))
+from backends.torch import layers
+from zoo.arch import Operator, operators, windows
+from zoo.blocks import Argument, Idioms, Inline, Layer
+from zoo.blocks.idioms import Entry
 
 
-def _ceil_mode(op: windows.Pool, x: torch.Tensor) -> tuple[tuple[int, int], bool]:
-    """Return (padding, ceil_mode) that make a native pool SAME_UPPER for this input.
+def _one(value: tuple[int, ...]) -> Any:
+    """Return one number for several that are alike."""
+    return value[0] if len(set(value)) == 1 else value
 
-    An odd pixel of padding at the bottom or right is what ceil_mode adds: a last window that hangs
-    over the edge, whose outside neither wins the maximum nor counts in the mean.
-    """
-    top, left, bottom, right = windows.sides(
-        op.padding, (x.shape[2], x.shape[3]), op.kernel_size, op.stride
+
+def _window(op: windows.Window) -> tuple[Argument, Argument]:
+    return Argument("kernel_size", _one(op.kernel_size)), Argument("stride", _one(op.stride))
+
+
+def _conv(op: windows.Conv2d, shape: Any) -> Layer:
+    padding = windows.symmetric(op.padding)
+    name = "SidedConv2d" if padding is None else "nn.Conv2d"
+    sides: Any = op.padding if padding is None else _one(padding)
+    where: tuple[Argument, ...] = (Argument("padding", sides, "padding", 0),)
+    if op.padding == "SAME_UPPER":
+        name, where = "SameUpperConv2d", ()
+    return Layer(
+        name,
+        (
+            Argument("in_channels", op.in_channels),
+            Argument("out_channels", op.out_channels),
+            Argument("kernel_size", _one(op.kernel_size)),
+            Argument("stride", _one(op.stride), "stride", 1),
+            *where,
+            Argument("dilation", _one(op.dilation), "dilation", 1),
+            Argument("groups", op.groups, "groups", 1),
+            Argument("bias", op.bias, "bias", True),
+        ),
     )
-    return (top, left), (bottom, right) != (top, left)
 
 
-class SameUpperMaxPool2d(nn.Module):
-    """``nn.MaxPool2d`` with SAME_UPPER padding."""
-
-    def __init__(self, op: windows.MaxPool2d) -> None:
-        super().__init__()
-        self.window = op
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        padding, ceil_mode = _ceil_mode(self.window, x)
-        op = self.window
-        return F.max_pool2d(x, op.kernel_size, op.stride, padding, ceil_mode=ceil_mode)
-
-
-class SameUpperAvgPool2d(nn.Module):
-    """``nn.AvgPool2d`` with SAME_UPPER padding, which the mean leaves out."""
-
-    def __init__(self, op: windows.AvgPool2d) -> None:
-        super().__init__()
-        self.window = op
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        padding, ceil_mode = _ceil_mode(self.window, x)
-        op = self.window
-        return F.avg_pool2d(x, op.kernel_size, op.stride, padding, ceil_mode, False)
-
-
-class ChannelPermute(nn.Module):
-    """Reorder the channels."""
-
-    def __init__(self, indices: tuple[int, ...]) -> None:
-        super().__init__()
-        self.register_buffer("indices", torch.tensor(indices), persistent=False)
-        self.indices: torch.Tensor
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.index_select(1, self.indices)
-
-
-def _conv(op: windows.Conv2d, shape: Shape) -> nn.Module:
-    kwargs: dict[str, Any] = {
-        "kernel_size": op.kernel_size,
-        "stride": op.stride,
-        "dilation": op.dilation,
-        "groups": op.groups,
-        "bias": op.bias,
-    }
+def _max_pool(op: windows.MaxPool2d, shape: Any) -> Layer:
     padding = windows.symmetric(op.padding)
     if padding is None:
-        return skip_init(PaddedConv2d, op, padding=0, **kwargs)
-    return skip_init(nn.Conv2d, op.in_channels, op.out_channels, padding=padding, **kwargs)
+        return Layer("SameUpperMaxPool2d", _window(op))
+    return Layer("nn.MaxPool2d", (*_window(op), Argument("padding", _one(padding), "padding", 0)))
 
 
-def _max_pool(op: windows.MaxPool2d, shape: Shape) -> nn.Module:
+def _avg_pool(op: windows.AvgPool2d, shape: Any) -> Layer:
     padding = windows.symmetric(op.padding)
     if padding is None:
-        return SameUpperMaxPool2d(op)
-    return nn.MaxPool2d(op.kernel_size, op.stride, padding)
+        return Layer("SameUpperAvgPool2d", _window(op))
+    counts = Argument("count_include_pad", op.count_include_pad, "count_include_pad", True)
+    where = Argument("padding", _one(padding), "padding", 0)
+    return Layer("nn.AvgPool2d", (*_window(op), where, counts))
 
 
-def _avg_pool(op: windows.AvgPool2d, shape: Shape) -> nn.Module:
-    padding = windows.symmetric(op.padding)
-    if padding is None:
-        return SameUpperAvgPool2d(op)
-    return nn.AvgPool2d(op.kernel_size, op.stride, padding, count_include_pad=op.count_include_pad)
+def _batch_norm(op: operators.BatchNorm2d, shape: Any) -> Layer:
+    return Layer(
+        "nn.BatchNorm2d",
+        (
+            Argument("num_features", op.num_features),
+            Argument("eps", op.eps, "eps", 1e-5),
+            Argument("momentum", op.momentum, "momentum", 0.1),
+        ),
+    )
 
 
-MODULES: dict[type[Operator], Callable[[Any, Shape], nn.Module]] = {
+def _linear(op: operators.Linear, shape: Any) -> Layer:
+    return Layer(
+        "nn.Linear",
+        (
+            Argument("in_features", op.in_features),
+            Argument("out_features", op.out_features),
+            Argument("bias", op.bias, "bias", True),
+        ),
+    )
+
+
+def _slice(op: operators.Slice, shape: Any) -> Inline:
+    return Inline(
+        "{0}[:, {start}:{stop}]", (Argument("start", op.start), Argument("stop", op.stop))
+    )
+
+
+OPERATORS: dict[type[Operator], Entry] = {
     windows.Conv2d: _conv,
     windows.MaxPool2d: _max_pool,
     windows.AvgPool2d: _avg_pool,
-    operators.BatchNorm2d: lambda op, shape: nn.BatchNorm2d(
-        op.num_features, eps=op.eps, momentum=op.momentum
+    operators.BatchNorm2d: _batch_norm,
+    operators.ReLU: lambda op, shape: Layer("nn.ReLU", in_place="inplace"),
+    operators.ReLU6: lambda op, shape: Layer("nn.ReLU6"),
+    operators.HardSwish: lambda op, shape: Layer("nn.Hardswish"),
+    operators.HardSigmoid: lambda op, shape: Layer("nn.Hardsigmoid"),
+    operators.Sigmoid: lambda op, shape: Layer("nn.Sigmoid"),
+    operators.Dropout: lambda op, shape: Layer("nn.Dropout", (Argument("p", op.p),)),
+    operators.GlobalAvgPool2d: lambda op, shape: Layer(
+        "nn.AdaptiveAvgPool2d", (Argument("output_size", 1),)
     ),
-    operators.ReLU: lambda op, shape: nn.ReLU(),
-    operators.ReLU6: lambda op, shape: nn.ReLU6(),
-    operators.HardSwish: lambda op, shape: nn.Hardswish(),
-    operators.HardSigmoid: lambda op, shape: nn.Hardsigmoid(),
-    operators.Sigmoid: lambda op, shape: nn.Sigmoid(),
-    operators.Dropout: lambda op, shape: nn.Dropout(op.p),
-    operators.GlobalAvgPool2d: lambda op, shape: nn.AdaptiveAvgPool2d(1),
     # PyTorch's layer views the channels as (groups, C / groups): with C / groups for its groups it
     # is the other order, so one native kernel serves both.
-    operators.ChannelShuffle: lambda op, shape: nn.ChannelShuffle(op.rows(shape[1])),
-    operators.ChannelPermute: lambda op, shape: ChannelPermute(op.indices),
-    operators.Linear: lambda op, shape: skip_init(
-        nn.Linear, op.in_features, op.out_features, bias=op.bias
+    operators.ChannelShuffle: lambda op, shape: Layer(
+        "ChannelShuffle", (Argument("groups", op.rows(shape[1])),)
     ),
+    operators.ChannelPermute: lambda op, shape: Layer(
+        "ChannelPermute", (Argument("indices", op.indices),)
+    ),
+    operators.Linear: _linear,
+    operators.Slice: _slice,
+    operators.Concat: lambda op, shape: Inline("torch.cat(({all}), 1)"),
+    operators.Add: lambda op, shape: Inline("{0} + {1}", in_place="{1} += {0}", atom=False),
+    operators.Mul: lambda op, shape: Inline("{0} * {1}", atom=False),
+    operators.Flatten: lambda op, shape: Inline("torch.flatten({0}, 1)"),
 }
-"""Operator → the module for it and the shape of its first input."""
+"""Operator → its spelling, for the shape of its first input."""
 
-FUNCTIONS: dict[type[Operator], Callable[[Any, tuple[Any, ...]], tuple[Callable, tuple]]] = {
-    operators.Slice: lambda op, x: (torch.narrow, (x[0], 1, op.start, op.stop - op.start)),
-    operators.Concat: lambda op, x: (torch.cat, (x, 1)),
-    operators.Add: lambda op, x: (torch.add, x),
-    operators.Mul: lambda op, x: (torch.mul, x),
-    operators.Flatten: lambda op, x: (torch.flatten, (x[0], 1)),
-}
-"""Operator → (function, arguments) for operators without state."""
+CHECK = """
+if __name__ == "__main__":
+    model = {root}().eval()
+    count = sum(p.numel() for p in model.parameters())
+    with torch.no_grad():
+        outputs = model(torch.zeros{shape})
+    shapes = [tuple(o.shape) for o in ([outputs] if torch.is_tensor(outputs) else outputs)]
+    if count != {count} or shapes != {outputs}:
+        raise SystemExit(f"{{count:,}} parameters, outputs {{shapes}}: not the network")
+    print(f"{root}: {{count:,}} parameters, outputs {{shapes}}")
+"""
 
-IN_PLACE: dict[Callable, Callable] = {torch.add: operator.iadd}
-"""Function → the form that writes over its first argument. Layers have ``inplace``."""
+IDIOMS = Idioms(
+    operators=OPERATORS,
+    imports={
+        "OrderedDict": "from collections import OrderedDict",
+        "torch": "import torch",
+        "nn": "from torch import nn",
+        "F": "from torch.nn import functional as F",
+    },
+    helpers=layers,
+    module="nn.Module",
+    forward="forward",
+    tensor="torch.Tensor",
+    numbered="nn.Sequential",
+    named="nn.Sequential",
+    listed="nn.ModuleList",
+    chunk="{0}.chunk({count}, 1)",
+    placeholder="nn.Identity",
+    check=CHECK,
+)
+"""How PyTorch writes modules."""
+
+
+class Expression(nn.Module):
+    """An operator without state as a module of its own."""
+
+    def __init__(self, entry: Inline) -> None:
+        super().__init__()
+        self.form, self.numbers = entry.form, {a.label: a.value for a in entry.arguments}
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        names = [f"x{i}" for i in range(len(inputs))]
+        text = self.form.format(*names, all=", ".join(names) + ",", **self.numbers)
+        return eval(text, {"torch": torch} | dict(zip(names, inputs, strict=True)))
+
+
+def layer(op: Any, shape: tuple[int, ...]) -> nn.Module:
+    """Return the live layer of one operator for the shape of its first input."""
+    entry = OPERATORS[type(op)](op, shape)
+    if isinstance(entry, Inline):
+        return Expression(entry)
+    if not isinstance(entry, Layer):
+        return entry
+    home = nn if entry.name.startswith("nn.") else layers
+    positional = [a.value for a in entry.arguments if a.keyword is None]
+    keywords = {a.keyword: a.value for a in entry.arguments if a.keyword}
+    return getattr(home, entry.name.removeprefix("nn."))(*positional, **keywords)

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from backends.torch.model import CheckedInput
 from zoo.arch import Graph
 from zoo.errors import WeightsError
 
@@ -29,10 +28,10 @@ def graph_of(module: nn.Module) -> Graph:
     Raises:
         WeightsError: the module was not made by this package.
     """
-    check = getattr(unwrap(module), "input", None)
-    if not isinstance(check, CheckedInput):
+    graph = getattr(unwrap(module), "graph", None)
+    if not isinstance(graph, Graph):
         raise WeightsError(f"{type(module).__name__} was not made by zoo.create")
-    return check.graph
+    return graph
 
 
 def get_parameters(module: nn.Module) -> dict[str, np.ndarray]:

@@ -1,0 +1,10 @@
+"""Graphs as the code of modules: cut into blocks, equal blocks in one class, and written down.
+
+No framework is known here: a backend hands in its `Idioms`.
+"""
+
+from zoo.blocks.compiled import class_of, source_of
+from zoo.blocks.idioms import Argument, Idioms, Inline, Layer
+from zoo.blocks.source import Source, write
+
+__all__ = ["Argument", "Idioms", "Inline", "Layer", "Source", "class_of", "source_of", "write"]

@@ -1,0 +1,261 @@
+"""The text of a network: imports, helpers, and its classes with docstrings."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from zoo.arch import Graph, Shape
+from zoo.blocks import names
+from zoo.blocks.arguments import Arguments, Column, Parameter, Place
+from zoo.blocks.body import body, variables
+from zoo.blocks.classes import Class, Classes, attribute, inline_places, ordered
+from zoo.blocks.idioms import REQUIRED, Idioms, Inline
+from zoo.blocks.layout import Call, Text, call, lay, literal
+from zoo.blocks.tree import Block, Leaf, cut
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network as code.
+
+    Attributes:
+        text: a module that imports what helpers it needs from the backend.
+        alone: the same with the helpers' own text, and nothing of ours imported.
+        root: the name of the network's class.
+        given: path → live layer, of operators that have no spelling.
+    """
+
+    text: str
+    alone: str
+    root: str
+    given: tuple[tuple[str, Any], ...]
+
+
+def write(graph: Graph, idioms: Idioms) -> Source:
+    """Return a graph's code.
+
+    Raises:
+        GraphError: a scope has the name of a node with parameters.
+    """
+    root = cut(graph, idioms)
+    network = names.family(getattr(graph.origin, "family", "network"))
+    classes = Classes(root, graph.shapes(), idioms, network)
+    written = "\n\n\n".join("\n".join(_class(c, classes)) for c in classes)
+    used = _used(written, idioms.helpers)
+    imported = f"from {idioms.helpers.__name__} import {', '.join(sorted(used))}" if used else ""
+    helpers = [_text(idioms.helpers, name) for name in _closure(used, idioms.helpers)]
+    alone = "\n\n\n".join([*helpers, written])
+    given = tuple(
+        (f"{block.path}.{leaf.label}".lstrip("."), leaf.given)
+        for block in root.blocks()
+        for leaf in block.steps
+        if isinstance(leaf, Leaf) and leaf.given is not None
+    )
+    name = next(c.name for c in classes if root in c.blocks)
+    return Source(
+        f"{_imports(written, idioms, imported)}\n\n\n{written}\n",
+        f"{_imports(alone, idioms)}\n\n\n{alone}\n",
+        name,
+        given,
+    )
+
+
+def _imports(text: str, idioms: Idioms, own: str = "") -> str:
+    words = set(re.findall(r"\w+", re.sub(r'""".*?"""', "", text, flags=re.S)))
+    lines = [line for name, line in idioms.imports.items() if name in words]
+    standard = [line for line in lines if line.split()[1] in ("collections",)]
+    others = [line for line in dict.fromkeys(lines) if line not in standard]
+    parts = ["\n".join(part) for part in (standard, others, [own]) if any(part)]
+    return "\n\n".join(parts)
+
+
+def _class(found: Class, classes: Classes) -> Iterator[str]:
+    idioms, first, arguments = classes.idioms, found.blocks[0], found.arguments
+    chain = idioms.named is not None and first.is_chain and classes.root is not first
+    yield f"class {found.name}({idioms.named if chain else idioms.module}):"
+    yield from _docstring(found, classes)
+    yield ""
+    yield from _signature(arguments.parameters)
+    children = classes.children(found, lambda place: arguments.text(place.column))
+    local = [f"        {name} = {text}" for name, text in arguments.local]
+    if chain:
+        yield from local
+        inner = ordered(list(children), list(children.values()))
+        yield from lay("", call("super().__init__", inner), indent=8)
+        return
+    yield "        super().__init__()"
+    yield from local
+    yield from _attributes(first, children, idioms)
+    yield ""
+    yield from _method(found, classes)
+
+
+def _signature(parameters: Sequence[Parameter]) -> Iterator[str]:
+    texts: list[tuple[str | None, Text]] = [(None, "self")]
+    for p in parameters:
+        default = "" if p.default is REQUIRED else f" = {literal(p.default)}"
+        texts.append((None, f"{p.name}: {p.annotation}{default}"))
+    yield from lay("def ", Call("__init__", tuple(texts)), " -> None:", 4)
+
+
+def _attributes(block: Block, children: dict[str, Text], idioms: Idioms) -> Iterator[str]:
+    """Yield the assignments of the children, those of dotted names by what holds them."""
+    inside: dict[str, dict[str, Text]] = {}
+    for label, text in children.items():
+        holder, _, name = label.rpartition(".")
+        inside.setdefault(holder, {})[name] = text
+    for holder in sorted(inside, key=lambda h: (h == "", -h.count("."))):
+        if holder == "":
+            continue
+        found = inside[holder]
+        outer, _, name = holder.rpartition(".")
+        if list(found) == [str(i) for i in range(len(found))]:
+            rows = Call("", tuple((None, text) for text in found.values()), "[]")
+            inside.setdefault(outer, {})[name] = call(idioms.listed, rows)
+            continue
+        held = holder.replace(".", "_") + "_layers"
+        yield f"        {held} = {idioms.module}()"
+        for inner, text in found.items():
+            yield from _assign(held, inner, text)
+        inside.setdefault(outer, {})[name] = held
+    for name, text in inside.get("", {}).items():
+        yield from _assign("self", name, text)
+
+
+def _assign(holder: str, name: str, text: Text) -> Iterator[str]:
+    if name.isidentifier():
+        yield from lay(f"{holder}.{name} = ", text, indent=8)
+    else:
+        yield from lay("", call("setattr", holder, f'"{name}"', text), indent=8)
+
+
+def _method(found: Class, classes: Classes) -> Iterator[str]:
+    idioms, block = classes.idioms, found.blocks[0]
+    listed = {step.label.rpartition(".")[0] for step in block.steps if step.label.endswith(".0")}
+
+    def callee(label: str) -> str:
+        text = "self"
+        *holders, name = label.split(".")
+        for i, part in enumerate([*holders, name]):
+            path = ".".join(label.split(".")[:i])
+            if part.isdigit() and path in listed:
+                text = f"{text}[{part}]"
+            else:
+                text = f"{text}.{part}" if part.isidentifier() else f'getattr({text}, "{part}")'
+        return text
+
+    varying = {
+        name
+        for i, step in enumerate(block.steps)
+        if isinstance(step, Leaf) and isinstance(step.entry, Inline)
+        for name, place in inline_places([b.steps[i] for b in found.blocks])
+        if len(set(place.column)) > 1
+    }
+
+    def value(step: Leaf, label: str) -> str:
+        name = attribute(step, label)
+        if name in varying:
+            return f"self.{name}"
+        return literal(next(a.value for a in step.entry.arguments if a.label == label))
+
+    inputs = variables(len(block.inputs))[: len(block.inputs)]
+    taken = [(None, "self"), *((None, f"{name}: {idioms.tensor}") for name in inputs)]
+    made = ", ".join([idioms.tensor] * len(block.outputs))
+    made = made if len(block.outputs) == 1 else f"tuple[{made}]"
+    result = f" -> {made}:" if len(block.outputs) <= 3 else ":"
+    yield from lay("def ", Call(idioms.forward, tuple(taken)), result, 4)
+    for line in body(block, callee, value):
+        yield f"        {line}"
+
+
+def _docstring(found: Class, classes: Classes) -> Iterator[str]:
+    paths = [block.path for block in found.blocks if block.path]
+    shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    title = f"{shown}." if paths else "The network."
+    line = f'    """{title}'
+    yield line if len(line) <= 88 else f'    """{paths[0]} and {len(paths) - 1} more.'
+    yield ""
+    yield f"    {_shape(found, classes)}"
+    yield '    """'
+
+
+def _shape(found: Class, classes: Classes) -> str:
+    shapes, arguments = classes.shapes, found.arguments
+    sizes = [shapes[b.inputs[0]][2:] for b in found.blocks]
+
+    def value(names: Sequence[str]) -> str:
+        own = [shapes[name] for name in names]
+        column: Column = tuple(shape[1] for shape in own)
+        known = len(set(column)) == 1 or column in arguments.written
+        channels = arguments.text(column) if known else "C"
+        return f"(N, {channels}{_spatial(sizes, own, arguments)})"
+
+    def values(kind: str) -> str:
+        rows = [getattr(block, kind) for block in found.blocks]
+        texts = [value([row[i] for row in rows]) for i in range(min(len(rows[0]), 4))]
+        return ", ".join(texts) + (", …" if len(rows[0]) > 4 else "")
+
+    text = f"{values('inputs')} -> {values('outputs')}"
+    return text if len(text) <= 84 else f"{len(found.blocks[0].outputs)} values"
+
+
+def _spatial(sizes: Sequence[Shape], shapes: Sequence[Shape], arguments: Arguments) -> str:
+    if len(shapes[0]) != 4:
+        return ""
+    if all(shape[2:] == (1, 1) for shape in shapes):
+        return ", 1, 1"
+    if not all(sizes):
+        return ", H, W"
+    ratios = tuple(
+        -(-size[0] // shape[2]) if -(-size[0] // shape[2]) == -(-size[1] // shape[3]) else 0
+        for size, shape in zip(sizes, shapes, strict=True)
+    )
+    if set(ratios) == {1}:
+        return ", H, W"
+    if len(set(ratios)) == 1 and 0 not in ratios:
+        return f", H / {ratios[0]}, W / {ratios[0]}"
+    stride = next((p.name for p in arguments.parameters if p.column == ratios), None)
+    return f", H / {stride}, W / {stride}" if stride else ", H', W'"
+
+
+@functools.cache
+def _definitions(helpers: ModuleType) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return name → (text, names in it) of what a module of helpers defines."""
+    text = inspect.getsource(helpers)
+    found = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            lines = text.splitlines()[start - 1 : node.end_lineno]
+            uses = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            found[node.name] = ("\n".join(lines), frozenset(uses))
+    return found
+
+
+def _text(helpers: ModuleType, name: str) -> str:
+    return _definitions(helpers)[name][0]
+
+
+def _used(text: str, helpers: ModuleType) -> set[str]:
+    return set(re.findall(r"\w+", text)) & set(_definitions(helpers))
+
+
+def _closure(used: set[str], helpers: ModuleType) -> list[str]:
+    """Return these helpers and those that they need, in the order of their module."""
+    found = _definitions(helpers)
+    todo, needed = list(used), set(used)
+    while todo:
+        for name in found[todo.pop()][1] & found.keys() - needed:
+            needed.add(name)
+            todo.append(name)
+    return [name for name in found if name in needed]
+
+
+__all__ = ["Place", "Source", "write"]

@@ -31,7 +31,7 @@ def build(graph: Graph) -> nn.Cell:
 
     Its parameters carry the graph's paths and MindSpore's own names for the roles
     (``stage2.0.expand.bn.gamma``). A call returns a Tensor, or a tuple of them where the graph has
-    several outputs. ``graph`` and ``code`` tell what it is.
+    several outputs. ``zoo_graph`` and ``code`` tell what it is.
     """
     source = write(graph, IDIOMS)
     kind = _checked(class_of(source.text, source.root))
@@ -44,7 +44,7 @@ def build(graph: Graph) -> nn.Cell:
         put(cell, path, layer)
     for path, parameter in cell.parameters_and_names():
         parameter.name = path
-    cell.graph = graph
+    cell.zoo_graph = graph
     # A new Cell is in evaluation mode, but is compiled under the name of training mode: without
     # this, the first set_train(True) after a call would go on with the evaluation graph.
     cell.set_train(False)
@@ -77,7 +77,7 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
         # Checked before graph mode compiles, whose own message would speak of an inner operator.
         size = tuple(x.shape[1:])
         if size not in self.admitted:
-            self.graph.check_input(tuple(x.shape))
+            self.zoo_graph.check_input(tuple(x.shape))
             self.admitted.add(size)
         return nn.Cell.__call__(self, x, *args, **kwargs)
 
@@ -90,7 +90,7 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
     def __reduce_ex__(self: Any, protocol: int) -> tuple[Any, ...]:  # noqa: N807
         # MindSpore's primitives can not be pickled: by graph and arrays.
         arrays = {path: p.asnumpy().copy() for path, p in self.parameters_and_names()}
-        return _restore, (self.graph, arrays, self.training)
+        return _restore, (self.zoo_graph, arrays, self.training)
 
     found = {"__call__": __call__, "__deepcopy__": __deepcopy__, "__reduce_ex__": __reduce_ex__}
     code = property(lambda self: source_of(type(self)))

@@ -19,14 +19,14 @@ def network_in(cell: nn.Cell) -> Any:
         WeightsError: the Cell was not made by this package.
     """
     for _, inner in cell.cells_and_names():
-        if isinstance(getattr(inner, "graph", None), Graph):
+        if isinstance(getattr(inner, "zoo_graph", None), Graph):
             return inner
     raise WeightsError(f"{type(cell).__name__} was not made by zoo.create")
 
 
 def graph_of(cell: nn.Cell) -> Graph:
     """Return the graph that a Cell was built from."""
-    return network_in(cell).graph
+    return network_in(cell).zoo_graph
 
 
 def suffixes(op: Operator) -> dict[str, str]:
@@ -39,7 +39,7 @@ def parameters(cell: nn.Cell) -> dict[str, Parameter]:
     network = network_in(cell)
     native = dict(network.parameters_and_names())
     found: dict[str, Any] = {}
-    for node in network.graph.nodes:
+    for node in network.zoo_graph.nodes:
         renamed = suffixes(node.op)
         for role in node.op.parameters():
             found[f"{node.name}.{role}"] = native[f"{node.name}.{renamed.get(role, role)}"]

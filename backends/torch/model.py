@@ -20,7 +20,7 @@ def build(graph: Graph) -> nn.Module:
     """Return the native module of a graph, its parameters not yet filled.
 
     The random state of PyTorch is left as it is. The module returns a tensor, or a tuple of them
-    where the graph has several outputs. ``graph`` and ``code`` tell what it is.
+    where the graph has several outputs. ``zoo_graph`` and ``code`` tell what it is.
     """
     source = write(graph, IDIOMS)
     kind = class_of(source.text, source.root, _picklable)
@@ -29,7 +29,7 @@ def build(graph: Graph) -> nn.Module:
     for path, layer in source.given:
         parent, _, name = path.rpartition(".")
         setattr(module.get_submodule(parent), name, layer)
-    module.graph = graph
+    module.zoo_graph = graph
     made: nn.Module = module
     return made
 
@@ -43,7 +43,7 @@ def _checked(kind: type[nn.Module]) -> type[nn.Module]:
     def __call__(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
         recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
         if type(x) is torch.Tensor and not recorded and x.shape[1:] not in self.admitted:
-            self.graph.check_input(tuple(x.shape))
+            self.zoo_graph.check_input(tuple(x.shape))
             self.admitted.add(x.shape[1:])
         return plain(self, x, *args, **kwargs)
 

@@ -28,7 +28,7 @@ def graph_of(module: nn.Module) -> Graph:
     Raises:
         WeightsError: the module was not made by this package.
     """
-    graph = getattr(unwrap(module), "graph", None)
+    graph = getattr(unwrap(module), "zoo_graph", None)
     if not isinstance(graph, Graph):
         raise WeightsError(f"{type(module).__name__} was not made by zoo.create")
     return graph

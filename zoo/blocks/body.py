@@ -114,7 +114,9 @@ def _write(block: Block, statements: list[_Statement]) -> Iterator[str]:
             yield text
             held[statement.makes[0]] = read[-1]
             continue
-        if i == len(statements) - 1 and statement.makes == block.outputs:
+        # Several may be a list in TorchScript: their names are returned.
+        last_one = i == len(statements) - 1 and block.outputs == statement.makes
+        if last_one and len(statement.makes) == 1:
             yield from lay("return ", _breakable(text))
             return
         free = [*dict.fromkeys([*dying, *unread])]

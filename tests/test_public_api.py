@@ -21,7 +21,7 @@ PUBLIC = [
     "convert", "cost", "create", "diagnose", "evaluate", "export", "get_weights", "list_models",
     "list_recipes", "load", "load_weights", "mean_and_std", "open_dataset", "open_exported",
     "open_run", "parity", "predict", "quantize", "recipe", "report", "resume", "save",
-    "set_weights", "spec", "spec_from_json", "train",
+    "set_weights", "spec", "spec_from_json", "train", "write_source",
 ]  # fmt: skip
 
 

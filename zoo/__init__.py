@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from zoo.recipes import list_recipes as list_recipes
     from zoo.recipes import recipe as recipe
     from zoo.reporting.page import report as report
+    from zoo.sources import write_source as write_source
     from zoo.training import Run as Run
     from zoo.training import open_run as open_run
     from zoo.training import resume as resume
@@ -113,6 +114,7 @@ _HOMES = {
     "zoo.quantization.report": ("QuantizationReport",),
     "zoo.recipes": ("Recipe", "list_recipes", "recipe"),
     "zoo.reporting.page": ("report",),
+    "zoo.sources": ("write_source",),
     "zoo.training": ("Run", "open_run", "resume", "train"),
     "weights": ("Checkpoint", "load_weights"),
     "weights.pretrained": ("Preprocessing",),

@@ -17,6 +17,7 @@ from zoo.commands.options import GroupConv, Name, Overrides, parse
 from zoo.commands.predict import predict
 from zoo.commands.quantize import quantize
 from zoo.commands.report import report
+from zoo.commands.source import source
 from zoo.commands.train import recipes, train
 from zoo.errors import ZooError, unknown
 
@@ -255,6 +256,7 @@ app.command()(predict)
 app.command()(quantize)
 app.command()(recipes)
 app.command()(report)
+app.command()(source)
 app.command()(train)
 
 

@@ -1,9 +1,10 @@
-"""MindSpore: the graph as one native Cell, for graph mode and PyNative."""
+"""MindSpore: the graph as native Cells, nested as its names are, for graph mode and PyNative."""
 
 from backends.mindspore import onednn
 from backends.mindspore.about import describe
 from backends.mindspore.batches import batches
 from backends.mindspore.model import build, freeze, is_model
+from backends.mindspore.operators import IDIOMS
 from backends.mindspore.parameters import get_parameters, graph_of, set_parameters
 from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict
 from backends.mindspore.trainer import trainer
@@ -12,6 +13,7 @@ onednn.cap()
 
 __all__ = [
     "DTYPES",
+    "IDIOMS",
     "LEVELS",
     "batches",
     "build",

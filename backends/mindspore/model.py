@@ -45,6 +45,7 @@ def build(graph: Graph) -> nn.Cell:
     for path, parameter in cell.parameters_and_names():
         parameter.name = path
     cell.zoo_graph = graph
+    object.__setattr__(cell, "zoo_cells", _cells(cell))
     # A new Cell is in evaluation mode, but is compiled under the name of training mode: without
     # this, the first set_train(True) after a call would go on with the evaluation graph.
     cell.set_train(False)
@@ -79,10 +80,14 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
         if size not in self.admitted:
             self.zoo_graph.check_input(tuple(x.shape))
             self.admitted.add(size)
+        cells = _cells(self)
+        if cells != self.zoo_cells:  # compiled graphs go on with Cells that have been replaced
+            self.compile_cache.clear()
+            object.__setattr__(self, "zoo_cells", cells)
         return nn.Cell.__call__(self, x, *args, **kwargs)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:  # noqa: N807
-        made: Any = object.__new__(kind)
+        made: Any = nn.Cell.__new__(kind)
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return made
@@ -97,6 +102,16 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
     for name, value in (*found.items(), ("code", code), ("admitted", set())):
         setattr(kind, name, value)
     return kind
+
+
+def _cells(cell: Any) -> list[int]:
+    """Return which Cells are in one, quickly."""
+    found, waiting = [], [cell]
+    while waiting:
+        last = waiting.pop()
+        found.append(id(last))
+        waiting.extend(last.name_cells().values())
+    return found
 
 
 def _restore(graph: Graph, arrays: dict[str, Any], training: bool) -> nn.Cell:

@@ -11,7 +11,7 @@ from mindspore import Tensor, nn, ops
 
 from backends.mindspore import layers
 from zoo.arch import Operator, operators, windows
-from zoo.blocks import Argument, Idioms, Inline, Layer
+from zoo.blocks import Argument, Idioms, Inline, Layer, Name
 from zoo.blocks.idioms import Entry
 
 
@@ -74,7 +74,8 @@ def _symmetric(kind: str, op: windows.Pool) -> Layer:
     padding = _one(windows.symmetric(op.padding) or ())
     if padding == 0:
         return Layer(f"nn.{kind}", _window(op))
-    return Layer(f"Symmetric{kind}", (*_window(op), Argument("padding", padding)))
+    which = Argument("kind", Name(f"nn.{kind}"))
+    return Layer("SymmetricPool2d", (which, *_window(op), Argument("padding", padding)))
 
 
 def _batch_norm(op: operators.BatchNorm2d, shape: Any) -> Layer:
@@ -138,7 +139,8 @@ if __name__ == "__main__":
     model = {root}().set_train(False)
     count = sum(p.size for p in model.trainable_params())
     outputs = model(ops.zeros({shape}))
-    shapes = [o.shape for o in (outputs if isinstance(outputs, tuple) else [outputs])]
+    several = outputs if isinstance(outputs, tuple) else [outputs]
+    shapes = [output.shape for output in several]
     if count != {count} or shapes != {outputs}:
         raise SystemExit(f"{{count:,}} parameters, outputs {{shapes}}: not the network")
     print(f"{root}: {{count:,}} parameters, outputs {{shapes}}")
@@ -151,7 +153,6 @@ IDIOMS = Idioms(
         "ms": "import mindspore as ms",
         "np": "import numpy as np",
         "Tensor": "from mindspore import Tensor, nn, ops",
-        "constexpr": "from mindspore.ops import constexpr",
     },
     helpers=layers,
     module="nn.Cell",
@@ -189,6 +190,10 @@ def layer(op: Any, shape: tuple[int, ...]) -> nn.Cell:
     if not isinstance(entry, Layer):
         return entry
     home = nn if entry.name.startswith("nn.") else layers
-    positional = [a.value for a in entry.arguments if a.keyword is None]
+    positional = [
+        getattr(nn, a.value.removeprefix("nn.")) if isinstance(a.value, Name) else a.value
+        for a in entry.arguments
+        if a.keyword is None
+    ]
     keywords = {a.keyword: a.value for a in entry.arguments if a.keyword}
     return getattr(home, entry.name.removeprefix("nn."))(*positional, **keywords)

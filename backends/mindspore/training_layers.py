@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops import constexpr
 
-from backends.mindspore.layers import Gather
+from backends.mindspore.layers import ChannelShuffle, Gather
 from backends.mindspore.model import get, put
 from zoo.arch import Graph
 
@@ -90,7 +90,7 @@ def prepare(network: nn.Cell, graph: Graph, precision: str) -> Parameter | None:
     key: Parameter | None = None
     for number, node in enumerate(graph.nodes):
         cell = get(network, node.name)
-        if isinstance(cell, Gather):
+        if isinstance(cell, ChannelShuffle | Gather):
             put(network, node.name, Permute(cell.indices))
         elif isinstance(cell, nn.Dropout):
             key = key or make_key()

@@ -1,8 +1,9 @@
-"""PyTorch: the graph as a ``torch.fx.GraphModule`` of native layers."""
+"""PyTorch: the graph as native modules, nested as its names are."""
 
 from backends.torch.about import describe
 from backends.torch.batches import batches
 from backends.torch.model import build, freeze, is_model
+from backends.torch.operators import IDIOMS
 from backends.torch.parameters import get_parameters, graph_of, set_parameters
 from backends.torch.reference import plain_trainer
 from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict
@@ -10,6 +11,7 @@ from backends.torch.trainer import trainer
 
 __all__ = [
     "DTYPES",
+    "IDIOMS",
     "LEVELS",
     "batches",
     "build",

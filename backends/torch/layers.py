@@ -34,6 +34,11 @@ class ChannelPermute(nn.Module):
         return x.index_select(1, self.indices)
 
 
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """Return a value for both directions."""
+    return (value, value) if isinstance(value, int) else value
+
+
 def same_upper(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
     """Return the padding before and after that makes ceil(size / stride) windows."""
     total = (-size) % stride + kernel_size - stride
@@ -68,7 +73,8 @@ class SidedConv2d(nn.Conv2d):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
+        sizes = (in_channels, out_channels, kernel_size, stride)
+        super().__init__(*sizes, 0, dilation, groups, bias)
         top, left, bottom, right = padding
         self.sides = [left, right, top, bottom]
 
@@ -79,10 +85,13 @@ class SidedConv2d(nn.Conv2d):
 class SameUpperMaxPool2d(nn.Module):
     """A max pool with SAME_UPPER padding."""
 
-    def __init__(self, kernel_size: int | tuple[int, int], stride: int | tuple[int, int]) -> None:
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int],
+    ) -> None:
         super().__init__()
-        self.kernel_size = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
-        self.stride = (stride,) * 2 if isinstance(stride, int) else stride
+        self.kernel_size, self.stride = pair(kernel_size), pair(stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         (k, m), (s, t) = self.kernel_size, self.stride
@@ -99,10 +108,13 @@ class SameUpperMaxPool2d(nn.Module):
 class SameUpperAvgPool2d(nn.Module):
     """An average pool with SAME_UPPER padding, which the mean leaves out."""
 
-    def __init__(self, kernel_size: int | tuple[int, int], stride: int | tuple[int, int]) -> None:
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int],
+    ) -> None:
         super().__init__()
-        self.kernel_size = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
-        self.stride = (stride,) * 2 if isinstance(stride, int) else stride
+        self.kernel_size, self.stride = pair(kernel_size), pair(stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         (k, m), (s, t) = self.kernel_size, self.stride

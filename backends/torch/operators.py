@@ -125,7 +125,8 @@ if __name__ == "__main__":
     count = sum(p.numel() for p in model.parameters())
     with torch.no_grad():
         outputs = model(torch.zeros{shape})
-    shapes = [tuple(o.shape) for o in ([outputs] if torch.is_tensor(outputs) else outputs)]
+    several = outputs if isinstance(outputs, tuple) else [outputs]
+    shapes = [tuple(output.shape) for output in several]
     if count != {count} or shapes != {outputs}:
         raise SystemExit(f"{{count:,}} parameters, outputs {{shapes}}: not the network")
     print(f"{root}: {{count:,}} parameters, outputs {{shapes}}")

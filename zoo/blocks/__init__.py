@@ -5,6 +5,17 @@ No framework is known here: a backend hands in its `Idioms`.
 
 from zoo.blocks.compiled import class_of, source_of
 from zoo.blocks.idioms import Argument, Idioms, Inline, Layer
+from zoo.blocks.layout import Name
 from zoo.blocks.source import Source, write
 
-__all__ = ["Argument", "Idioms", "Inline", "Layer", "Source", "class_of", "source_of", "write"]
+__all__ = [
+    "Argument",
+    "Idioms",
+    "Inline",
+    "Layer",
+    "Name",
+    "Source",
+    "class_of",
+    "source_of",
+    "write",
+]

@@ -28,8 +28,16 @@ def call(name: str, *arguments: Text, **keywords: Text) -> Call:
     return Call(name, (*((None, a) for a in arguments), *keywords.items()))
 
 
+class Name(str):
+    """A value that is a name in the code: a class."""
+
+    __slots__ = ()
+
+
 def literal(value: Any) -> str:
-    """Return the text of a number, bool, string or tuple."""
+    """Return the text of a number, bool, string, tuple or `Name`."""
+    if isinstance(value, Name):
+        return str(value)
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, tuple):
@@ -55,6 +63,11 @@ def lay(prefix: str, text: Text, suffix: str = "", indent: int = 0) -> Iterator[
         yield line
         return
     yield " " * indent + prefix + text.name + text.brackets[0]
+    inner = " " * (indent + 4) + flat(Call("", text.arguments))[1:-1]
+    if len(inner) <= WIDTH and (len(text.arguments) > 1 or isinstance(text.arguments[0][1], str)):
+        yield inner
+        yield " " * indent + text.brackets[1] + suffix
+        return
     for keyword, argument in text.arguments:
         yield from lay(f"{keyword}=" if keyword else "", argument, ",", indent + 4)
     yield " " * indent + text.brackets[1] + suffix

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from zoo.arch import Graph, Shape
 from zoo.blocks import names
-from zoo.blocks.arguments import Arguments, Column, Parameter, Place
+from zoo.blocks.arguments import Arguments, Column, Parameter
 from zoo.blocks.body import body, variables
 from zoo.blocks.classes import Class, Classes, attribute, inline_places, ordered
 from zoo.blocks.idioms import REQUIRED, Idioms, Inline
@@ -27,7 +28,7 @@ class Source:
 
     Attributes:
         text: a module that imports what helpers it needs from the backend.
-        alone: the same with the helpers' own text, and nothing of ours imported.
+        alone: a file with the helpers' own text, that imports nothing of ours and checks itself.
         root: the name of the network's class.
         given: path → live layer, of operators that have no spelling.
     """
@@ -50,8 +51,7 @@ def write(graph: Graph, idioms: Idioms) -> Source:
     written = "\n\n\n".join("\n".join(_class(c, classes)) for c in classes)
     used = _used(written, idioms.helpers)
     imported = f"from {idioms.helpers.__name__} import {', '.join(sorted(used))}" if used else ""
-    helpers = [_text(idioms.helpers, name) for name in _closure(used, idioms.helpers)]
-    alone = "\n\n\n".join([*helpers, written])
+    helpers = [_definitions(idioms.helpers)[n][0] for n in _closure(used, idioms.helpers)]
     given = tuple(
         (f"{block.path}.{leaf.label}".lstrip("."), leaf.given)
         for block in root.blocks()
@@ -59,6 +59,7 @@ def write(graph: Graph, idioms: Idioms) -> Source:
         if isinstance(leaf, Leaf) and leaf.given is not None
     )
     name = next(c.name for c in classes if root in c.blocks)
+    alone = "\n\n\n".join([*helpers, written, _check(graph, name, idioms)])
     return Source(
         f"{_imports(written, idioms, imported)}\n\n\n{written}\n",
         f"{_imports(alone, idioms)}\n\n\n{alone}\n",
@@ -67,10 +68,22 @@ def write(graph: Graph, idioms: Idioms) -> Source:
     )
 
 
+def _check(graph: Graph, root: str, idioms: Idioms) -> str:
+    """Return the lines that a file checks itself with."""
+    shapes = graph.shapes()
+    trained = [p.shape for p in graph.parameters.values() if p.trainable]
+    return idioms.check.strip().format(
+        root=root,
+        shape=graph.input_shape,
+        count=literal(sum(map(math.prod, trained))),
+        outputs=[shapes[name] for name in graph.outputs],
+    )
+
+
 def _imports(text: str, idioms: Idioms, own: str = "") -> str:
     words = set(re.findall(r"\w+", re.sub(r'""".*?"""', "", text, flags=re.S)))
     lines = [line for name, line in idioms.imports.items() if name in words]
-    standard = [line for line in lines if line.split()[1] in ("collections",)]
+    standard = [line for line in lines if line.split()[1] in ("collections", "typing")]
     others = [line for line in dict.fromkeys(lines) if line not in standard]
     parts = ["\n".join(part) for part in (standard, others, [own]) if any(part)]
     return "\n\n".join(parts)
@@ -111,12 +124,13 @@ def _attributes(block: Block, children: dict[str, Text], idioms: Idioms) -> Iter
     for label, text in children.items():
         holder, _, name = label.rpartition(".")
         inside.setdefault(holder, {})[name] = text
+    listed = _listed(children)
     for holder in sorted(inside, key=lambda h: (h == "", -h.count("."))):
         if holder == "":
             continue
         found = inside[holder]
         outer, _, name = holder.rpartition(".")
-        if list(found) == [str(i) for i in range(len(found))]:
+        if holder in listed:
             rows = Call("", tuple((None, text) for text in found.values()), "[]")
             inside.setdefault(outer, {})[name] = call(idioms.listed, rows)
             continue
@@ -129,6 +143,21 @@ def _attributes(block: Block, children: dict[str, Text], idioms: Idioms) -> Iter
         yield from _assign("self", name, text)
 
 
+def _listed(labels: Iterable[str]) -> set[str]:
+    """Return what holds 0, 1, 2 … and nothing else."""
+    inside: dict[str, list[str]] = {}
+    for label in labels:
+        holder, _, name = label.rpartition(".")
+        inside.setdefault(holder, []).append(name)
+    return {
+        holder
+        for holder, found in inside.items()
+        if holder
+        and found == [str(i) for i in range(len(found))]
+        and not any(other.startswith(f"{holder}.") for other in inside)
+    }
+
+
 def _assign(holder: str, name: str, text: Text) -> Iterator[str]:
     if name.isidentifier():
         yield from lay(f"{holder}.{name} = ", text, indent=8)
@@ -138,7 +167,11 @@ def _assign(holder: str, name: str, text: Text) -> Iterator[str]:
 
 def _method(found: Class, classes: Classes) -> Iterator[str]:
     idioms, block = classes.idioms, found.blocks[0]
-    listed = {step.label.rpartition(".")[0] for step in block.steps if step.label.endswith(".0")}
+    listed = _listed(
+        step.label
+        for step in block.steps
+        if isinstance(step, Block) or not isinstance(step.entry, Inline)
+    )
 
     def callee(label: str) -> str:
         text = "self"
@@ -176,6 +209,9 @@ def _method(found: Class, classes: Classes) -> Iterator[str]:
 
 
 def _docstring(found: Class, classes: Classes) -> Iterator[str]:
+    if found.blocks[0].is_chain and found.blocks[0].path:  # its name says what it is
+        yield f'    """{_shape(found, classes)}."""'
+        return
     paths = [block.path for block in found.blocks if block.path]
     shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     title = f"{shown}." if paths else "The network."
@@ -239,10 +275,6 @@ def _definitions(helpers: ModuleType) -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def _text(helpers: ModuleType, name: str) -> str:
-    return _definitions(helpers)[name][0]
-
-
 def _used(text: str, helpers: ModuleType) -> set[str]:
     return set(re.findall(r"\w+", text)) & set(_definitions(helpers))
 
@@ -256,6 +288,3 @@ def _closure(used: set[str], helpers: ModuleType) -> list[str]:
             needed.add(name)
             todo.append(name)
     return [name for name in found if name in needed]
-
-
-__all__ = ["Place", "Source", "write"]

@@ -1,0 +1,93 @@
+"""Networks as files of plain PyTorch or MindSpore, for those who want the code and not the zoo."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import backends
+from zoo import arch
+from zoo.arch import Graph, Spec
+from zoo.blocks import Idioms, write
+from zoo.errors import ZooError, unknown
+from zoo.output import require_writable
+from zoo.output import write as write_file
+
+WRITERS = ("mindspore", "torch")
+"""Backends whose networks are code."""
+
+
+def write_source(
+    model: Any,
+    path: str | Path,
+    *,
+    backend: str | None = None,
+    force: bool = False,
+    **overrides: Any,
+) -> Path:
+    """Write a network as a file of Python that needs its framework and nothing else.
+
+    It is the code that `create` runs: the same names of parameters, so that converted checkpoints
+    load strictly, and the same bits. Run as a program it builds the network and checks its number
+    of parameters and the shapes of its outputs.
+
+    Args:
+        model: a name, a spec, or a live model of `create` (a part of a network and the form for
+            inference are written as they are).
+        path: the destination, ``.py``.
+        backend: ``"torch"`` or ``"mindspore"``; by default a live model's own, else ``"torch"``.
+        force: replace an existing file.
+        **overrides: fields of the spec, see `spec`.
+
+    Returns:
+        The path.
+
+    Raises:
+        UnknownNameError: the model, backend or override does not exist.
+        ZooError: the file exists or can not be written.
+    """
+    path = Path(path)
+    require_writable(path, ".py")
+    if path.exists() and not force:
+        raise ZooError(f"{path}: exists; force=True (--force) replaces it")
+    text = source(model, backend=backend, **overrides)
+    write_file(path, text.encode())
+    return path
+
+
+def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
+    """Return what `write_source` writes."""
+    graph, backend = _graph(model, backend, overrides)
+    if backend not in WRITERS:
+        backends.load(backend)
+        raise unknown("backend with code", backend, WRITERS)
+    engine: Any = backends.load(backend)
+    idioms: Idioms = engine.IDIOMS
+    written = write(graph, idioms)
+    if written.given:
+        raise ZooError(f"{written.given[0][0]}: an operator that has no spelling as code")
+    return f'"""{_title(graph, backend)}"""\n\n{written.alone}'
+
+
+def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[Graph, str]:
+    if isinstance(model, str | Spec):
+        return arch.spec(model, **overrides).graph, backend or "torch"
+    engine: Any = backends.backend_of(model)
+    own = engine.__name__.rpartition(".")[2]
+    if overrides:
+        raise ZooError(f"{sorted(overrides)[0]} can not be changed in a live model")
+    return engine.graph_of(model), backend or own
+
+
+def _title(graph: Graph, backend: str) -> str:
+    spec = graph.origin
+    name = arch.model_name(spec) if isinstance(spec, Spec) else "A network"
+    framework = {"torch": "PyTorch", "mindspore": "MindSpore"}[backend]
+    line = (
+        f"Names of parameters are parity-zoo's, whose files load as they are. "
+        f"Images are (N, {graph.in_channels}, H, W), {graph.image_size[0]}x{graph.image_size[1]} "
+        "nominally."
+    )
+    about = textwrap.fill(line, 88)
+    return f"{name} in {framework}, written by parity-zoo.\n\n{about}\n"

@@ -26,7 +26,9 @@ def _conv(op: windows.Conv2d, shape: Any) -> Layer:
     padding = windows.symmetric(op.padding)
     name = "SidedConv2d" if padding is None else "nn.Conv2d"
     sides: Any = op.padding if padding is None else _one(padding)
-    where: tuple[Argument, ...] = (Argument("padding", sides, "padding", 0),)
+    where: tuple[Argument, ...] = (
+        Argument("padding", sides, "padding", (0, 0, 0, 0) if padding is None else 0),
+    )
     if op.padding == "SAME_UPPER":
         name, where = "SameUpperConv2d", ()
     return Layer(

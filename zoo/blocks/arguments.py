@@ -98,14 +98,16 @@ def choose(places: Sequence[Place], read: Column | None, made: Column | None) ->
         return name
 
     ends = {"channels": read} if read == made else {"in_channels": read, "out_channels": made}
-    for name, column in ends.items():
-        if column is not None and len(set(column)) > 1:
-            used = column in uses or any(
-                place.label in CHANNELS and _derive(place.column, {name: column})
-                for place in varying
-            )
-            if used and column not in found.written:
-                add(Place("channels", "", column), name)
+    known_ends = {n: c for n, c in ends.items() if c is not None and len(set(c)) > 1}
+    derived = {
+        word
+        for place in varying
+        if place.label in CHANNELS and place.column not in known_ends.values()
+        for word in (_derive(place.column, known_ends) or "").split()
+    }
+    for name, column in known_ends.items():
+        if (column in uses or name in derived) and column not in found.written:
+            add(Place("channels", "", column), name)
     for place in sorted(first.values(), key=varying.index):
         if place.column in found.written:
             continue

@@ -17,7 +17,8 @@ from zoo.arch.operators import BatchNorm2d, ChannelShuffle
 from zoo.arch.windows import MaxPool2d
 from zoo.passes import split_group_conv
 from zoo.proof import tolerances
-from zoo.proof.case import Candidate, make_case
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import make_case
 from zoo.proof.levels import References
 from zoo.proof.prove import prove
 

@@ -11,7 +11,8 @@ import backends
 import zoo
 from zoo.arch.builder import GraphBuilder
 from zoo.proof import kernels
-from zoo.proof.case import Candidate, make_case
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import make_case
 from zoo.proof.prove import prove
 from zoo.proof.references import References
 from zoo.proof.report import Finding, ParityReport

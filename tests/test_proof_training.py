@@ -11,10 +11,12 @@ import torch
 import backends
 import zoo
 from zoo.passes import split_group_conv
-from zoo.proof.case import Candidate, make_case
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import make_case
 from zoo.proof.references import References
+from zoo.proof.steps import TOLERANCES
 from zoo.proof.tolerances import UNINFORMATIVE
-from zoo.proof.training import TOLERANCES, training
+from zoo.proof.training import training
 from zoo.proof.variants import VARIANTS
 
 LAYER = "stage3.2.depthwise.conv.weight"

@@ -16,7 +16,8 @@ from zoo.errors import BackendNotInstalledError
 from zoo.machine import machine
 from zoo.output import write
 from zoo.proof import kernels
-from zoo.proof.case import Candidate, make_case
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import make_case
 from zoo.proof.local import own_errors
 from zoo.proof.mutants.workbench import workbench
 

@@ -9,17 +9,15 @@ from functools import cached_property
 import numpy as np
 
 import weights as arrays
-from backends import Backend, Steps
 from zoo.arch import Graph, Node
 from zoo.arch.operators import Dropout
 from zoo.errors import InputError, unknown
-from zoo.passes import Rewrite, Weights, merge_group_conv
+from zoo.passes import Weights
 from zoo.proof.conditioning import (
     well_conditioned_batch,
     well_conditioned_images,
     well_conditioned_weights,
 )
-from zoo.proof.training import Run, Work, take
 from zoo.proof.variants import DEFAULT, VARIANTS
 
 STEPS = 3
@@ -52,78 +50,6 @@ class Case:
     def settled(self) -> Graph:
         """The network without the draws of dropout: what can be compared beyond a single node."""
         return without_dropout(self.graph)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A backend and the form of the network it runs.
-
-    Attributes:
-        label: what reports call it.
-        backend: the engine.
-        graph: what it runs, with the nodes of the case's graph under the same names. Tests put
-            another network here to see it caught.
-        realise: the pass that writes group convolutions as it is to run them.
-        dtype: ``"float32"``, or ``"float64"`` for references.
-    """
-
-    label: str
-    backend: Backend
-    graph: Graph
-    realise: Rewrite = merge_group_conv
-    dtype: str = "float32"
-
-    @property
-    def engine(self) -> str:
-        """The name of the backend."""
-        return str(getattr(self.backend, "__name__", "")).rpartition(".")[2]
-
-    def expected(self, case: Case) -> Graph:
-        """Return the network that the candidate should run: the case's, realised its way."""
-        return merge_group_conv(self.realise(case.graph)[0])[0]
-
-    def parameters(self, weights: Weights) -> Weights:
-        """Return what a live model hands out after the weights were set."""
-        graph, found = self.realise(self.graph, weights)
-        model = self.backend.build(graph)
-        self.backend.set_parameters(model, found)
-        return merge_group_conv(graph, self.backend.get_parameters(model))[1]
-
-    def forward(
-        self, case: Case, *, training: bool, weights: Weights | None = None
-    ) -> tuple[Weights, Weights]:
-        """Return (value of every node that the case's network has too, running statistics)."""
-        graph, found = self.realise(self.graph, weights or case.weights[training])
-        values, buffers = self.backend.forward(
-            graph, found, case.images, training=training, dtype=self.dtype
-        )
-        kept = case.graph.by_name
-        names = [node.name for node in self.expected(case).nodes if node.name in kept]
-        return {name: values[name] for name in names if name in values}, buffers
-
-    def gradients(self, case: Case, *, training: bool, weights: Weights | None = None) -> Weights:
-        """Return the gradient of the loss for every trained parameter."""
-        graph, found = self.realise(without_dropout(self.graph), weights or case.weights[training])
-        _, gradients = self.backend.gradients(
-            graph, found, case.images, case.labels, training=training, dtype=self.dtype
-        )
-        return merge_group_conv(graph, gradients)[1]
-
-    def training(self, case: Case, work: Work) -> Run:
-        """Return what the backend's trainer makes of the work."""
-        graph, found = self.realise(without_dropout(self.graph), case.weights[True])
-        trainer = self.backend.trainer(graph, found, work.recipe)
-        fresh = [trainer]
-
-        def start() -> Steps:
-            if not fresh:
-                trainer.restore(found, {}, 0)
-            fresh.clear()
-            return trainer
-
-        return take(
-            case, work, case.weights[True], start, lambda arrays: merge_group_conv(graph, arrays)[1]
-        )
 
 
 def without_dropout(graph: Graph) -> Graph:

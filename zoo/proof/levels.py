@@ -12,7 +12,8 @@ import numpy as np
 from zoo.arch import cost
 from zoo.arch.operators import Dropout
 from zoo.proof import kernels, tolerances
-from zoo.proof.case import Candidate, Case
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import Case
 from zoo.proof.local import own_errors
 from zoo.proof.measure import (
     each_relative_l2,

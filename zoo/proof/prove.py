@@ -16,7 +16,8 @@ from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.loading import Source, resolve
 from zoo.models import GROUP_CONV, for_inference
-from zoo.proof.case import STEPS, Candidate, make_case
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import STEPS, make_case
 from zoo.proof.levels import LEVELS, slope
 from zoo.proof.references import References
 from zoo.proof.report import Finding, ParityReport

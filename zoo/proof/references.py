@@ -19,11 +19,12 @@ from zoo.arch import INPUT
 from zoo.errors import WeightsError
 from zoo.passes import Weights
 from zoo.proof.adequacy import Coverage, Gap, coverage, gradient_gaps
-from zoo.proof.case import Candidate, Case
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import Case
 from zoo.proof.floor import largest, last_bit_variants
 from zoo.proof.local import magnitude
 from zoo.proof.measure import each_relative_l2, maxima, relative_l2
-from zoo.proof.training import Exact, exact
+from zoo.proof.steps import Exact, exact
 
 Arrays = dict[str, np.ndarray]
 

@@ -16,7 +16,8 @@ import backends
 from backends import Backend
 from zoo.arch import Graph
 from zoo.passes import Weights
-from zoo.proof.case import Candidate, make_case, without_dropout
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import make_case, without_dropout
 from zoo.proof.levels import LEVELS
 from zoo.proof.mutants.catalogue import Nodes, mutants
 from zoo.proof.mutants.mutation import Mutant, Mutated

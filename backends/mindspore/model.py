@@ -80,10 +80,9 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
         if size not in self.admitted:
             self.zoo_graph.check_input(tuple(x.shape))
             self.admitted.add(size)
-        cells = _cells(self)
-        if cells != self.zoo_cells:  # compiled graphs go on with Cells that have been replaced
-            self.compile_cache.clear()
-            object.__setattr__(self, "zoo_cells", cells)
+        if any(list(cell._cells.values()) != inner for cell, inner in self.zoo_cells):
+            self.compile_cache.clear()  # which goes on with Cells that have been replaced
+            object.__setattr__(self, "zoo_cells", _cells(self))
         return nn.Cell.__call__(self, x, *args, **kwargs)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:  # noqa: N807
@@ -104,14 +103,10 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
     return kind
 
 
-def _cells(cell: Any) -> list[int]:
-    """Return which Cells are in one, quickly."""
-    found, waiting = [], [cell]
-    while waiting:
-        last = waiting.pop()
-        found.append(id(last))
-        waiting.extend(last.name_cells().values())
-    return found
+def _cells(network: nn.Cell) -> list[tuple[nn.Cell, list[nn.Cell]]]:
+    """Return what each Cell of a network has inside."""
+    found = [cell for _, cell in network.cells_and_names()]
+    return [(cell, list(cell._cells.values())) for cell in found if cell._cells]
 
 
 def _restore(graph: Graph, arrays: dict[str, Any], training: bool) -> nn.Cell:

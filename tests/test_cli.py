@@ -171,3 +171,12 @@ def test_listing_loads_neither_numpy_nor_a_framework():
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "resnet9" in done.stdout
+
+
+def test_without_a_terminal_progress_is_a_line_a_step(tmp_path):
+    done = run(
+        "parity", "shufflenet_v1_0.5x_g3", "--backends", "numpy", "--level", "forward", *SMALL
+    )
+    assert done.stderr.splitlines() == [
+        "[0/2] structure: numpy", "[1/2] forward: numpy", "[2/2] done",
+    ]  # fmt: skip

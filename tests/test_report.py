@@ -301,5 +301,5 @@ def test_the_command(run, tmp_path):
     out = tmp_path / "page.html"
     done = CliRunner().invoke(app, [str(run), "--out", str(out), "--backend", "onnx"])
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[-1].startswith(f"{out}: ")
+    assert done.stdout.splitlines()[-1].startswith(f"{out}: ")
     assert out.stat().st_size > 50_000

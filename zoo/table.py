@@ -73,7 +73,14 @@ def progress_bar() -> Iterator[Report]:
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda what, done, total: print(f"[{done}/{total}] {what}", file=sys.stderr)
+        told: list[str] = []
+
+        def tell(what: str, done: int, total: int) -> None:
+            if told[-1:] != [what]:  # of what takes many steps (batches of images), the first
+                told.append(what)
+                print(f"[{done}/{total}] {what}", file=sys.stderr)
+
+        yield tell
         return
     columns = (
         SpinnerColumn(),

@@ -40,9 +40,6 @@ they are added to, as in trained networks, and rounding does not grow from unit 
 SHIFT = 2
 """How much larger the shifts of a batch norm of single values are drawn in evaluation. Such values,
 means of whole maps, hardly differ between images, so that little else is left of them."""
-CEILING = 6.0
-"""Where libraries clip (ReLU6, hard swishes): values of an activation that does not must lie beyond
-it, or the other would do in its place."""
 SMALL = 0.01
 """The running variance of one channel of each batch norm in evaluation: of a large one it hardly
 shows which eps is added. Its weight makes up for it."""
@@ -178,9 +175,7 @@ class _Walk:
                     if len(kinks) == 1:
                         shift(self.found, lever, own, lively(node.op, own, kinks, found))
                     known = self.deviations.get(lever.node)
-                    pixels = math.prod(own.shape[2:]) > 1
-                    aims = (*kinks, CEILING) if len(kinks) == 1 and pixels else kinks
-                    chosen = stretch(self.found, lever, own, aims, known, found)
+                    chosen = stretch(self.found, lever, own, kinks, known, found)
                     self.stretched[node.name] = chosen + lever.channels.start
                 moves = lively(node.op, own, kinks, found) / gate.min((0, *range(2, own.ndim)))
             clear(self.found, lever, own, gate, kinks, moves)
@@ -209,7 +204,7 @@ class _Walk:
         variance = deviation**2 * self.rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
         if math.prod(x.shape[2:]) == 1 and not self.training:
             self.found[f"{norm.name}.bias"] *= SHIFT
-        if self.reach and not self.training:
+        if self.reach and not self.training and math.prod(x.shape[2:]) > 1:
             chosen = int(np.argmin(variance))
             # From what was drawn: a walk that goes back to a max pool comes here again.
             drawn = self.drawn[f"{norm.name}.weight"][chosen]

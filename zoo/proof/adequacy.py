@@ -113,7 +113,7 @@ def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterat
     for role in node.op.parameters():
         array = weights[f"{node.name}.{role}"]
         if array.size > 1 and array.min() == array.max():
-            yield Told("parameter", f"{role} is {array.flat[0]:g} in every place")
+            yield Told("parameter", f"{role} is {array.flat[0] + 0:g} in every place")
     if isinstance(node.op, BatchNorm2d):
         yield from statistics(node, weights, x, training)
     elif isinstance(node.op, Conv2d | MaxPool2d):

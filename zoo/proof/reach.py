@@ -25,19 +25,23 @@ TAILS = (0.01, 0.08)
 """Share of a stretched channel's values beyond each of the outer kinks: the least and the most."""
 MARGIN = 0.02
 """How far beyond an outer kink they begin, as a share of the distance between the kinks."""
+FAINT = 1e-3
+"""How small a channel of single values may be beside the largest."""
 GOLDEN = 0.618
 """Multiples of it, without what is before the point, are spread evenly."""
 ALIVE = 0.4
 """Share of each channel that must lie where the activation is not constant: else nothing that comes
-before it has a gradient, and nothing after it shows what it did. One image is enough of a channel
-without pixels."""
+before it has a gradient, and nothing after it shows what it did."""
+SINGLY = 0.3
+"""The same of a channel without pixels: a single image of eight is always as far from the others as
+batch norm lets it, whatever it is, and has no gradient either."""
 CLIPPED = 0.3
 """Share of a channel that stays clipped where it is shifted for that."""
 VISIBLE = 0.1
 """How far beyond a kink values must be to count here, in deviations."""
 INSIDE = 0.8
 """How large single values may be where they are not to lie beyond a kink, in units of it."""
-CLEARANCE = 0.004
+CLEARANCE = 0.001
 """How far from a kink single values stay."""
 APART, STEEP = 1.0, 5.0
 """How far the images of such a channel are drawn apart, and by how much at most: every rounding
@@ -61,7 +65,7 @@ def lively(op: Operator, x: np.ndarray, kinks: tuple[float, ...], found: list[Si
     moves = np.zeros(len(by_channel))
     clipped = regions[0] not in varying and regions[1] in varying
     single = math.prod(x.shape[2:]) == 1
-    for channel in np.flatnonzero(alive == 0 if single else alive < ALIVE):
+    for channel in np.flatnonzero(alive < (SINGLY if single else ALIVE)):
         middle = float(np.quantile(by_channel[channel], CLIPPED))
         targets = [min(max(middle, low), high) for low, high in varying]
         if single and clipped:
@@ -164,7 +168,7 @@ def place(
     added to a row, shifts its values nearly alike. Of a chosen channel some images lie beyond an
     outer kink and at least half between the kinks, so that it is not dead: the channels whose
     images differ most are taken, to stay clear of the kink. Others are moved between the kinks
-    where no image of theirs is.
+    where no image of theirs is, or where they are next to nothing.
 
     Args:
         found: the weights.
@@ -206,7 +210,9 @@ def place(
                 rows[channel] = factor * rows[channel] + far * way
                 x[:, channel] = placed
                 break
-    for channel in np.flatnonzero(~((x > outer[0]) & (x < outer[1])).any(0)):
+    outside = ~((x > outer[0]) & (x < outer[1])).any(0)
+    faint = np.abs(x).max(0) < FAINT * np.abs(x).max()
+    for channel in np.flatnonzero(outside | faint):
         target = outer[0] + (0.1 + 0.3 * (GOLDEN * channel % 1)) * (outer[1] - outer[0])
         far = (target - x[:, channel].mean()) / along.mean()
         rows[channel] += (far * way).astype(np.float32)

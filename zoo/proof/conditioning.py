@@ -18,6 +18,7 @@ bounds can be tight.
 from __future__ import annotations
 
 import math
+import zlib
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from zoo.arch.windows import Conv2d, MaxPool2d
 from zoo.passes import Weights
 from zoo.proof import ties
 from zoo.proof.levers import clear, levers
-from zoo.proof.reach import lively, place, shift, stretch
+from zoo.proof.reach import lively, place, refill, shift, stretch
 from zoo.proof.sights import sights
 
 SPREAD = 0.2
@@ -69,7 +70,7 @@ def well_conditioned_images(graph: Graph, count: int, rng: np.random.Generator) 
     """
     channels, height, width = graph.input_shape[1:]
     noise = rng.standard_normal((count, channels, height, width))
-    contrast = rng.permutation(np.linspace(0.7, 1.3, count))[:, None, None, None]
+    contrast = rng.permutation(np.linspace(0.5, 1.5, count))[:, None, None, None]
     shade = rng.uniform(-1, 1, (count, channels, 1, 1))
     return np.asarray(shade + contrast * noise, np.float32)
 
@@ -92,7 +93,7 @@ class _Walk:
     """The weights found so far, and what choosing the next ones needs to know."""
 
     def __init__(self, graph: Graph, seed: int, training: bool, reach: bool) -> None:
-        self.graph, self.training, self.reach = graph, training, reach
+        self.graph, self.seed, self.training, self.reach = graph, seed, training, reach
         self.drawn = arrays.randomise(graph, seed)
         self.found = {name: array.copy() for name, array in self.drawn.items()}
         self.rng = np.random.default_rng(seed)
@@ -117,8 +118,11 @@ class _Walk:
             inputs = [values[name] for name in node.inputs]
             if tries.get(node.name) and self._changed(node, inputs[0]):
                 tries[node.name] -= 1
-                i, before = started[self.sources[node.name]]
+                end, (i, before) = i, started[self.sources[node.name]]
                 values = dict(before)
+                # What was found for the nodes between is found again, from what was drawn.
+                for name in (f"{n.name}.{r}" for n in nodes[i:end] for r in n.op.parameters()):
+                    self.found[name] = self.drawn[name].copy()
                 continue
             values[node.name] = self._value(node, inputs)
             values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
@@ -128,14 +132,14 @@ class _Walk:
         """Return whether weights before a max pool had to be changed for its sake."""
         assert isinstance(pool.op, MaxPool2d)
         near = np.flatnonzero(ties.closest(pool.op, x) < ties.GAP)
-        ties.redraw(self.found, self.sources[pool.name], near, self.rng)
+        ties.redraw(self.drawn, self.sources[pool.name], near, self.rng)
         (read,) = pool.inputs
         unseen = near[:0]
         if self.reach and read in self.summands:
             unseen = ties.unseen(pool.op, x, self.summands[read])
             activation = self.graph.by_name[self.graph.by_name[read].inputs[1]]
             for lever in levers(self.graph, activation.inputs[0]):
-                ties.lift(self.found, lever.node, unseen)
+                ties.lift(self.drawn, lever.node, unseen)
         return bool(len(near) or len(unseen))
 
     def _value(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
@@ -178,6 +182,10 @@ class _Walk:
                     chosen = stretch(self.found, lever, own, kinks, known, found)
                     self.stretched[node.name] = chosen + lever.channels.start
                 moves = lively(node.op, own, kinks, found) / gate.min((0, *range(2, own.ndim)))
+                if lever.direct and len(kinks) == 1 and pixels:
+                    moves = refill(own, moves, kinks[0], found)
+                elif lever.direct and len(kinks) == 1:
+                    moves[chosen] = 0
             clear(self.found, lever, own, gate, kinks, moves)
 
     def _reader(self, node: Node, value: np.ndarray) -> Node | None:
@@ -200,15 +208,15 @@ class _Walk:
         deviation = np.sqrt(square + DAMPING * square.mean())
         mean = x.mean((0, 2, 3))
         self.deviations[norm.name] = np.sqrt(np.maximum(square - mean**2, 0))
-        mean = mean + deviation * self.rng.uniform(-SPREAD, SPREAD, deviation.shape)
-        variance = deviation**2 * self.rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
+        rng = np.random.default_rng([self.seed, zlib.crc32(norm.name.encode())])
+        mean = mean + deviation * rng.uniform(-SPREAD, SPREAD, deviation.shape)
+        variance = deviation**2 * rng.uniform(1 - SPREAD, 1 + SPREAD, deviation.shape)
         if math.prod(x.shape[2:]) == 1 and not self.training:
             self.found[f"{norm.name}.bias"] *= SHIFT
-        if self.reach and not self.training and math.prod(x.shape[2:]) > 1:
-            chosen = int(np.argmin(variance))
-            # From what was drawn: a walk that goes back to a max pool comes here again.
-            drawn = self.drawn[f"{norm.name}.weight"][chosen]
-            self.found[f"{norm.name}.weight"][chosen] = drawn * np.sqrt(SMALL / variance[chosen])
+        chosen = int(np.argmin(variance))
+        pixels = math.prod(x.shape[2:]) > 1
+        if self.reach and not self.training and pixels and variance[chosen] > SMALL:
+            self.found[f"{norm.name}.weight"][chosen] *= np.sqrt(SMALL / variance[chosen])
             variance[chosen] = SMALL
         self.found[f"{norm.name}.running_mean"] = mean.astype(np.float32)
         self.found[f"{norm.name}.running_var"] = variance.astype(np.float32)

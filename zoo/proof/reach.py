@@ -6,6 +6,7 @@ not show: a hard swish without its upper clip is right up to 3.
 
 from __future__ import annotations
 
+import itertools
 import math
 from itertools import pairwise
 
@@ -41,8 +42,12 @@ VISIBLE = 0.1
 """How far beyond a kink values must be to count here, in deviations."""
 INSIDE = 0.8
 """How large single values may be where they are not to lie beyond a kink, in units of it."""
+GROWTH = 8.0
+"""By how much rows grow for that at most."""
 CLEARANCE = 0.001
 """How far from a kink single values stay."""
+OPEN = 0.1
+"""How far above the lowest kink one image of such a channel lies at least."""
 APART, STEEP = 1.0, 5.0
 """How far the images of such a channel are drawn apart, and by how much at most: every rounding
 before is multiplied by it."""
@@ -74,6 +79,27 @@ def lively(op: Operator, x: np.ndarray, kinks: tuple[float, ...], found: list[Si
         moves[channel] = min((target - middle for target in targets), key=abs)
     if clipped and not single:
         moves = np.maximum(moves, kinks[0] + margin - least_seen(x, found))
+    return moves
+
+
+def refill(x: np.ndarray, moves: np.ndarray, kink: float, found: list[Sight]) -> np.ndarray:
+    """Return the moves with some channels shifted down again, if too little is left below a kink.
+
+    So far as each offset of the windows that read them still sees something.
+    """
+    moved = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1) + moves[:, None]
+    missing = max(FEWEST, SHARE * x.size) - np.count_nonzero(moved < kink)
+    if missing <= 0:
+        return moves
+    moves = moves.copy()
+    most = np.minimum(least_seen(x, found) + moves, np.quantile(moved, 1 - ALIVE, axis=1))
+    room = (most - kink - VISIBLE * moved.std(1)).clip(0)
+    gains = ((moved - room[:, None]) < kink).sum(1) - (moved < kink).sum(1)
+    for channel in np.argsort(-gains, kind="stable"):
+        if missing <= 0:
+            break
+        moves[channel] -= room[channel]
+        missing -= gains[channel]
     return moves
 
 
@@ -113,7 +139,7 @@ def stretch(
     values = x.size // x.shape[1]
     wanted = max(FEWEST, SHARE * x.size)
     if len(kinks) == 1:
-        wanted *= 2 if values <= len(x) else 1
+        wanted = min(2 * wanted, x.size // 6) if values <= len(x) else wanted
         if min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
             return np.zeros(0, int)
     # Shifted by a half, a channel has all regions of one kink.
@@ -180,36 +206,15 @@ def place(
     """
     weight = found[f"{node}.weight"]
     rows = weight.reshape(len(weight), -1)
-    _shrink(rows, x, INSIDE * min(abs(kink) for kink in kinks if kink))
+    # Gates that were further apart would only let more of the rounding before them through.
+    growth = GROWTH if weight.ndim == 2 else 1.0
+    _scale(rows, x, INSIDE * min(abs(kink) for kink in kinks if kink), growth)
     mean = seen.mean(0)
     way = mean / (mean @ mean or 1.0)
     along = seen @ way
     if len(x) < 2 or not along.any():
         return
-    reached = along != 0
     outer = (kinks[0], kinks[-1])
-    count = min(FEWEST, 2 * x.shape[1] // 5)
-    spread = np.ptp(x, axis=0)
-    spread[barred] = 0
-    for turn, channel in enumerate(np.argsort(-spread, kind="stable")[: len(outer) * count]):
-        kink = outer[turn % len(outer)]
-        # The images of a channel are drawn apart first, so that it is alive, and then moved along
-        # until the kink lies in the widest gap between them. No two channels become the same.
-        wanted = APART * (1 + (GOLDEN * turn) % 1)
-        factor = min(max(wanted / (spread[channel] or 1.0), 1.0), STEEP)
-        apart = factor * x[:, channel]
-        crossings = np.sort((kink - apart[reached]) / along[reached])
-        # An image that is not moved stays where it is, and the others may all go beyond.
-        ends = [] if reached.all() else [crossings[-1 if kink > 0 else 0] * (1 + MARGIN)]
-        widest = np.argsort(-np.diff(crossings), kind="stable")
-        for far in (*(crossings[gap : gap + 2].mean() for gap in widest), *ends):
-            placed = apart + far * along
-            inside = (placed > outer[0]) & (placed < outer[1])
-            clear = min(np.abs(placed - k).min() for k in kinks) > CLEARANCE
-            if clear and not inside.all() and (2 * inside.sum() >= len(x) or far in ends):
-                rows[channel] = factor * rows[channel] + far * way
-                x[:, channel] = placed
-                break
     outside = ~((x > outer[0]) & (x < outer[1])).any(0)
     faint = np.abs(x).max(0) < FAINT * np.abs(x).max()
     for channel in np.flatnonzero(outside | faint):
@@ -217,10 +222,59 @@ def place(
         far = (target - x[:, channel].mean()) / along.mean()
         rows[channel] += (far * way).astype(np.float32)
         x[:, channel] += far * along
+    spread = np.ptp(x, axis=0)
+    spread[barred] = 0
+    left = list(np.argsort(-spread, kind="stable"))
+    wanted = min(FEWEST, x.size // 5)
+    # The lower side first: of what is clipped to nothing there, most depends on being drawn apart.
+    for kink, apart in itertools.product(outer, (OPEN, 0.0)):
+        filled = np.count_nonzero(x < kink if kink == outer[0] else x > kink)
+        for turn, channel in enumerate(tuple(left)):
+            if filled >= wanted:
+                break
+            # No two channels become the same.
+            room = APART * (1 + (GOLDEN * turn) % 1)
+            factor = min(max(room / (spread[channel] or 1.0), 1.0), STEEP)
+            far = _across(factor * x[:, channel], along, kinks, kink, apart)
+            if far is not None:
+                rows[channel] = factor * rows[channel] + far * way
+                x[:, channel] = factor * x[:, channel] + far * along
+                beyond = x[:, channel] < kink if kink == outer[0] else x[:, channel] > kink
+                filled += np.count_nonzero(beyond)
+                left.remove(channel)
 
 
-def _shrink(rows: np.ndarray, x: np.ndarray, limit: float) -> None:
-    """Make the rows smaller whose values are larger than a limit, and the values."""
-    factors = np.minimum(1, limit / np.abs(x).max(0).clip(1e-300)).astype(np.float32)
+def _across(
+    values: np.ndarray, along: np.ndarray, kinks: tuple[float, ...], kink: float, apart: float
+) -> float | None:
+    """Return how far values are to be moved for a kink to lie in the widest gap between them.
+
+    At least half of them stay between the outer kinks, one by some distance ``apart`` from the
+    lowest. None where that can not be.
+    """
+    moving = along != 0
+    crossings = np.sort((kink - values[moving]) / along[moving])
+    widest = np.argsort(-np.diff(crossings), kind="stable")
+    candidates = [crossings[gap : gap + 2].mean() for gap in widest]
+    if not moving.all():
+        # An image that is not moved stays where it is, and the others may all go beyond.
+        candidates.append(crossings[-1 if kink > 0 else 0] * (1 + MARGIN))
+    for far in candidates:
+        placed = values + far * along
+        inside = (placed > kinks[0]) & (placed < kinks[-1])
+        clear = min(np.abs(placed - k).min() for k in kinks) > CLEARANCE
+        enough = 2 * inside.sum() >= len(placed) or (inside.any() and not moving.all())
+        if clear and enough and not inside.all() and placed[inside].max() > kinks[0] + apart:
+            return float(far)
+    return None
+
+
+def _scale(rows: np.ndarray, x: np.ndarray, limit: float, growth: float) -> None:
+    """Scale rows, and their values, so that these take up the room between the kinks.
+
+    What is small beside the values near a kink would be lost in their rounding.
+    """
+    wanted = limit * (0.3 + 0.7 * (GOLDEN * np.arange(len(rows)) % 1))
+    factors = np.minimum(wanted / np.abs(x).max(0).clip(1e-300), growth).astype(np.float32)
     rows *= factors[:, None]
     x *= factors.astype(np.float64)

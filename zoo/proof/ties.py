@@ -14,8 +14,9 @@ from zoo.arch import Graph
 from zoo.arch.windows import Conv2d, MaxPool2d, sides
 from zoo.passes import Weights
 
-GAP = 5e-6
-"""How far apart, relative to the largest of all values, the two largest of a window should be."""
+GAP = 3e-6
+"""How far apart, relative to the largest value of its channel, the two largest of a window should
+be."""
 TRIES = 16
 """How often weights are changed to get there."""
 LIFT = 0.5
@@ -40,8 +41,8 @@ def source(graph: Graph, name: str) -> str | None:
 def closest(op: MaxPool2d, x: np.ndarray) -> np.ndarray:
     """Return for each channel how near the two largest values of a window come.
 
-    The unit is the largest value of all. Values clipped to the same 0 have no gradient to send
-    either way.
+    The unit is the largest value of the channel. Values clipped to the same 0 have no gradient to
+    send either way.
     """
     first = np.full(op.output_shape(x.shape), -np.inf)
     second = first
@@ -49,7 +50,8 @@ def closest(op: MaxPool2d, x: np.ndarray) -> np.ndarray:
         second = np.maximum(np.minimum(first, seen), second)
         first = np.maximum(first, seen)
     gap = np.where((first == 0) & (second == 0), np.inf, first - second)
-    return np.asarray(gap.min((0, 2, 3)) / (np.abs(x).max() or 1.0))
+    scale = np.abs(x).max((0, 2, 3))
+    return np.asarray(gap.min((0, 2, 3)) / np.where(scale > 0, scale, 1.0))
 
 
 def unseen(op: MaxPool2d, x: np.ndarray, branch: np.ndarray) -> np.ndarray:

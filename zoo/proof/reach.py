@@ -30,6 +30,8 @@ FAINT = 1e-3
 """How small a channel of single values may be beside the largest."""
 GOLDEN = 0.618
 """Multiples of it, without what is before the point, are spread evenly."""
+FURTHEST = 1000.0
+"""By how much a channel is stretched at most. What would take more varies by rounding alone."""
 ALIVE = 0.4
 """Share of each channel that must lie where the activation is not constant: else nothing that comes
 before it has a gradient, and nothing after it shows what it did."""
@@ -118,6 +120,7 @@ def stretch(
     kinks: tuple[float, ...],
     deviations: np.ndarray | None,
     sighted: list[Sight],
+    most: int | None = None,
 ) -> np.ndarray:
     """Stretch the strongest channels of a lever's own output over all regions, in place.
 
@@ -130,6 +133,7 @@ def stretch(
         kinks: of the activation.
         deviations: of what a batch norm read, by channel.
         sighted: the convolutions that read what the activation makes.
+        most: how many channels at most; as many as it takes without it.
 
     Returns:
         The channels.
@@ -143,10 +147,11 @@ def stretch(
         if min((x < kinks[0]).sum(), (x > kinks[0]).sum()) >= wanted:
             return np.zeros(0, int)
     # Shifted by a half, a channel has all regions of one kink.
-    most = TAILS[1] if len(kinks) > 1 else 0.5
-    count = math.ceil(wanted / most / values)
+    share = TAILS[1] if len(kinks) > 1 else 0.5
+    count = min(math.ceil(wanted / share / values), most or x.shape[1])
     tail = min(max(TAILS[0], wanted / count / values), TAILS[1])
     low, high = np.quantile(x, (tail, 1 - tail), axis=axes)
+    width = (kinks[-1] - kinks[0]) * (1 + 2 * MARGIN)
     strength, spread = high - low, x.std(axes)
     if deviations is not None:
         # Before it was normalized: the quantiles of a channel that hardly varies, or that one image
@@ -157,12 +162,12 @@ def stretch(
         clipped = low + MARGIN * (high - low) + VISIBLE * spread
         strength = np.where(least_seen(x, sighted) > clipped, strength, 1e-6 * strength)
     chosen: np.ndarray = np.argsort(-strength, kind="stable")[:count]
-    chosen = chosen[strength[chosen] > 0]
+    chosen = chosen[(strength[chosen] > 0) & (high - low > width / FURTHEST)[chosen]]
     for channel in chosen:
         if len(kinks) == 1:
             factor, offset = 1.0, float(np.median(x[:, channel])) - kinks[0]
         else:
-            factor = (kinks[-1] - kinks[0]) * (1 + 2 * MARGIN) / (high[channel] - low[channel])
+            factor = width / (high[channel] - low[channel])
             offset = (low[channel] + high[channel]) / 2 * factor - (kinks[0] + kinks[-1]) / 2
         before, old = weight[channel].copy(), float(bias[channel])
         weight[channel] = before * factor

@@ -28,8 +28,9 @@ OFF = 1e-2
 """How far off running statistics must be, in deviations, for it to show which were read."""
 SAMPLE = 4
 """Rows and columns that are looked at first."""
-WINS = 4
-"""How often an offset of a max pool must hold the only maximum of a window."""
+WINS, LARGE = 4, 9
+"""How often an offset of a max pool must hold the only maximum of a window, and the offsets of a
+window up to which each of them is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,22 @@ def _never_largest(x: np.ndarray, made: np.ndarray, found: Places) -> Iterator[T
     for offset, (inputs, outputs) in found.items():
         holds[offset] = x[(..., *inputs)] == made[(..., *outputs)]
         ties[(..., *outputs)] += holds[offset]
+    wins = {}
     for offset, (_, outputs) in found.items():
-        wins = int(np.count_nonzero(holds[offset] & (ties[(..., *outputs)] == 1)))
-        if len(found) > 1 and wins < min(WINS, 1 + made.size // 64):
-            yield Told(
-                "window",
-                f"offset {offset} holds the maximum of {wins} of {made.size:,} windows",
-            )
+        alone = holds[offset] & (ties[(..., *outputs)] == 1)
+        wins[offset] = int(np.count_nonzero(alone))
+    # Of a large window it is enough that each row and each column wins: pixels within may hardly
+    # ever, where padding before has made the edges of a map larger, and none is left out alone.
+    by_name = {f"offset {offset}": count for offset, count in wins.items()}
+    if len(wins) > LARGE:
+        by_name = {
+            f"{what} {i}": sum(count for offset, count in wins.items() if offset[axis] == i)
+            for axis, what in enumerate(("row", "column"))
+            for i in dict.fromkeys(offset[axis] for offset in wins)
+        }
+    for name, count in by_name.items():
+        if len(wins) > 1 and count < min(WINS, 1 + made.size // 64):
+            yield Told("window", f"{name} holds the maximum of {count} of {made.size:,} windows")
 
 
 def statistics(

@@ -502,7 +502,7 @@ def test_a_state_dict_of_ours_needs_the_name(tmp_path, rng):
     with pytest.raises(zoo.WeightsError, match="whose names do not tell the conventions; say whi"):
         zoo.load(tmp_path / "state.pth")
     found = zoo.create(MODEL, weights=tmp_path / "state.pth", conventions="mindcv")
-    assert found.input.graph == spec.graph
+    assert found.zoo_graph == spec.graph
     assert zoo.load_weights(tmp_path / "state.pth", conventions="mindcv").spec == spec
 
 

@@ -57,13 +57,8 @@ def test_other_zoos_names():
         zoo.spec("shufflenet_v2_x1_")
 
 
-def test_dropout_is_proven_in_evaluation_only():
-    name = "shufflenet_v2_0.5x"
-    report = zoo.parity(name, backends=["numpy"], level="forward", image_size=32, dropout=0.2)
-    assert report.passed
-    with pytest.raises(zoo.SpecError) as error:
-        zoo.parity(name, backends=["torch"], level="training", image_size=32, dropout=0.2)
-    assert str(error.value) == (
-        "dropout: p (=0.2) must be 0 at level 'training': each framework draws masks of its own; "
-        "give dropout=0"
+def test_dropout_does_not_stand_in_the_way_of_a_proof():
+    report = zoo.parity(
+        "shufflenet_v2_0.5x", backends=["torch"], level="gradients", image_size=64, dropout=0.2
     )
+    assert report.passed, str(report)

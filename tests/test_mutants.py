@@ -72,13 +72,9 @@ def test_the_workbench_has_every_operator_and_admits_every_mutation(workbench):
     assert {(m.op.__name__, m.name) for m in catalogue.mutations()} - made == set()
 
 
-UNSEEN = {
-    ("ReLU", "ReLU6 in its place"),
-    ("ReLU", "clipped at 6"),
-    ("graph", "ReLU6 for every ReLU"),
-}
-"""What evaluation does not show: no ReLU's input is made to go beyond 6, which takes half of the
-network's precision with it. Training mode shows it in networks of the usual size."""
+BLURRED = {("ReLU6", "gradient passes above 6")}
+"""Mutants that are seen, and named at a parameter that is not the nearest: what lies above 6 is so
+little that the nearest ones are moved by less than is admitted."""
 
 
 def judged(workbench, backend, sample=None, levels=None):
@@ -91,19 +87,18 @@ def judged(workbench, backend, sample=None, levels=None):
 
 
 def require_seen_and_named(verdicts):
-    missed = {(v.operator, v.mutation) for v in verdicts if v.status not in SEEN}
-    assert missed <= UNSEEN
-    assert [v for v in verdicts if v.status == "killed" and not v.exact] == []
+    assert [v for v in verdicts if v.status not in SEEN] == []
+    blurred = {(v.operator, v.mutation) for v in verdicts if v.status == "killed" and not v.exact}
+    assert blurred <= BLURRED
     equivalent = [v for v in verdicts if v.status == "equivalent"]
     assert len(equivalent) <= 0.03 * len(verdicts)
     assert all(v.note for v in equivalent)
-    return missed
 
 
 def test_every_mutant_of_values_is_seen_and_named(workbench):
     verdicts = judged(workbench, "numpy")
     assert len(verdicts) > 350
-    assert require_seen_and_named(verdicts) == UNSEEN
+    require_seen_and_named(verdicts)
 
 
 @pytest.mark.skipif("torch" not in BACKENDS, reason="PyTorch is not installed")

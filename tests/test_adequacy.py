@@ -200,7 +200,7 @@ NO_GRADIENT = [
     (lambda w: w["classifier.weight"].fill(0),
      "unit.expand.conv (evaluation): weight: no gradient reaches it"),
     (dead_before_the_relu,
-     "unit.bn (training): bias: no gradient reaches 1 of 8 channels (4)"),
+     "unit.conv (training): weight: no gradient reaches 1 of 8 output channels (4)"),
     (dead_before_the_relu,
      "unit.expand.conv (evaluation): weight: no gradient reaches 1 of 8 input channels (4)"),
 ]  # fmt: skip

@@ -35,6 +35,10 @@ def unreached(
             if not np.sqrt(float(np.sum(np.square(found)))) > ARRAY * whole:
                 yield node.name, f"{role}: no gradient reaches it"
                 continue
+            if training and role == "bias":
+                # Of a channel that an activation passes whole, a batch norm behind takes the shift
+                # away again; with frozen statistics each must have one.
+                continue
             for what, sizes in _parts(node, np.abs(found)):
                 limit = ROW if found.ndim > 1 else SINGLE
                 none = np.flatnonzero(~(sizes > limit * sizes.max()))

@@ -24,7 +24,7 @@ STYLE: dict[str, Any] = {
 
 def table(report: ParityReport) -> Table:
     """Return a row a measure and a column a backend, with the error and what is admitted."""
-    title = f"parity of {report.model}: error ≤ admitted (the smallest mistake that would be seen)"
+    title = f"parity of {report.model}: error ≤ admitted (at most, elsewhere)"
     view = Table(title=title, **STYLE)
     view.add_column("level", no_wrap=True)
     for label in report.labels:

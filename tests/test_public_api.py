@@ -69,7 +69,7 @@ def test_numpy_is_enough():
         "import numpy as np\n"
         "y = model(np.ones((1, 3, 32, 32)))\n"
         "print(len(zoo.list_models()) > 13, zoo.cost(name).params, y.shape)\n"
-        "print(zoo.parity(name, backends=['numpy'], image_size=32).passed)\n"
+        "print(zoo.parity(name, backends=['numpy'], image_size=64).passed)\n"
         "import tempfile, pathlib\n"
         "folder = pathlib.Path(tempfile.mkdtemp())\n"
         "zoo.save(model, folder / 'a.pth')\n"

@@ -2,8 +2,8 @@
 
 An operator's error is counted in units of what it adds up (`zoo.proof.local.magnitude`), where it
 hardly depends on the network: a sum of two values is off by one rounding of float32 (2^-24 = 6e-8
-of the unit), the longest convolution of the catalogue by five, whatever computes it. So one number
-serves nearly all, and the few kernels that are coarser stand here by name. ``zoo doctor --kernels``
+of the unit), any convolution or batch norm of the catalogue by nine, whatever computes it. So one
+number serves nearly all, and the few kernels that are coarser stand here by name. ``zoo doctor --kernels``
 measures them all; what it found is in ``benchmarks/results/kernels.json``.
 """
 
@@ -15,7 +15,7 @@ from zoo.arch import Operator
 from zoo.arch.operators import Sigmoid
 
 ORDINARY = 16
-"""Roundings that a kernel may lose; the largest that was measured is 5."""
+"""Roundings that a kernel may lose; the largest that was measured is 9."""
 COARSE: dict[tuple[str, type[Operator]], float] = {
     ("mindspore", Sigmoid): 3.1e-6,
 }

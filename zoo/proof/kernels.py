@@ -3,8 +3,8 @@
 An operator's error is counted in units of what it adds up (`zoo.proof.local.magnitude`), where it
 hardly depends on the network: a sum of two values is off by one rounding of float32 (2^-24 = 6e-8
 of the unit), any convolution or batch norm of the catalogue by nine, whatever computes it. So one
-number serves nearly all, and the few kernels that are coarser stand here by name. ``zoo doctor --kernels``
-measures them all; what it found is in ``benchmarks/results/kernels.json``.
+number serves nearly all, and the few kernels that are coarser stand here by name. ``zoo doctor
+--kernels`` measures them all; what it found is in ``benchmarks/results/kernels.json``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -154,7 +154,7 @@ class Backend(Protocol):
         seed: int,
         epoch: int,
         workers: int,
-    ) -> Iterator[np.ndarray]:
+    ) -> Generator[np.ndarray, None, None]:
         """Return batches of transformed images, by the framework's own pipeline.
 
         What is drawn for an image depends on the seed, the epoch and the image's number alone, not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,3 +57,8 @@ def noise(*size: int, seed: int = 0) -> Image.Image:
     """Return a picture of random bytes, ``size`` being its width and height."""
     pixels = np.random.default_rng((seed, *size)).integers(0, 256, (*size[::-1], 3), np.uint8)
     return Image.fromarray(pixels)
+
+
+def threads_of_batches() -> list[threading.Thread]:
+    """Return the threads that prepare batches now."""
+    return [t for t in threading.enumerate() if t.name.startswith("zoo-batches")]

@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import Broken, Pictures, Same, noise
+from pictures import Broken, Pictures, Same, noise, threads_of_batches
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
@@ -506,10 +506,6 @@ def test_streams_differ_and_an_order_is_a_permutation() -> None:
 # Batches: order, errors, threads.
 
 
-def ours() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if t.name.startswith("zoo-batches")]
-
-
 @pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_batches_come_in_order_and_the_last_may_be_short(engine: str, workers: int) -> None:
@@ -563,7 +559,7 @@ def test_errors_reach_the_consumer_as_they_were(engine: str, workers: int) -> No
         with pytest.raises(InputError) as found:
             run(engine, images, steps, workers=workers)
         assert str(found.value) == message
-    assert not ours()
+    assert not threads_of_batches()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -611,7 +607,7 @@ def test_threads_work_ahead_a_little_and_stop_when_nobody_listens() -> None:
     next(made)
     assert images.third.wait(10)  # while the first batch is in use
     made.close()
-    assert not ours()
+    assert not threads_of_batches()
     assert images.asked == {0, 1, 2}
     lazy = Watched(50)
     next(loop("numpy", lazy, (BYTES,), batch_size=1))

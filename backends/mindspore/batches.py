@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -67,7 +67,7 @@ def batches(
     seed: int,
     epoch: int,
     workers: int,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Return batches of transformed images; see `backends.Backend.batches`.
 
     ``workers`` are threads, at least 1 and at most one a core, as MindSpore has it. Its transforms
@@ -85,13 +85,13 @@ def batches(
     last = transforms[-1]
     assert isinstance(last, Normalize)  # as `require_pipeline` has it
     if not len(order):
-        return iter(())
+        return (batch for batch in list[np.ndarray]())
     return _loaded(images, last, batch_size, min(max(workers, 1), os.cpu_count() or 1))
 
 
 def _loaded(
     images: _Images, last: Normalize, batch_size: int, workers: int
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     data = dataset.GeneratorDataset(
         range(len(images.order)), "image", shuffle=False, python_multiprocessing=False
     )

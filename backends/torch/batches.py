@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
@@ -46,7 +46,7 @@ def batches(
     seed: int,
     epoch: int,
     workers: int,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Return batches of transformed images; see `backends.Backend.batches`.
 
     ``workers`` are processes. They come from multiprocessing's fork server, as is Python's default
@@ -65,7 +65,7 @@ def batches(
 
 def _loaded(
     images: _Images, order: np.ndarray, batch_size: int, workers: int
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     from torch.utils.data import DataLoader
 
     loader: Any = DataLoader(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,21 +61,23 @@ def run(
     seconds: list[float] = []
     done = 0
     call, batch = None, np.empty(0)
-    for fresh in prepared:
-        batch = np.zeros((size, *fresh.shape[1:]), np.float32)
-        batch[: len(fresh)] = network.pipeline.ordered(fresh)
-        begun = time.perf_counter()
-        call = call or network.start()
-        logits = call(batch)
-        seconds.append(time.perf_counter() - begun)
-        rows.append(np.array(logits[: len(fresh)], np.float32))
-        bad = np.flatnonzero(~np.isfinite(rows[-1]).all(1))
-        if len(bad):
-            name = images.name(int(order[done + bad[0]]))
-            raise WeightsError(f"{network.name}: the logits of {name} are not finite numbers")
-        done += len(fresh)
-        if progress is not None:
-            progress(f"{network.backend}: images", done, len(order))
+    # Closed whatever happens: its threads would live as long as the traceback of an error.
+    with closing(prepared):
+        for fresh in prepared:
+            batch = np.zeros((size, *fresh.shape[1:]), np.float32)
+            batch[: len(fresh)] = network.pipeline.ordered(fresh)
+            begun = time.perf_counter()
+            call = call or network.start()
+            logits = call(batch)
+            seconds.append(time.perf_counter() - begun)
+            rows.append(np.array(logits[: len(fresh)], np.float32))
+            bad = np.flatnonzero(~np.isfinite(rows[-1]).all(1))
+            if len(bad):
+                name = images.name(int(order[done + bad[0]]))
+                raise WeightsError(f"{network.name}: the logits of {name} are not finite numbers")
+            done += len(fresh)
+            if progress is not None:
+                progress(f"{network.backend}: images", done, len(order))
     if len(seconds) == 1 and call is not None:
         begun = time.perf_counter()
         call(batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,10 +65,13 @@ class Feed:
         transforms: Sequence[Transform],
         parts: Sequence[np.ndarray],
         epoch: int = 0,
-    ) -> Iterator[np.ndarray]:
-        """Return the images of each part; all parts but the last have the same length."""
+    ) -> Generator[np.ndarray, None, None]:
+        """Return the images of each part; all parts but the last have the same length.
+
+        Closing it lets go of the threads or processes that prepare them.
+        """
         if not parts:
-            return iter(())
+            return (images for images in list[np.ndarray]())
         order, size = np.concatenate(list(parts)), len(parts[0])
         if self.pipeline == "native":
             return self.engine.batches(

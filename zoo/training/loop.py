@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,15 +89,17 @@ class Loop:
         )
         steps, started, waited = recipe.epochs * len(parts), time.perf_counter(), 0.0
         before, stop = state.sums[2], False
-        images_of = self.feed(self.train, recipe.train, parts[state.batch :], number)
-        for part in parts[state.batch :]:
-            asked = time.perf_counter()
-            images = next(images_of)
-            waited += time.perf_counter() - asked
-            self._step(images, self.train.labels[part], steps, len(parts))
-            stop = self._stop()
-            if stop:
-                break
+        left = parts[state.batch :]
+        # Closed whatever happens: its threads would live as long as the traceback of an error.
+        with closing(self.feed(self.train, recipe.train, left, number)) as fed:
+            for part in left:
+                asked = time.perf_counter()
+                images = next(fed)
+                waited += time.perf_counter() - asked
+                self._step(images, self.train.labels[part], steps, len(parts))
+                stop = self._stop()
+                if stop:
+                    break
         seconds = time.perf_counter() - started
         if state.batch < len(parts):
             self._save()
@@ -164,12 +167,13 @@ class Loop:
         own = np.arange(self.trainer.rank, len(self.test), self.trainer.world)
         parts = shares(own, self.recipe.batch_size, 0, 1, drop_last=False)
         tally = Tally(self.recipe.spec.num_classes)
-        fed = self.feed(self.test, self.recipe.evaluate, parts)
-        for part, images in zip(parts, fed, strict=True):
-            (logits,) = self.engine.predict(model, images)
-            if not np.isfinite(logits).all():
-                raise self._diverged(self.state.step, "the outputs for test images are not finite")
-            tally.add(logits, self.test.labels[part])
+        with closing(self.feed(self.test, self.recipe.evaluate, parts)) as fed:
+            for part, images in zip(parts, fed, strict=True):
+                (logits,) = self.engine.predict(model, images)
+                if not np.isfinite(logits).all():
+                    told = "the outputs for test images are not finite"
+                    raise self._diverged(self.state.step, told)
+                tally.add(logits, self.test.labels[part])
         loss, top1, top5, count = self.trainer.sum(tally.sums())
         return {
             "val_loss": loss / count,

@@ -86,7 +86,8 @@ def well_conditioned_weights(
     The walk is the reference's own (float64), node by node, so that each choice sees those before
     it. Without ``reach``, values stay where drawn weights bring them, as negative controls want it.
     """
-    walk = _Walk(graph, seed, training, reach)
+    # Of images of one value nothing can be brought anywhere: all that it would move is rounding.
+    walk = _Walk(graph, seed, training, reach and bool(np.ptp(images) if images.size else False))
     if len(images):
         walk.run(images.astype(np.float64))
     return walk.found
@@ -212,6 +213,7 @@ class _Walk:
         # everything before it.
         square = np.square(x).mean((0, 2, 3))
         deviation = np.sqrt(square + DAMPING * square.mean())
+        deviation[deviation == 0] = 1  # of images of zeros: nothing is to be made of their rounding
         mean = x.mean((0, 2, 3))
         self.deviations[norm.name] = np.sqrt(np.maximum(square - mean**2, 0))
         rng = np.random.default_rng([self.seed, zlib.crc32(norm.name.encode())])

@@ -7,7 +7,7 @@ losses: a mistake in our table of PyTorch's layers would otherwise be in both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -15,7 +15,7 @@ import numpy as np
 
 import backends
 from backends.numpy.operators import apply
-from zoo.arch import INPUT
+from zoo.arch import INPUT, Graph, Node
 from zoo.errors import WeightsError
 from zoo.passes import Weights
 from zoo.proof.adequacy import Coverage, Gap, coverage, gradient_gaps
@@ -34,6 +34,35 @@ well-conditioned weights keep from any kink, and large beside float64's rounding
 MODES = {False: "evaluation", True: "training"}
 DRAWS = 6
 """How many runs with drawn errors show what the errors of single nodes add up to."""
+
+
+Change = Callable[[Node, list[np.ndarray], Arrays, np.ndarray], np.ndarray]
+
+
+def _walk(
+    graph: Graph,
+    weights: Weights,
+    images: np.ndarray,
+    training: bool,
+    change: Change = lambda node, inputs, held, value: value,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every value in float64, of weights that may have more digits than float32.
+
+    Args:
+        graph: the network.
+        weights: by name; they are left as they are.
+        images: its input.
+        training: whether batch norms use the statistics of the batch.
+        change: returns what is made of a node's value.
+    """
+    alive: Arrays = {INPUT: images.astype(np.float64)}
+    last = graph.last_reader()
+    for i, node in enumerate(graph.nodes):
+        held = {role: weights[f"{node.name}.{role}"].copy() for role in node.op.parameters()}
+        inputs = [alive[name] for name in node.inputs]
+        alive[node.name] = change(node, inputs, held, apply(node.op, inputs, held, training))
+        yield node.name, alive[node.name]
+        alive = {name: kept for name, kept in alive.items() if last.get(name, -1) > i}
 
 
 class References:
@@ -132,19 +161,23 @@ class References:
         Args:
             errors: node → error, in units of its magnitude (see `zoo.proof.local`).
         """
-        graph, weights = self.case.graph, self.case.weights[False]
-        rng = np.random.default_rng(0)
+        case, rng = self.case, np.random.default_rng(0)
+
+        def off(each: bool) -> Change:
+            def change(
+                node: Node, inputs: list[np.ndarray], held: Arrays, value: np.ndarray
+            ) -> np.ndarray:
+                unit = magnitude(node.op, inputs, held, value, False)
+                signs = rng.choice((-1.0, 1.0), value.shape if each else ())
+                return np.asarray(value + errors.get(node.name, 0.0) * unit * signs)
+
+            return change
+
         runs = []
         for run in range(DRAWS if errors else 0):
-            values: Arrays = {INPUT: self.case.images.astype(np.float64)}
-            for node in graph.nodes:
-                held = {role: weights[f"{node.name}.{role}"] for role in node.op.parameters()}
-                inputs = [values[name] for name in node.inputs]
-                value = apply(node.op, inputs, held, False)
-                if error := errors.get(node.name):
-                    unit = error * magnitude(node.op, inputs, held, value, False)
-                    value = value + unit * rng.choice((-1.0, 1.0), value.shape if run % 2 else ())
-                values[node.name] = value
+            values = dict(
+                _walk(case.graph, case.weights[False], case.images, False, off(run % 2 == 1))
+            )
             runs.append(maxima(values, self.evaluated, {}))
         return largest(runs) if runs else {}
 
@@ -185,13 +218,10 @@ class References:
         return abs(slope - sum(terms)) / (typical or 1.0)
 
     def _loss(self, weights: Weights, training: bool) -> float:
-        values: Arrays = {INPUT: self.case.images.astype(np.float64)}
-        last = self.case.settled.last_reader()
-        for i, node in enumerate(self.case.settled.nodes):
-            held = {role: weights[f"{node.name}.{role}"].copy() for role in node.op.parameters()}
-            values[node.name] = apply(node.op, [values[x] for x in node.inputs], held, training)
-            values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
-        logits = values[self.case.settled.outputs[0]]
+        case = self.case
+        (output,) = case.settled.outputs
+        values = _walk(case.settled, weights, case.images, training)
+        (logits,) = (value for name, value in values if name == output)
         logits = logits - logits.max(1, keepdims=True)
         log_sum = np.log(np.exp(logits).sum(1))
         return float((log_sum - logits[np.arange(len(logits)), self.case.labels]).mean())

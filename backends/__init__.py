@@ -79,6 +79,7 @@ class Trainer(Steps, Protocol):
 class Backend(Protocol):
     """What each folder beside this file hands on.
 
+    ``changes`` and ``observe`` exist where models are modules that users can change.
     ``gradients``, ``trainer`` and ``batches`` exist where ``LEVELS`` names ``"training"``.
     ``weights`` fit the graph that is passed with them. Arrays are NumPy's throughout, so that a
     comparison touches no framework.
@@ -95,6 +96,12 @@ class Backend(Protocol):
 
     def graph_of(self, model: Any) -> Graph:
         """Return the graph that a model was built from."""
+
+    def changes(self, model: Any) -> list[str]:
+        """Return what is said of each layer of a model that is not as it was made."""
+
+    def observe(self, model: Any, x: np.ndarray) -> Arrays:
+        """Return the values that a model lets one see in evaluation mode, by the graph's nodes."""
 
     def get_parameters(self, model: Any) -> Arrays:
         """Return copies of all arrays as float32, by canonical name."""

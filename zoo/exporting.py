@@ -15,7 +15,8 @@ import weights as arrays
 from weights.formats.files import atomic, require_free
 from zoo import arch
 from zoo.arch import Graph, Spec, model_name
-from zoo.errors import ExportError, WeightsError
+from zoo.errors import ExportError
+from zoo.live import spec_of
 from zoo.loading import Source, resolve
 from zoo.models import get_weights, realisation
 from zoo.output import require_writable
@@ -107,7 +108,8 @@ def export(
     Raises:
         ExportError: the opset does not have an operator, labels or normalisation do not fit, or the
             file does not compute what the network does (it is not kept).
-        WeightsError: the weights do not fit, or the destination exists or can not be written.
+        WeightsError: the weights do not fit, a live model has other layers than its spec, or the
+            destination exists or can not be written.
         BackendNotInstalledError: onnx or onnxruntime is missing.
 
     Example:
@@ -162,12 +164,7 @@ def export(
 def _of_live_model(
     model: Any, weights: Source | None, overrides: dict[str, Any]
 ) -> tuple[Spec, Weights]:
-    spec = backends.backend_of(model).graph_of(model).origin
-    if not isinstance(spec, Spec):
-        raise WeightsError(
-            "the model is a part of a network (outputs=) or a form for inference (optimize=); "
-            "export the whole network, with optimize=True"
-        )
+    spec = spec_of(model, "; export the whole network, with optimize=True")
     if weights is not None:
         raise ExportError("weights must not be given with a live model, which has its own")
     if unknown := overrides.keys() - {"image_size"}:

@@ -13,7 +13,8 @@ import weights as arrays
 from backends import Name
 from zoo import arch
 from zoo.arch import Graph, Spec
-from zoo.errors import WeightsError, unknown
+from zoo.errors import unknown
+from zoo.live import spec_of
 from zoo.loading import Source, resolve
 from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
 from zoo.passes import optimize as optimize_graph
@@ -189,15 +190,11 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
         force: replace an existing file.
 
     Raises:
-        WeightsError: the model was not made by `create` or is part of a network (``outputs=``), or
-            the destination exists or can not be written.
+        WeightsError: the model was not made by `create`, is part of a network (``outputs=``), or
+            has layers that are not those of its spec, which are named; or the destination exists or
+            can not be written.
     """
-    spec = backends.backend_of(model).graph_of(model).origin
-    if not isinstance(spec, Spec):
-        raise WeightsError(
-            "the model is a part of a network (outputs=) or a form for inference (optimize=), "
-            "which no file of weights describes"
-        )
+    spec = spec_of(model, ", which no file of weights describes")
     _ = realisation(group_conv)
     arrays.save_weights(path, spec, get_weights(model), split=group_conv == "split", force=force)
 
@@ -225,12 +222,18 @@ def realisation(group_conv: str, optimize: bool = False) -> Rewrite:
 def get_weights(model: Any) -> Weights:
     """Return copies of a live model's parameters and running statistics.
 
+    Args:
+        model: a model made by `create`, wherever it is: in ``torch.compile``, AveragedModel,
+            DistributedDataParallel, FSDP2 (every process has to call this), mixed precision, or a
+            module of your own. Pruned and parametrised layers hand out what they compute with.
+
     Returns:
         Canonical name → float32 array in PyTorch's layouts, the same whatever the backend and
         whether group convolutions are split.
 
     Raises:
-        WeightsError: the model was not made by `create`.
+        WeightsError: the model was not made by `create`, holds several that were, has layers in the
+            place of those it was made with, or values that no float32 array holds (quantised ones).
     """
     engine = backends.backend_of(model)
     _, found = merge_group_conv(engine.graph_of(model), engine.get_parameters(model))
@@ -241,12 +244,13 @@ def set_weights(model: Any, weights: Mapping[str, np.ndarray]) -> None:
     """Copy weights into a live model of any backend; nothing is changed unless all of them fit.
 
     Args:
-        model: a model made by `create`, also inside ``torch.compile`` or DistributedDataParallel.
+        model: as for `get_weights`. A pruned or parametrised layer takes what it gives back bit by
+            bit.
         weights: canonical name → array, as `get_weights` returns them.
 
     Raises:
-        WeightsError: names are missing, unexpected or mis-shaped (all are listed), or the model was
-            not made by `create`.
+        WeightsError: names are missing, unexpected or mis-shaped (all are listed), the model was
+            not made by `create`, or a layer of it can not hold the values.
     """
     engine = backends.backend_of(model)
     graph = engine.graph_of(model)

@@ -11,6 +11,7 @@ from zoo import arch
 from zoo.arch import Graph, Spec
 from zoo.blocks import Idioms, write
 from zoo.errors import ZooError, unknown
+from zoo.live import graph_of
 from zoo.output import require_writable
 from zoo.output import write as write_file
 
@@ -46,6 +47,7 @@ def write_source(
     Raises:
         UnknownNameError: the model, backend or override does not exist.
         ZooError: the file exists or can not be written.
+        WeightsError: a live model has other layers than it was made with; they are named.
     """
     path = Path(path)
     require_writable(path, ".py")
@@ -77,7 +79,7 @@ def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[
     own = engine.__name__.rpartition(".")[2]
     if overrides:
         raise ZooError(f"{sorted(overrides)[0]} can not be changed in a live model")
-    return engine.graph_of(model), backend or own
+    return graph_of(model), backend or own
 
 
 def _title(graph: Graph, backend: str) -> str:

@@ -4,8 +4,9 @@ from backends.mindspore import onednn
 from backends.mindspore.about import describe
 from backends.mindspore.batches import batches
 from backends.mindspore.model import build, freeze, is_model
+from backends.mindspore.observe import observe
 from backends.mindspore.operators import IDIOMS
-from backends.mindspore.parameters import get_parameters, graph_of, set_parameters
+from backends.mindspore.parameters import changes, get_parameters, graph_of, set_parameters
 from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict
 from backends.mindspore.trainer import trainer
 
@@ -17,6 +18,7 @@ __all__ = [
     "LEVELS",
     "batches",
     "build",
+    "changes",
     "describe",
     "forward",
     "freeze",
@@ -24,6 +26,7 @@ __all__ = [
     "gradients",
     "graph_of",
     "is_model",
+    "observe",
     "predict",
     "set_parameters",
     "trainer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from backends.mindspore import parameters
+from backends.mindspore import live
 from backends.mindspore.operators import OPERATORS, layer
 from backends.mindspore.run import pynative
 from zoo.arch import Shape
@@ -55,10 +56,16 @@ class Arithmetic:
 
 def _make(op: Any, shape: Shape) -> nn.Cell:
     cell = layer(op.layer, shape)
-    kind = type(cell)
+    # The Cell's own code alone is changed: its parameters stay under the names they have.
+    kind: Any = type(cell)
+    cell.__class__ = _class(op, kind)
+    return cell
 
+
+@functools.lru_cache(maxsize=8)
+def _class(op: Any, kind: Any) -> type:
     def construct(self: Any, *inputs: Tensor) -> Any:
-        names = parameters.suffixes(op)
+        names = live.suffixes(op)
         held = {role: getattr(self, names.get(role, role)) for role in op.parameters()}
 
         def original(*values: Tensor) -> Any:
@@ -66,9 +73,7 @@ def _make(op: Any, shape: Shape) -> nn.Cell:
 
         return op.body(Arithmetic(), original, inputs, op.inner, held, self.training)
 
-    # The Cell's own code alone is changed: its parameters stay under the names they have.
-    cell.__class__ = type(kind.__name__, (kind,), {"construct": construct})
-    return cell
+    return type(kind.__name__, (kind,), {"construct": construct})
 
 
 @contextmanager
@@ -79,16 +84,16 @@ def admits(kind: type[Any]) -> Iterator[None]:
         kind: their type; it has ``inner`` (the operator that it stands for), ``layer`` (what the
             original is built of) and ``body`` (the function).
     """
-    plain = parameters.suffixes
+    plain = live.suffixes
 
     def suffixes(op: Any) -> dict[str, str]:
         return plain(op.inner if isinstance(op, kind) else op)
 
     OPERATORS[kind] = _make
-    setattr(parameters, "suffixes", suffixes)  # noqa: B010
+    setattr(live, "suffixes", suffixes)  # noqa: B010
     try:
         with pynative():
             yield
     finally:
         del OPERATORS[kind]
-        setattr(parameters, "suffixes", plain)  # noqa: B010
+        setattr(live, "suffixes", plain)  # noqa: B010

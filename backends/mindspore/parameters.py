@@ -7,53 +7,62 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from backends.mindspore.model import SUFFIXES
-from zoo.arch import Graph, Operator
-from zoo.errors import WeightsError
-
-
-def network_in(cell: nn.Cell) -> Any:
-    """Return the zoo's network in a Cell, be it wrapped in a loss or a training step.
-
-    Raises:
-        WeightsError: the Cell was not made by this package.
-    """
-    for _, inner in cell.cells_and_names():
-        if isinstance(getattr(inner, "zoo_graph", None), Graph):
-            return inner
-    raise WeightsError(f"{type(cell).__name__} was not made by zoo.create")
+from backends.mindspore.live import LIVE, native
+from zoo.arch import Graph
 
 
 def graph_of(cell: nn.Cell) -> Graph:
-    """Return the graph that a Cell was built from."""
-    return network_in(cell).zoo_graph
+    """Return the graph of the network in a Cell.
+
+    Raises:
+        WeightsError: there is none, or there are several.
+    """
+    found: Graph = LIVE.network_in(cell).zoo_graph
+    return found
 
 
-def suffixes(op: Operator) -> dict[str, str]:
-    """Return canonical role → MindSpore's name, where an operator's has another."""
-    return SUFFIXES.get(type(op).__name__, {})
+def changes(cell: nn.Cell) -> list[str]:
+    """Return what is said of each layer that is not what the graph makes; see `Live.changes`."""
+    return LIVE.changes(cell)
 
 
-def parameters(cell: nn.Cell) -> dict[str, Parameter]:
-    """Return canonical name → native parameter, in canonical order."""
-    network = network_in(cell)
-    native = dict(network.parameters_and_names())
+def parameters(network: Any) -> dict[str, Parameter]:
+    """Return canonical name → native parameter of a network that is known to be whole."""
     found: dict[str, Any] = {}
     for node in network.zoo_graph.nodes:
-        renamed = suffixes(node.op)
-        for role in node.op.parameters():
-            found[f"{node.name}.{role}"] = native[f"{node.name}.{renamed.get(role, role)}"]
+        roles = node.op.parameters()
+        layer = LIVE.layer(network, node.name) if roles else None
+        for role in roles:
+            found[f"{node.name}.{role}"] = getattr(layer, native(role, node))
     return found
 
 
 def get_parameters(cell: nn.Cell) -> dict[str, np.ndarray]:
-    """Return copies of parameters and running statistics as float32 arrays, by canonical name."""
+    """Return copies of parameters and running statistics as float32 arrays, by canonical name.
+
+    Raises:
+        WeightsError: there is no network in the Cell, or a layer is another one.
+    """
+    return arrays_of(LIVE.check(cell))
+
+
+def arrays_of(network: Any) -> dict[str, np.ndarray]:
+    """Return what `get_parameters` does, of a network that is known to be whole."""
     # asnumpy() is a view that changes with the parameter: astype copies.
-    return {name: p.asnumpy().astype(np.float32) for name, p in parameters(cell).items()}
+    return {name: p.asnumpy().astype(np.float32) for name, p in parameters(network).items()}
 
 
 def set_parameters(cell: nn.Cell, arrays: dict[str, np.ndarray]) -> None:
-    """Copy checked arrays into the Cell."""
-    found = parameters(cell)
+    """Copy checked arrays into the Cell.
+
+    Raises:
+        WeightsError: there is no network in the Cell, or a layer is another one.
+    """
+    fill(LIVE.check(cell), arrays)
+
+
+def fill(network: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Do what `set_parameters` does, with a network that is known to be whole."""
+    found = parameters(network)
     for name, array in arrays.items():
         found[name].set_data(Tensor(array, found[name].dtype))

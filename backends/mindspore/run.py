@@ -16,7 +16,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from backends.mindspore.model import build
-from backends.mindspore.parameters import parameters, set_parameters
+from backends.mindspore.parameters import fill, parameters
 from zoo.arch import Graph
 
 DTYPES = ("float32",)
@@ -130,7 +130,7 @@ def forward(
     with graph_mode():
         whole = graph.select(names)
         network = kept((whole, training), lambda: _build(whole, training))
-        set_parameters(network, weights)
+        fill(network, weights)
         outputs = network(Tensor(x.astype(dtype)))
         values = {name: o.asnumpy().copy() for name, o in zip(names, outputs, strict=True)}
         return values, _arrays(network, graph, trainable=False)
@@ -149,7 +149,7 @@ def gradients(
     """Return (mean cross-entropy, its gradient for every trained parameter)."""
     with graph_mode():
         network, step = kept(("gradients", graph, training), lambda: _step(graph, training))
-        set_parameters(network, weights)
+        fill(network, weights)
         trained = [n for n, parameter in graph.parameters.items() if parameter.trainable]
         loss, found = step(Tensor(x.astype(dtype)), Tensor(y.astype(np.int32)))
         arrays = {name: g.asnumpy().copy() for name, g in zip(trained, found, strict=True)}

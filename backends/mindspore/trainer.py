@@ -10,7 +10,7 @@ from mindspore import Tensor
 from backends.mindspore import processes
 from backends.mindspore.model import build
 from backends.mindspore.optimizers import Update
-from backends.mindspore.parameters import get_parameters, parameters, set_parameters
+from backends.mindspore.parameters import arrays_of, fill, parameters
 from backends.mindspore.run import graph_mode, kept
 from backends.mindspore.step import Finish, Gradients, Part, Step, make_sums
 from backends.mindspore.training_layers import prepare, set_key
@@ -34,7 +34,7 @@ class Trainer:
         self._admitted: set[tuple[int, ...]] = set()
         with graph_mode():
             self.network = build(graph)
-            set_parameters(self.network, weights)
+            fill(self.network, weights)
             self.network.set_train(True)
             self._key = prepare(self.network, graph, recipe.precision)
             found = parameters(self.network)
@@ -87,7 +87,7 @@ class Trainer:
         return total, np.concatenate(classes)
 
     def weights(self) -> Arrays:
-        return get_parameters(self.network)
+        return arrays_of(self.network)
 
     def slots(self) -> dict[str, Arrays]:
         return {
@@ -98,7 +98,7 @@ class Trainer:
     def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
         own = self.update.slots()
         check_slots(self.recipe, self._trained, slots)
-        set_parameters(self.network, weights)
+        fill(self.network, weights)
         for slot, found in own.items():
             for name, p in found.items():
                 # What another trainer does not have yet is what an optimizer starts from.

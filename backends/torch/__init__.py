@@ -3,8 +3,9 @@
 from backends.torch.about import describe
 from backends.torch.batches import batches
 from backends.torch.model import build, freeze, is_model
+from backends.torch.observe import observe
 from backends.torch.operators import IDIOMS
-from backends.torch.parameters import get_parameters, graph_of, set_parameters
+from backends.torch.parameters import changes, get_parameters, graph_of, set_parameters
 from backends.torch.reference import plain_trainer
 from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict
 from backends.torch.trainer import trainer
@@ -15,6 +16,7 @@ __all__ = [
     "LEVELS",
     "batches",
     "build",
+    "changes",
     "describe",
     "forward",
     "freeze",
@@ -22,6 +24,7 @@ __all__ = [
     "gradients",
     "graph_of",
     "is_model",
+    "observe",
     "plain_trainer",
     "predict",
     "set_parameters",

@@ -6,46 +6,52 @@ import numpy as np
 import torch
 from torch import nn
 
+from backends.torch.live import LIVE
+from backends.torch.tensors import read, writer
 from zoo.arch import Graph
-from zoo.errors import WeightsError
-
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """Return the module inside ``torch.compile``, DataParallel and DistributedDataParallel."""
-    parallel = nn.DataParallel | torch.nn.parallel.DistributedDataParallel
-    while True:
-        inner = (
-            module.module if isinstance(module, parallel) else getattr(module, "_orig_mod", None)
-        )
-        if not isinstance(inner, nn.Module):
-            return module
-        module = inner
 
 
 def graph_of(module: nn.Module) -> Graph:
-    """Return the graph that a module was built from.
+    """Return the graph of the network in a module.
 
     Raises:
-        WeightsError: the module was not made by this package.
+        WeightsError: there is none, or there are several.
     """
-    graph = getattr(unwrap(module), "zoo_graph", None)
-    if not isinstance(graph, Graph):
-        raise WeightsError(f"{type(module).__name__} was not made by zoo.create")
-    return graph
+    found: Graph = LIVE.network_in(module).zoo_graph
+    return found
+
+
+def changes(module: nn.Module) -> list[str]:
+    """Return what is said of each layer that is not what the graph makes; see `Live.changes`."""
+    return LIVE.changes(module)
 
 
 def get_parameters(module: nn.Module) -> dict[str, np.ndarray]:
-    """Return copies of parameters and running statistics as float32 arrays, by canonical name."""
-    state = unwrap(module).state_dict()
-    return {
-        name: state[name].detach().to("cpu", torch.float32).numpy().copy()
-        for name in graph_of(module).parameters
-    }
+    """Return copies of parameters and running statistics as float32 arrays, by canonical name.
+
+    Raises:
+        WeightsError: a layer is another one, or holds no plain numbers.
+    """
+    network = LIVE.check(module)
+    found: dict[str, np.ndarray] = {}
+    for name in network.zoo_graph.parameters:
+        path, _, role = name.rpartition(".")
+        tensor = read(LIVE.layer(network, path), name, role)
+        found[name] = tensor.to("cpu", torch.float32, copy=True).numpy()
+    return found
 
 
 def set_parameters(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Copy checked arrays into the module, on whatever device and in whatever dtype it is."""
-    state = unwrap(module).state_dict()
+    """Copy checked arrays into the module, on whatever device and in whatever dtype it is.
+
+    Raises:
+        WeightsError: a layer is another one, or can not hold the values; nothing has been changed.
+    """
+    network = LIVE.check(module)
     with torch.no_grad():
+        writers = []
         for name, array in arrays.items():
-            state[name].copy_(torch.from_numpy(np.array(array)))
+            path, _, role = name.rpartition(".")
+            writers.append(writer(LIVE.layer(network, path), name, role, array))
+        for write in writers:
+            write()

@@ -7,6 +7,7 @@ from zoo.blocks.compiled import class_of, source_of
 from zoo.blocks.idioms import Argument, Idioms, Inline, Layer
 from zoo.blocks.layout import Name
 from zoo.blocks.source import Source, write
+from zoo.blocks.tree import places
 
 __all__ = [
     "Argument",
@@ -16,6 +17,7 @@ __all__ = [
     "Name",
     "Source",
     "class_of",
+    "places",
     "source_of",
     "write",
 ]

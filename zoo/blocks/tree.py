@@ -267,3 +267,15 @@ def _overwriting(graph: Graph) -> Iterator[str]:
             continue
         if source.op.traits.result == "own":
             yield node.name
+
+
+def places(graph: Graph, idioms: Idioms) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return path → (names of the values it takes, of those it returns) of a network's modules."""
+    root = cut(graph, idioms)
+    found = {}
+    for block in root.blocks():
+        for step in block.steps:
+            if isinstance(step, Block) or not isinstance(step.entry, Inline) or step.given:
+                path = f"{block.path}.{step.label}".lstrip(".")
+                found[path] = step.inputs, step.outputs
+    return found

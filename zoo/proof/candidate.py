@@ -35,9 +35,17 @@ class Candidate:
         """The name of the backend."""
         return str(getattr(self.backend, "__name__", "")).rpartition(".")[2]
 
+    def does(self, level: str) -> bool:
+        """Return whether it takes part at a level."""
+        return level in self.backend.LEVELS
+
     def expected(self, case: Case) -> Graph:
         """Return the network that the candidate should run: the case's, realised its way."""
         return merge_group_conv(self.realise(case.graph)[0])[0]
+
+    def visible(self, case: Case) -> set[str]:
+        """Return the nodes whose values it shows."""
+        return {node.name for node in self.expected(case).nodes}
 
     def parameters(self, weights: Weights) -> Weights:
         """Return what a live model hands out after the weights were set."""

@@ -19,6 +19,7 @@ from zoo.models import GROUP_CONV, for_inference
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import STEPS, make_case
 from zoo.proof.levels import LEVELS, slope
+from zoo.proof.live import of_model
 from zoo.proof.references import References
 from zoo.proof.report import Finding, ParityReport
 from zoo.proof.variants import DEFAULT
@@ -28,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def parity(
-    model: str | Spec,
+    model: Any,
     *,
     backends: Sequence[str] = ("torch", "mindspore"),
     level: str = "forward",
@@ -52,7 +53,9 @@ def parity(
     could not have shown does not pass, see `ParityReport.gaps`.
 
     Args:
-        model: a name of `list_models`, or a spec.
+        model: a name of `list_models`, a spec, or a live model of `create`, in whatever it is
+            wrapped. It is proven with its own weights, on the backends and, up to ``forward``, as
+            it is in your hands: with its hooks, compiled or not.
         backends: names of backends. ``"numpy"`` is float32 here, and has no gradients.
         level: the highest level.
         group_conv: ``"native"`` or ``"split"``, for all backends.
@@ -75,18 +78,23 @@ def parity(
             backend does not do.
         BackendNotInstalledError: a backend is missing, or PyTorch, which is the reference from
             ``batch_statistics`` on.
-        InputError, WeightsError: the images or weights do not fit.
+        InputError, WeightsError: the images or weights do not fit, or the live model is no longer
+            the network that its spec describes; the layers that are not are named.
 
     Example:
         >>> report = parity("shufflenet_v1_0.5x_g3", backends=["numpy"], image_size=64)
         >>> report.passed
         True
     """
-    if weights is None:
+    live: list[Candidate] = []
+    if not isinstance(model, str | Spec):
+        itself, wanted, given = of_model(model, weights, overrides, optimize=optimize)
+        live.append(itself)
+    elif weights is None:
         wanted, given = spec(model, **overrides), None
     else:
         wanted, given = resolve(model, weights, overrides, adapt=False, seed=seed)
-    candidates = _candidates(wanted, backends, level, group_conv, optimize)
+    candidates = live + _candidates(wanted, backends, level, group_conv, optimize)
     trains = level not in EVALUATING
     case = make_case(
         wanted.graph,
@@ -151,7 +159,7 @@ def prove(
     levels = list(LEVELS)[: list(LEVELS).index(level) + 1]
     findings: list[Finding] = []
     seconds: dict[str, dict[str, float]] = {c.label: {} for c in candidates}
-    tasks = [(step, candidate) for step in levels for candidate in candidates]
+    tasks = [(step, c) for step in levels for c in candidates if c.does(step)]
     for i, (step, candidate) in enumerate(tasks):
         if progress:
             progress(f"{step}: {candidate.label}", i, len(tasks))

@@ -13,9 +13,8 @@ import numpy as np
 
 from weights.pretrained import Preprocessing
 from zoo.errors import InputError
+from zoo.pictures import SUFFIXES, decode, read_file
 from zoo.preprocessing import square
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -85,20 +84,14 @@ def read(path: Path, how: Preprocessing) -> np.ndarray:
     Raises:
         InputError: it can not be read.
     """
-    from PIL import Image
-
+    data = read_file(path)
     try:
         # Pillow warns of what does not touch the pixels, such as damaged EXIF data.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                return square(picture, how)
+            return square(decode(data), how)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # Pillow's decoders raise errors of all kinds
-        # Its message names the file, which is named already.
-        reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
-        raise InputError(f"{path}: can not be read as an image: {reason}") from None
 
 
 def read_truth(path: str | Path, pictures: Pictures) -> list[int]:

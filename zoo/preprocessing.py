@@ -41,17 +41,15 @@ def for_size(how: Preprocessing, image_size: int) -> Preprocessing:
 
 
 def square(picture: Image.Image, how: Preprocessing) -> np.ndarray:
-    """Return the pixels of a picture that a network gets to see, RGB, uint8 (crop, crop, 3).
+    """Return the pixels of an RGB picture that a network gets to see, uint8 (crop, crop, 3).
 
     Lengths and the place of the crop are rounded as torchvision does.
 
     Raises:
-        InputError: the picture is a strip, or its pixels have more than 8 bits a channel.
+        InputError: the picture is a strip.
     """
     from PIL import Image
 
-    if picture.mode.startswith(("I", "F")):
-        raise InputError(f"mode (={picture.mode}) must have 8 bits a channel")
     short, long = sorted(picture.size)
     if long > LONGEST * short:
         raise InputError(f"sides (={long} and {short} pixels) must be at most {LONGEST} to 1")
@@ -64,7 +62,7 @@ def square(picture: Image.Image, how: Preprocessing) -> np.ndarray:
         "bicubic": Image.Resampling.BICUBIC,
         "area": Image.Resampling.BOX,
     }
-    scaled = picture.convert("RGB").resize((width, height), methods[how.interpolation])
+    scaled = picture.resize((width, height), methods[how.interpolation])
     left, top = (round((side - how.crop) / 2) for side in (width, height))
     return np.asarray(scaled.crop((left, top, left + how.crop, top + how.crop)))
 

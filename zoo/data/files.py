@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +13,10 @@ from zoo.data.arrays import ArrayImages
 from zoo.data.dataset import Split
 from zoo.data.trees import Tree
 from zoo.errors import InputError
+from zoo.pictures import decode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-SUFFIXES = (
-    ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
 
 MAX_SIDE, MAX_BYTES = 128, 1 << 30
 """Pictures of one size are decoded at once where none has a longer side, and all fit into this."""
@@ -53,27 +49,11 @@ class FileImages:
         Raises:
             InputError: it is missing or can not be read; the message names it.
         """
-        from PIL import Image, UnidentifiedImageError
-
         data = self.tree.read(self.files[index])
         try:
-            with Image.open(io.BytesIO(data)) as picture:
-                return _rgb(picture)
-        except UnidentifiedImageError:  # its own message tells an address in memory
-            reason = "its format is not known" if data else "the file is empty"
-        except Exception as error:  # Pillow's decoders raise errors of all kinds
-            reason = str(error) or type(error).__name__
-        raise InputError(f"{self.name(index)}: can not be read as an image: {reason}")
-
-
-def _rgb(picture: Image) -> Image:
-    if picture.mode.startswith(("I", "F")):
-        raise InputError(f"mode (={picture.mode}) must have 8 bits a channel")
-    if picture.mode == "P" and "transparency" in picture.info:
-        # The same colours, without a warning from Pillow. It could not be silenced here: Python's
-        # filters of warnings belong to all threads.
-        picture = picture.convert("RGBA")
-    return picture.convert("RGB")
+            return decode(data)
+        except InputError as error:
+            raise InputError(f"{self.name(index)}: {error}") from None
 
 
 def in_memory(split: Split) -> Split:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.data.dataset import Dataset, Split
-from zoo.data.files import SUFFIXES, FileImages, some
+from zoo.data.files import FileImages, some
 from zoo.data.trees import Tree, prefix
 from zoo.errors import InputError
+from zoo.pictures import SUFFIXES
 
 TRAIN = "train"
 TESTS = ("test", "val", "validation", "valid")

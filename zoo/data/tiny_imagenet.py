@@ -10,10 +10,11 @@ from collections import Counter
 import numpy as np
 
 from zoo.data.dataset import Dataset, Split
-from zoo.data.files import SUFFIXES, FileImages, some
+from zoo.data.files import FileImages, some
 from zoo.data.folder import class_files, make_split
 from zoo.data.trees import Tree, prefix
 from zoo.errors import InputError
+from zoo.pictures import SUFFIXES
 
 MARKER = "wnids.txt"
 ANNOTATIONS = "val/val_annotations.txt"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import InputError
+from zoo.pictures import read_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +77,7 @@ class Folder(Tree):
 
     def read(self, file: str) -> bytes:
         """Return the bytes of a file."""
-        try:
-            return (self.path / file).read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{self.name(file)}: can not be read: {error.strerror or error}"
-            ) from None
+        return read_file(self.path / file)
 
 
 def list_folder(path: Path) -> Folder:

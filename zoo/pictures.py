@@ -1,0 +1,74 @@
+"""Pictures out of files that others made: few formats, bounded sizes, RGB.
+
+The one place that decodes them, for training, evaluation and calibration.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (
+    ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of the formats that are decoded, whatever a file's name says. Others may start
+programs: for an EPS, Pillow runs Ghostscript on the code in it."""
+
+MAX_PIXELS = 1 << 26
+"""Of one picture, as many as 8192x8192: a file of some kilobytes can ask for any number."""
+
+
+def decode(data: bytes) -> Image:
+    """Return a picture, RGB, 8 bits a channel.
+
+    Raises:
+        InputError: it can not be decoded, has more than 8 bits a channel, or too many pixels.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            return _rgb(picture)
+    except InputError as error:
+        reason = str(error)
+    except UnidentifiedImageError:  # its own message tells an address in memory
+        reason = "its format is not known" if data else "the file is empty"
+    except Exception as error:  # Pillow's decoders raise errors of all kinds
+        reason = str(error) or type(error).__name__
+    raise InputError(f"can not be read as an image: {reason}")
+
+
+def _rgb(picture: Image) -> Image:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"pixels (={width}x{height}) must be at most {MAX_PIXELS}")
+    if picture.mode.startswith(("I", "F")):
+        raise InputError(f"mode (={picture.mode}) must have 8 bits a channel")
+    if picture.mode == "P" and "transparency" in picture.info:
+        # The same colours, without a warning from Pillow. It could not be silenced here: Python's
+        # filters of warnings belong to all threads.
+        picture = picture.convert("RGBA")
+    return picture.convert("RGB")
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file; a pipe or a device may never end.
+
+    Raises:
+        InputError: it is none, or can not be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: is no regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: can not be read: {error.strerror or error}") from None

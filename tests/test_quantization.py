@@ -148,7 +148,8 @@ def test_the_calibrations_images_are_measured_on_where_there_are_no_others(data,
     assert (report.calibration_images, report.held_out) == (5, False)
     assert f"5 images of {flat}, on which it was calibrated too" in str(report)
     assert report.costs.int8_accuracy is report.cost_top1 is None
-    assert report.notes == ("no accuracy: the images are in no folders that tell their classes",)
+    assert report.notes[0] == "no accuracy: the images are in no folders that tell their classes"
+    assert "on x86 without it" in report.notes[1]
     assert report.float32_units == ("stem", "stage2.0")
     assert 0.1 < report.float32_share < 0.5
     # Excluded: no node there has filters of 8 bits. The logits are never quantised.
@@ -235,7 +236,7 @@ def test_it_is_what_onnx_runtimes_tool_writes(method, tmp_path, rng):
 REFUSED = [
     (dict(calibration="missing"), "missing: no such folder"),
     (dict(calibration="table.csv"), "table.csv: is a file, not a folder"),
-    (dict(calibration="empty"), "empty: there are no images in it (.bmp, .gif, .jpeg, .jpg, .png"),
+    (dict(calibration="empty"), "empty: there are no images in it (.bmp, .gif, .jpeg, .jpg, .pgm"),
     (dict(calibration="text"), "text/a/1.jpg: can not be read as an image: its format is not"),
     (dict(calibration="cut"), "cut/1.jpg: can not be read as an image: image file is truncated"),
     (dict(calibration="deep"), "deep/1.png: can not be read as an image: mode (=I;16) must"),
@@ -453,3 +454,39 @@ def test_megvii_on_real_photographs(tmp_path):
     assert round(before) == 63
     assert right >= 60
     assert same >= 92
+
+
+VNNI, WITHOUT = "fpu avx avx2 avx512f avx512_vnni", "fpu avx avx2 avx512f"
+
+
+@pytest.mark.parametrize(
+    ("flags", "exact"), [(WITHOUT, True), (VNNI, False), ("avx2 avx_vnni", False)]
+)
+def test_processors_whose_sums_are_cut_off_get_exact_kernels(flags, exact, monkeypatch):
+    import onnxruntime
+
+    from backends.onnx import engine
+    from zoo import machine
+
+    machine.saturates.cache_clear()
+    monkeypatch.setattr(machine, "_flags", flags.split)
+    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    seen = []
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda m, options, **_: seen.append(options)
+    )
+    try:
+        engine.session(b"")
+        monkeypatch.setattr(machine.platform, "machine", lambda: "aarch64")
+        machine.saturates.cache_clear()
+        engine.session(b"")
+    finally:
+        machine.saturates.cache_clear()
+    assert [asks_for_exact(options) for options in seen] == [exact, False]
+
+
+def asks_for_exact(options):
+    try:
+        return options.get_session_config_entry("session.x64quantprecision") == "1"
+    except RuntimeError:  # there is no such entry
+        return False

@@ -98,6 +98,29 @@ def instruction_sets(flags: Iterable[str], architecture: str) -> tuple[str, ...]
     return tuple(name for name, names in INSTRUCTION_SETS.items() if held & set(names))
 
 
+@functools.cache
+def saturates() -> bool:
+    """Return whether this processor's products of 8 bits are added up in 16, and cut off there.
+
+    So does x86 without VNNI, whose ``vpmaddubsw`` takes two products at a time.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686"):
+        return False
+    held = set(instruction_sets(_flags(), "x86_64"))
+    return not held & {"AVX-VNNI", "AVX-512 VNNI"}
+
+
+def _flags() -> list[str]:
+    """Return a processor's flags, from where the system tells them at once if it does."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+            return next(
+                line.partition(":")[2].split() for line in lines if line.startswith("flags")
+            )
+    except (OSError, StopIteration):
+        return list(processor().get("flags", ()))
+
+
 def version(package: str) -> str | None:
     """Return the version of an installed package, without importing it."""
     try:

@@ -10,6 +10,7 @@ import onnxruntime as ort
 from onnx import ModelProto
 
 from zoo.arch import INPUT, Shape
+from zoo.machine import saturates
 
 CHUNK = 2
 """Images that a thread takes at a time from a batch: their values stay in its cache, and threads
@@ -60,6 +61,11 @@ def session(model: str | bytes, workers: int | None = None) -> ort.InferenceSess
     """Return ONNX Runtime's session of a model, which is a path or the bytes of a file."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = workers or threads()
+    if saturates():
+        # ONNX Runtime's kernels for such processors lose what 16 bits do not hold, without an
+        # error: of 63 photographs that a network of 8 bits should name, 39 were named. These do
+        # not, and are not slower.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -39,6 +39,14 @@ PROBES = 32
 COLOURS = 3
 
 
+PROCESSORS = (
+    "as measured on ARM and on x86 with VNNI; on x86 without it, this package asks ONNX Runtime "
+    "for sums that are not cut off (session.x64quantprecision), and for other programs there is "
+    "reduce_range (--reduce-range)"
+)
+"""What a report says of where its file is right."""
+
+
 def quantize(
     model: Any,
     path: str | Path,
@@ -84,7 +92,8 @@ def quantize(
         method: how ranges are taken: ``"minmax"``, ``"percentile"`` or ``"entropy"``.
         per_channel: a scale for each output channel of a filter instead of one for all.
         activations: ``"uint8"``, or ``"int8"`` for ARM processors, slower on others.
-        reduce_range: filters of 7 bits, for x86 processors without VNNI.
+        reduce_range: filters of 7 bits, for x86 processors without VNNI where other programs than
+            this package run the file: their sums of 8-bit products are cut off.
         exclude: nodes and scopes (``"stem"``, ``"stage2.0"``) that are left in float32, by default
             chosen by ``tolerance``; ``()`` quantises everything.
         tolerance: relative L2 error of the logits that the choice aims at.
@@ -196,7 +205,7 @@ def quantize(
         evaluation_images=len(seen),
         held_out=evaluate is not None,
         costs=costs,
-        notes=(*unclear, *calibrated.warnings),
+        notes=(*unclear, *calibrated.warnings, *([] if reduce_range else [PROCESSORS])),
         made_with={
             "parity-zoo": version("parity-zoo"),
             "onnxruntime": engine.describe(),

@@ -6,6 +6,7 @@ Graph mode and PyNative both run it; Cells that are replaced are used.
 from __future__ import annotations
 
 import copy
+import threading
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ SUFFIXES = {
     }
 }
 """Operator → canonical role → MindSpore's name for it, where it has another."""
+
+
+LOCK = threading.RLock()
+"""Held while a network runs. MindSpore's executor is one for all threads: two that call networks
+at once got each other's numbers, without an error, or crashed. Taking turns is faster as well."""
 
 
 def build(graph: Graph) -> nn.Cell:
@@ -83,7 +89,8 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
         if any(list(cell._cells.values()) != inner for cell, inner in self.zoo_cells):
             self.compile_cache.clear()  # which goes on with Cells that have been replaced
             object.__setattr__(self, "zoo_cells", _cells(self))
-        return nn.Cell.__call__(self, x, *args, **kwargs)
+        with LOCK:
+            return nn.Cell.__call__(self, x, *args, **kwargs)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:  # noqa: N807
         made: Any = nn.Cell.__new__(kind)

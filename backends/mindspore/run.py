@@ -15,7 +15,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from backends.mindspore.model import build
+from backends.mindspore.model import LOCK, build
 from backends.mindspore.parameters import fill, parameters
 from zoo.arch import Graph
 
@@ -158,8 +158,7 @@ def gradients(
 
 def predict(network: nn.Cell, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the network's outputs for a float32 array."""
-    with graph_mode():
+    with LOCK, graph_mode():  # the mode is that of all threads
         outputs = network(Tensor(x))
-    return tuple(
-        o.asnumpy().copy() for o in (outputs if isinstance(outputs, tuple) else (outputs,))
-    )
+        found = outputs if isinstance(outputs, tuple) else (outputs,)
+        return tuple(o.asnumpy().copy() for o in found)

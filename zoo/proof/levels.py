@@ -154,7 +154,9 @@ def _each_operator(
         case.graph, case.weights[training], case.images, *results, wrong, training=training
     ):
         errors[own.name] = own.error
-        admitted[own.name] = kernels.admitted(candidate.engine, own.node.op, candidate.dtype)
+        admitted[own.name] = kernels.admitted(
+            candidate.engine, own.node.op, candidate.dtype, training=training
+        )
     return Finding.against(
         level, candidate.label, "each operator", errors, admitted, faults=wrong, gap=gap
     )

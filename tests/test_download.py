@@ -203,7 +203,7 @@ def test_a_file_is_downloaded_once(behaviour, known_size):
         assert path.read_bytes() == CONTENT
         assert pretrained.fetch(wanted) == path
     assert ranges(server) == [None]
-    assert cached_files() == ["weights.ckpt"]
+    assert cached_files() == ["weights.ckpt", "weights.ckpt.sha256"]
 
 
 @pytest.mark.parametrize("behaviour", [breaking, truncating])
@@ -223,7 +223,7 @@ def test_a_later_call_carries_on(monkeypatch):
         assert cached_files() == ["weights.ckpt.part"]
         assert pretrained.fetch(entry(server)).read_bytes() == CONTENT
     assert ranges(server)[1].startswith("bytes=")
-    assert cached_files() == ["weights.ckpt"]
+    assert cached_files() == ["weights.ckpt", "weights.ckpt.sha256"]
 
 
 @pytest.mark.parametrize(
@@ -459,7 +459,7 @@ def test_two_processes_download_a_file_once():
             assert child.returncode == 0, errors
             assert Path(output.strip()).read_bytes() == CONTENT
     assert ranges(server) == [None]
-    assert cached_files() == ["weights.ckpt"]
+    assert cached_files() == ["weights.ckpt", "weights.ckpt.sha256"]
 
 
 def test_a_killed_process_holds_nothing_up():
@@ -492,3 +492,108 @@ def test_importing_loads_none_of_the_network():
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert done.stdout == "set()\n"
+
+
+# Hashes: the publisher's first digits, then the whole one of what came first
+
+
+def test_a_file_has_to_be_the_one_that_came_first():
+    with serving(ranged) as server:
+        wanted = entry(server)
+        short = replace(wanted, sha256=wanted.sha256[:8])
+        path = pretrained.fetch(short)
+        kept = path.with_name(f"{path.name}.sha256")
+        assert kept.read_text().strip() == hashlib.sha256(CONTENT).hexdigest()
+        # As if another file with the same eight digits had come first.
+        first = short.sha256 + "0" * 56
+        kept.write_text(first)
+        message = rf"must be {first}; the file is another than the one that came first, or"
+        with (
+            pytest.warns(UserWarning, match="damaged"),
+            pytest.raises(zoo.WeightsError, match=message),
+        ):
+            pretrained.fetch(short)
+        assert cached_files() == ["weights.ckpt.sha256"]
+        kept.write_text("no hash at all")  # or one of another file: the catalogue's digits hold
+        assert pretrained.fetch(short).read_bytes() == CONTENT
+
+
+def test_what_was_asked_for_by_https_does_not_come_by_http(monkeypatch):
+    import requests
+
+    class Answer:
+        history = (type("Step", (), {"url": "https://host/weights.ckpt"}),)
+        url = "http://other/weights.ckpt"
+        status_code = 200
+        headers: dict[str, str] = {}  # noqa: RUF012
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def iter_content(self, _):
+            raise AssertionError("its content is read")
+
+    monkeypatch.setattr(requests, "get", lambda *_, **__: Answer())
+    with (
+        serving(ranged) as server,
+        pytest.raises(
+            zoo.WeightsError, match=r"leads to http://other/weights\.ckpt, which is not encrypted"
+        ),
+    ):
+        pretrained.fetch(entry(server))
+    assert cached_files() == []
+
+
+NETWORK = "shufflenet_v1_0.5x_g3"
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path):
+    """Weights in MindCV's names that are in the cache, and the catalogue's entry of them."""
+    import weights
+    from weights.pretrained import store
+
+    spec = zoo.spec(NETWORK, conventions="mindcv")
+    given = weights.randomise(spec.graph, 3)
+    file = tmp_path / "net.ckpt"
+    weights.save_weights(file, spec, given, dialect="mindcv")
+    known = next(e for e in pretrained.list_pretrained() if e.tag == "mindcv/imagenet1k")
+    made = replace(
+        known, model=NETWORK, tag="mindcv/imagenet1k", url="http://127.0.0.1:1/net.ckpt",
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest()[:8], size=None, dialect="mindcv",
+    )  # fmt: skip
+    monkeypatch.setattr(store, "find", lambda *_: made)
+    put(made, file.read_bytes())
+    return made, given
+
+
+def load():
+    return pretrained.load_pretrained(NETWORK, "mindcv/imagenet1k").weights
+
+
+def test_a_flipped_byte_in_our_copy_is_seen(published):
+    made, given = published
+    assert all(np.array_equal(load()[name], given[name]) for name in given)
+    copy = pretrained.cache_path(made).with_name("net-zoo.safetensors")
+    data = bytearray(copy.read_bytes())
+    data[-5] ^= 1
+    copy.write_bytes(data)
+    assert all(np.array_equal(load()[name], given[name]) for name in given)
+    assert copy.read_bytes() != bytes(data)  # made again
+    copy.with_name(f"{copy.name}.sha256").unlink()
+    assert all(np.array_equal(load()[name], given[name]) for name in given)
+
+
+def test_a_cache_that_can_be_read_only(published, monkeypatch):
+    from weights.pretrained import store
+
+    def refuse(*_, **__):
+        raise zoo.WeightsError("net-zoo.safetensors: can not be written: Read-only file system")
+
+    monkeypatch.setattr(store, "save_weights", refuse)
+    _, given = published
+    assert all(np.array_equal(load()[name], given[name]) for name in given)
+    assert cached_files() == ["net.ckpt"]

@@ -20,7 +20,7 @@ Proxies and certificates are those of `requests`.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
 import re
 import time
@@ -33,6 +33,7 @@ from urllib.parse import urlsplit
 
 from weights.formats.files import MAX_BYTES
 from weights.pretrained.entry import Pretrained
+from weights.pretrained.hashes import expected, mismatch, pin, sha256
 from zoo.errors import WeightsError
 
 if TYPE_CHECKING:  # imported where used: together they cost more than the rest of `weights`
@@ -88,17 +89,17 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
     if entry.packaged:
         return _packaged(path, entry)
     try:
-        found = _sha256(path)
-        if found is not None and found.startswith(entry.sha256):
+        found, wanted = sha256(path), expected(path, entry.sha256)
+        if found is not None and found.startswith(wanted):
             return path
         if os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off"):
-            state = f"damaged: {_mismatch(found, entry)}" if found else "not in the cache"
+            state = f"damaged: {mismatch(found, wanted)}" if found else "not in the cache"
             raise WeightsError(
                 f"{path}: {state}; unset ZOO_OFFLINE to fetch {entry.url}, or put the file there"
             )
         url = _mirrored(entry.url)
         if found is not None:
-            damage = f"{path}: damaged: {_mismatch(found, entry)}; fetched again"
+            damage = f"{path}: damaged: {mismatch(found, wanted)}; fetched again"
             warnings.warn(damage, stacklevel=2)
         _fetch_alone(entry, url, path, progress)
     except OSError as error:
@@ -110,9 +111,9 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
 
 
 def _packaged(path: Path, entry: Pretrained) -> Path:
-    found = _sha256(path)
+    found = sha256(path)
     if found is None or not found.startswith(entry.sha256):
-        state = f"damaged: {_mismatch(found, entry)}" if found else "missing"
+        state = f"damaged: {mismatch(found, entry.sha256)}" if found else "missing"
         raise WeightsError(f"{path}: {state}; install the package again")
     return path
 
@@ -124,15 +125,16 @@ def _fetch_alone(entry: Pretrained, url: str, path: Path, progress: bool) -> Non
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
-            found = _sha256(path)
-            if found is not None and found.startswith(entry.sha256):
+            found, wanted = sha256(path), expected(path, entry.sha256)
+            if found is not None and found.startswith(wanted):
                 return
             path.unlink(missing_ok=True)  # pooch, told no whole hash, would take it as it is
 
             def download(url: str, temporary: str, _: object) -> None:
                 part = path.with_name(path.name + ".part")
                 with _bar(progress, path.name) as tick:
-                    _transfer(entry, url, part, tick)
+                    _transfer(url, part, wanted, entry.size or MAX_BYTES, tick)
+                pin(path, sha256(part) or "")
                 os.replace(part, temporary)
 
             _store(entry, url).fetch(entry.file, downloader=download)
@@ -155,19 +157,19 @@ def _store(entry: Pretrained, url: str) -> pooch.Pooch:
     )
 
 
-def _transfer(entry: Pretrained, url: str, part: Path, tick: _Tick) -> None:
-    """Bring `part` to the whole file, its hash checked, in a few attempts.
+def _transfer(url: str, part: Path, wanted: str, limit: int, tick: _Tick) -> None:
+    """Bring `part` to the whole file, whose hash starts with `wanted`, in a few attempts.
 
     A part whose end came in another response than its start may be of two versions of the file. The
     hash tells, so that the server's ETag need not be kept between processes; it is then fetched
     from the start, which counts as an attempt.
     """
     # A process that was stopped between the last byte and the new name left nothing to ask for.
-    if (_sha256(part) or "").startswith(entry.sha256):
+    if (sha256(part) or "").startswith(wanted):
         return
     for attempt, pause in enumerate((*PAUSES, None), start=1):
         try:
-            appended = _receive(url, part, entry.size or MAX_BYTES, tick)
+            appended = _receive(url, part, limit, tick)
         except _AttemptError as failure:
             if failure.final or pause is None:
                 times = "" if failure.final else f" (in {attempt} attempts)"
@@ -177,13 +179,13 @@ def _transfer(entry: Pretrained, url: str, part: Path, tick: _Tick) -> None:
                 ) from None
             time.sleep(pause)
             continue
-        found = _sha256(part)
-        if found is not None and found.startswith(entry.sha256):
+        found = sha256(part)
+        if found is not None and found.startswith(wanted):
             return
         part.unlink()
         if not appended or pause is None:
             raise WeightsError(
-                f"{url}: {_mismatch(found, entry)}; the file is another than the catalogue's, or "
+                f"{url}: {mismatch(found, wanted)}; the file is another than {_whose(wanted)}, or "
                 "something on the way changes it: nothing was kept, get it from elsewhere "
                 "(ZOO_MIRROR)"
             )
@@ -206,6 +208,7 @@ def _receive(url: str, part: Path, limit: int, tick: _Tick) -> bool:
         with requests.get(
             url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
         ) as response:
+            _require_encrypted(response)
             if not (have and _is_stale(response, have)):
                 _require_content(response)
                 appended = have > 0 and response.status_code == 206
@@ -238,6 +241,14 @@ def _is_stale(response: requests.Response, have: int) -> bool:
     if response.status_code == 206:
         return not response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
     return response.status_code == 416
+
+
+def _require_encrypted(response: requests.Response) -> None:
+    """Refuse an answer that was asked for by https and came by http."""
+    way = [*(step.url for step in response.history), response.url]
+    for before, after in itertools.pairwise(way):
+        if before.startswith("https:") and not after.startswith("https:"):
+            raise _AttemptError(f"leads to {after}, which is not encrypted", final=True)
 
 
 def _require_content(response: requests.Response) -> None:
@@ -286,15 +297,8 @@ def _mirrored(url: str) -> str:
     return mirror.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-def _sha256(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _mismatch(found: str | None, entry: Pretrained) -> str:
-    return f"sha256 (={found}) must start with {entry.sha256}"
+def _whose(wanted: str) -> str:
+    return "the one that came first" if len(wanted) == 64 else "the catalogue's"
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 from weights.checkpoint import Checkpoint, load_weights, save_weights
 from weights.pretrained.catalogue import find
 from weights.pretrained.download import cache_path, fetch
 from weights.pretrained.entry import Pretrained
+from weights.pretrained.hashes import pin, pinned, sha256
 from zoo.errors import WeightsError
 
 
@@ -28,14 +30,17 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
         return _as_published(load_weights(fetch(entry), model=model), entry)
     original = cache_path(entry)
     converted = original.with_name(f"{original.stem}-zoo.safetensors")
-    if converted.exists():
-        try:
+    digest = sha256(converted)
+    if digest is not None and digest == pinned(converted):
+        with suppress(WeightsError):  # of an older version: made again from the original
             return _as_published(load_weights(converted, model=model), entry)
-        except WeightsError:
-            converted.unlink()  # damaged, or of an older version: made again from the original
     path = fetch(entry, progress=progress)
     found = load_weights(path, model=model, dialect=entry.dialect)
-    save_weights(converted, found.spec, found.weights, force=True)
+    try:
+        save_weights(converted, found.spec, found.weights, force=True)
+        pin(converted, sha256(converted) or "")
+    except (WeightsError, OSError):
+        return _as_published(found, entry)  # a cache that can be read only is one
     return _as_published(load_weights(converted, model=model), entry)
 
 

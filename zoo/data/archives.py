@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoo.data.trees import Tree, is_hidden, list_folder, sort_names
 from zoo.errors import InputError
@@ -22,8 +23,17 @@ from zoo.errors import InputError
 MAX_FILE = 512 << 20
 """Bytes of one file inside an archive; the largest batch of CIFAR-100 takes 160 million."""
 MAX_UNPACKED = 4 << 30
-"""Bytes of a compressed tar's files together, which are kept in memory."""
+"""Bytes of a compressed tar's members together: the files are kept in memory, and what is left out
+has to be unpacked to be passed over."""
+MAX_MEMBERS = 250_000
+"""Of a compressed tar, which are found one by one."""
+MAX_NAME = 1 << 20
+"""Bytes of a tar's header of names and attributes, which is read as a whole."""
 
+_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
 _LOCAL = struct.Struct("<4s22xHH")  # a zip member's own header: signature, sizes of name and extra
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _DAMAGE = (
@@ -51,12 +61,12 @@ def open_tree(path: Path) -> Tree:
             return _zip(path)
         if start.startswith(tuple(_COMPRESSED)):
             return _compressed_tar(path)
-        if tarfile.is_tarfile(path):
+        if _is_tar(path):
             return _plain_tar(path)
     except InputError:
         raise
-    except _DAMAGE as error:
-        reason = getattr(error, "strerror", None) or error
+    except (*_DAMAGE, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error or "it asks for too much memory"
         raise InputError(f"{path}: is damaged or can not be read: {reason}") from None
     raise InputError(f"{path}: is neither a folder nor a zip or tar archive")
 
@@ -126,7 +136,7 @@ class Unpacked(Tree):
 
 
 def _zip(path: Path) -> Packed:
-    members, empty = {}, []
+    members, empty, size = {}, [], path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             name = _visible(info.filename)
@@ -143,6 +153,8 @@ def _zip(path: Path) -> Packed:
                     "or 8 (deflate)"
                 )
             _require_size(path, name, info.file_size)
+            if not 0 <= info.header_offset <= size - info.compress_size:
+                raise InputError(f"{path}/{name}: the archive is damaged here or cut off")
             members[name] = _Member(
                 info.header_offset, info.compress_size, info.file_size,
                 info.compress_type == zipfile.ZIP_DEFLATED, info.CRC,
@@ -152,7 +164,7 @@ def _zip(path: Path) -> Packed:
 
 def _plain_tar(path: Path) -> Packed:
     members, empty = {}, []
-    with tarfile.open(path, "r:") as archive:
+    with tarfile.open(path, "r:", tarinfo=_Info) as archive:
         for info in archive:
             name = _tar_name(path, info)
             if name is not None and info.isdir():
@@ -165,25 +177,50 @@ def _plain_tar(path: Path) -> Packed:
 def _compressed_tar(path: Path) -> Unpacked:
     contents: dict[str, bytes] = {}
     empty, total = [], 0
-    with tarfile.open(path, "r:*") as archive:
+    with tarfile.open(path, "r:*", tarinfo=_Info) as archive:
         assert archive.fileobj is not None
-        for info in archive:
+        for number, info in enumerate(archive):
+            if number == MAX_MEMBERS:
+                raise InputError(
+                    f"{path}: it has more than {MAX_MEMBERS} members, which in a compressed tar "
+                    "are found one by one: unpack it, and give the folder"
+                )
+            total += max(info.size, 0)
+            if total > MAX_UNPACKED:
+                raise InputError(
+                    f"{path}: its files have more than {MAX_UNPACKED} bytes together; a compressed "
+                    "tar is read into memory: unpack it, and give the folder"
+                )
             name = _tar_name(path, info)
             if name is None:
                 continue
             if info.isdir():
                 empty.append(name)
                 continue
-            total += info.size
-            if total > MAX_UNPACKED:
-                raise InputError(
-                    f"{path}: its files have more than {MAX_UNPACKED} bytes together; a compressed "
-                    "tar is read into memory: unpack it, and give the folder"
-                )
             # Not extractfile(), whose objects cost more than most images take to decode.
             archive.fileobj.seek(info.offset_data)
             contents[name] = archive.fileobj.read(info.size)
     return Unpacked(path, *sort_names(contents, empty), contents)
+
+
+def _is_tar(path: Path) -> bool:
+    """Return what `tarfile.is_tarfile` does, which would believe a first header of any size."""
+    try:
+        tarfile.open(path, "r:", tarinfo=_Info).close()
+    except tarfile.ReadError:
+        return False
+    return True
+
+
+class _Info(tarfile.TarInfo):
+    """A member whose header of names and attributes is not believed to have any size."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in _HEADERS and self.size > MAX_NAME:
+            raise InputError(
+                f"{archive.name!s}: a header of {self.size} bytes must have at most {MAX_NAME}"
+            )
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 def _tar_name(path: Path, info: tarfile.TarInfo) -> str | None:

@@ -96,6 +96,22 @@ def test_force_replaces_with_the_usual_mode(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_old_permissions_and_links_are_kept(tmp_path):
+    path, link = tmp_path / "w.npz", tmp_path / "best.npz"
+    formats.write(path, OLD)
+    path.chmod(0o600)
+    link.symlink_to(path)
+    formats.write(link, NEW, force=True)
+    assert link.is_symlink()
+    assert formats.read(path)[1].entries[""]["w"].size == 3000
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_is_written_without_touching_the_umask_of_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it is that of all threads"))
+    formats.write(tmp_path / "w.npz", NEW)
+
+
 @pytest.mark.parametrize("step", ["mkstemp", "fsync", "replace"])
 def test_a_refusing_system_leaves_the_old_file(step, tmp_path, monkeypatch):
     path = tmp_path / "w.npz"

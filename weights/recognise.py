@@ -151,7 +151,8 @@ def _read(dialect: Dialect, arrays: Weights, prefix: str) -> _Reading | None:
     strange = skeleton.strange
     if len(strange) == len(named):
         return None
-    known = {name: array for name, array in named.items() if name not in set(strange)}
+    others = set(strange)  # of a file of strangers, they may be thousands
+    known = {name: array for name, array in named.items() if name not in others}
     aside: dict[str, int] = {}
     for name in strange:
         front, dot, rest = name.partition(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +56,8 @@ def require_free(path: Path, force: bool) -> None:
 def atomic(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
     """Open a file that takes its place when the body has ended; a failure leaves the old one.
 
-    The bytes go to a temporary file in the same folder, reach the disk, and are renamed.
+    The bytes go to a temporary file in the same folder, reach the disk, and are renamed. An old
+    file's permissions are kept; where a link leads to it, the link stays.
 
     Args:
         path: the destination.
@@ -66,8 +68,10 @@ def atomic(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator
     """
     temporary = None
     try:
+        target = path.resolve() if path.is_symlink() else path
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~UMASK
         handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name[:64]}.", suffix=".part", dir=path.parent
+            prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent
         )
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -75,8 +79,8 @@ def atomic(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator
             os.fsync(file.fileno())
         if verify is not None:
             verify(Path(temporary))
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would surprise everybody else
-        os.replace(temporary, path)
+        os.chmod(temporary, mode)  # mkstemp's 0600 would surprise everybody else
+        os.replace(temporary, target)
         temporary = None
     except OSError as error:
         raise WeightsError(f"{path}: can not be written: {error.strerror or error}") from None
@@ -89,3 +93,7 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+UMASK = _umask()
+"""Read once: to read it is to set it, for all threads of the process."""

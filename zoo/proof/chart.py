@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from zoo.output import write
 
 if TYPE_CHECKING:
     from zoo.proof.report import ParityReport
@@ -45,7 +48,9 @@ def draw(report: ParityReport, path: str | Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="lower right")
         _label_depth(axes, names)
-    figure.savefig(path, dpi=110)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    write(Path(path), file.getvalue())
 
 
 def _label_depth(axes: Any, names: list[str]) -> None:

@@ -97,6 +97,9 @@ def write_run(path, data, arrays, classes=CLASSES):
         folder = path / "checkpoints" / f"epoch-{epoch:04d}"
         folder.mkdir(parents=True)
         weights.save_weights(folder / "model.safetensors", RECIPE.spec, held)
-        counts = {"epoch": epoch, "step": 5 * epoch, "batch": 0, "best_epoch": 2}
+        counts = {
+            "epoch": epoch, "step": 5 * epoch, "batch": 0, "best_epoch": 2, "sums": [0, 0, 0],
+            "history": [], "slots": [], "ema": False,
+        }  # fmt: skip
         (folder / "state.json").write_text(json.dumps(counts))
     return path

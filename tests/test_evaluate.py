@@ -318,7 +318,7 @@ REFUSED = [
     (dict(batch_size=0), "batch_size (=0) must be at least 1"),
     (dict(recipe="cifar11"), "unknown recipe 'cifar11'; did you mean 'cifar10'"),
     (dict(recipe="missing.json"), "missing.json: can not be read: "),
-    (dict(recipe="bad.json"), "bad.json: a recipe must be JSON: "),
+    (dict(recipe="bad.json"), "bad.json: a recipe: it must be JSON: "),
     (dict(recipe="cifar10", transforms="imagenet"), "transforms and recipe can not both be given:"),
     (dict(transforms="imagnet"), "unknown preprocessing 'imagnet'; did you mean 'imagenet'?"),
     (dict(data="missing"), "missing: no such file or folder"),

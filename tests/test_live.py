@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+import timm.utils
 import torch
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
@@ -59,6 +60,7 @@ WRAPPED = {
     "in a user's module": lambda m: Users(net=m),
     "deep in several": lambda m: Users(net=AveragedModel(torch.compile(m))),
     "batch norm synchronised": nn.SyncBatchNorm.convert_sync_batchnorm,
+    "batch norms frozen by timm": lambda m: changed(timm.utils.freeze, m),
     "float64": lambda m: m.double(),
     "scaled by a parametrisation": lambda m: changed(
         lambda m: nn.utils.parametrize.register_parametrization(m.classifier, "weight", Doubled()),

@@ -98,9 +98,9 @@ def test_what_does_not_fit_is_named(changes, error, text):
 def test_what_is_no_recipe_is_refused():
     with pytest.raises(UnknownNameError, match="unknown recipe 'cifar'; did you mean 'cifar10'"):
         recipe("cifar")
-    with pytest.raises(SpecError, match="a recipe must be JSON"):
+    with pytest.raises(SpecError, match="a recipe: it must be JSON"):
         Recipe.from_json("{")
-    with pytest.raises(SpecError, match="a recipe must be a JSON object"):
+    with pytest.raises(SpecError, match="a recipe: it must be a JSON object, not list"):
         Recipe.from_json("[]")
     values = json.loads(CIFAR.to_json())
     del values["network"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from backends.onnx.engine import session
 from zoo.errors import InputError, WeightsError
+from zoo.text import TextError, parse
 
 
 class File:
@@ -32,12 +32,15 @@ class File:
         except Exception as error:  # onnxruntime's own errors have no common base
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: ONNX Runtime can not load it: {reason}") from None
-        (self._input,) = self._session.get_inputs()
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise WeightsError(f"{path}: inputs (={len(inputs)}) must be one, of images")
+        (self._input,) = inputs
         self.input_shape = tuple(n if isinstance(n, int) else None for n in self._input.shape)
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.labels: list[str] | None = self._told("zoo.labels")
-        self.mean: list[float] | None = self._told("zoo.mean")
-        self.std: list[float] | None = self._told("zoo.std")
+        self.labels: list[str] | None = self._told("zoo.labels", str)
+        self.mean: list[float] | None = self._told("zoo.mean", int, float)
+        self.std: list[float] | None = self._told("zoo.std", int, float)
 
     def __call__(self, x: np.ndarray) -> Any:
         """Run the network and return its output, or a tuple of several.
@@ -63,10 +66,24 @@ class File:
                 raise InputError(
                     f"input: {axis} (={size}) must be {admitted}, with which {self.path} was made"
                 )
-        return tuple(self._session.run(None, {self._input.name: x}))
+        try:
+            return tuple(self._session.run(None, {self._input.name: x}))
+        except Exception as error:  # as above
+            raise InputError(
+                f"{self.path}: ONNX Runtime can not run it: {str(error).splitlines()[0]}"
+            ) from None
 
-    def _told(self, key: str) -> list | None:
-        return json.loads(self.metadata[key]) if key in self.metadata else None
+    def _told(self, key: str, *kinds: type) -> list | None:
+        if key not in self.metadata:
+            return None
+        try:
+            found = parse(self.metadata[key])
+        except TextError as error:
+            raise WeightsError(f"{self.path}: {key} in its metadata: {error}") from None
+        if not isinstance(found, list) or not all(type(value) in kinds for value in found):
+            told = " or ".join(kind.__name__ for kind in kinds)
+            raise WeightsError(f"{self.path}: {key} in its metadata must be a list of {told}")
+        return found
 
 
 def run_file(path: str | Path, x: np.ndarray) -> tuple[np.ndarray, ...]:

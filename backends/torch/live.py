@@ -21,8 +21,9 @@ WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 
 OUTER = nn.DataParallel | nn.parallel.DistributedDataParallel | AveragedModel
 
-SAME: dict[Any, Any] = {nn.SyncBatchNorm.forward: nn.BatchNorm2d.forward}
-"""Forward methods that are one function of the same parameters, in evaluation mode."""
+SAME = ("FrozenBatchNorm2d", "SyncBatchNorm")
+"""Classes, of PyTorch, torchvision and timm, that in evaluation mode are a BatchNorm2d with the same
+arrays."""
 
 
 class TorchLive(Live):
@@ -47,8 +48,10 @@ class TorchLive(Live):
         return Made(kind, told)
 
     def computes_as(self, found: type, expected: type) -> bool:
-        forward: Any = getattr(found, "forward", None)
-        return SAME.get(forward, forward) is getattr(expected, "forward", None)
+        if expected is nn.BatchNorm2d and found.__name__ in SAME:
+            return True
+        own: Any = getattr(found, "forward", None)
+        return own is getattr(expected, "forward", None)
 
     def shape(self, layer: nn.Module, role: str, node: Node) -> tuple[int, ...] | None:
         held = layer._parameters | layer._buffers

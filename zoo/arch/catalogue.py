@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import json
 from typing import Any
 
 from zoo.arch import resnet9, shufflenet_v1, shufflenet_v2, shufflenet_v2_plus
 from zoo.arch.aliases import ALIASES
 from zoo.arch.spec import JSON_VERSION, Spec
 from zoo.errors import SpecError, unknown
+from zoo.text import TextError, parse_object
 
 FAMILIES: dict[type[Spec], dict[str, Spec]] = {
     shufflenet_v1.ShuffleNetV1Spec: shufflenet_v1.MODELS,
@@ -77,14 +77,16 @@ def spec_from_json(text: str) -> Spec:
         UnknownNameError: a family or field that this version does not know.
     """
     try:
-        fields = json.loads(text)
+        fields = parse_object(text)
         version, family = fields.pop("version"), fields.pop("family")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise SpecError(f"not the JSON of a spec: {error!r}") from None
+    except KeyError as error:
+        raise SpecError(f"not the JSON of a spec: {error} is missing") from None
+    except TextError as error:
+        raise SpecError(f"not the JSON of a spec: {error}") from None
     if version != JSON_VERSION:
         raise SpecError(f"version (={version!r}) of the spec must be {JSON_VERSION}")
     families = {spec_type.family: spec_type for spec_type in FAMILIES}
-    if family not in families:
+    if not isinstance(family, str) or family not in families:
         raise unknown("family", family, families)
     return families[family].from_fields(fields)
 

@@ -39,16 +39,17 @@ SkipCorrupt = Annotated[
 
 def parse(changes: list[str] | None) -> dict[str, Any]:
     """Return ``KEY=VALUE`` texts as overrides; values are JSON, or text where they are not."""
-    import json
+    from zoo.text import TextError
+    from zoo.text import parse as value_of
 
-    overrides = {}
+    overrides: dict[str, Any] = {}
     for change in changes or ():
         key, separator, value = change.partition("=")
         if not separator:
             raise ZooError(f"--set {change!r} must be KEY=VALUE")
         try:
-            overrides[key] = json.loads(value)
-        except ValueError:
+            overrides[key] = value_of(value)
+        except TextError:
             overrides[key] = value
     return overrides
 

@@ -18,6 +18,7 @@ from zoo.recipes.optimizers import Optimizer
 from zoo.recipes.part import Part
 from zoo.recipes.schedules import Constant, Schedule
 from zoo.recipes.transforms import RANDOM, Normalize, Transform, require_share
+from zoo.text import TextError, parse_object
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -201,11 +202,9 @@ class Recipe(Part):
             SpecError, ZooError: as `from_dict`; or the text is no JSON object.
         """
         try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise SpecError(f"a recipe must be JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise SpecError("a recipe must be a JSON object")
+            values = parse_object(text)
+        except TextError as error:
+            raise SpecError(f"a recipe: {error}") from None
         return cls.from_dict(values)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 from zoo.errors import TrainingError, ZooError
 from zoo.output import write
 from zoo.recipes import Recipe
+from zoo.text import TextError, read_numbers, read_object, require, texts
 from zoo.training import state as states
 
 RECIPE, INFO, EPOCHS, STEPS = "recipe.json", "run.json", "epochs.csv", "steps.csv"
@@ -83,11 +83,10 @@ class Run:
         found = []
         for folder in (self.path / CHECKPOINTS).glob("[!.]*"):
             try:
-                counts = json.loads((folder / states.COUNTS).read_text(encoding="utf-8"))
-                numbers = [counts[key] for key in ("epoch", "step", "batch", "best_epoch")]
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                counts = states.read_counts(folder)
+            except (OSError, TextError) as error:
                 raise TrainingError(f"{folder}: is no checkpoint: {error}") from None
-            found.append(Saved(folder, *numbers))
+            found.append(Saved(folder, counts.epoch, counts.step, counts.batch, counts.best_epoch))
         return sorted(found, key=lambda saved: saved.step)
 
     @property
@@ -129,7 +128,10 @@ def open_run(path: str | Path) -> Run:
         raise TrainingError(f"{path}: is no run: it has no {RECIPE}")
     try:
         recipe = Recipe.from_json((path / RECIPE).read_text(encoding="utf-8"))
-        info = json.loads((path / INFO).read_text(encoding="utf-8"))
+        info = read_object(path / INFO)
+        texts(info, "classes")
+        for key in ("backend", "pipeline", "data"):
+            require(isinstance(info.get(key), str), key, info.get(key), "a text")
     except (OSError, ValueError, ZooError) as error:
         raise TrainingError(f"{path}: the run can not be read: {error}") from None
     return Run(path, recipe, info)
@@ -211,8 +213,7 @@ def load_state(run: Run) -> states.State:
 def _rows(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {key: float(value) for key, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]
+    try:
+        return read_numbers(path)
+    except (OSError, TextError) as error:
+        raise TrainingError(f"{path}: can not be read: {error}") from None

@@ -7,7 +7,6 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from weights import formats
 from weights.canonical import Weights
 from zoo.arch import Spec
 from zoo.errors import TrainingError, WeightsError
+from zoo.text import numbers, read_object, require, rows, texts, whole
 
 MODEL, STATE, COUNTS = "model.safetensors", "state.safetensors", "state.json"
 
@@ -102,6 +102,50 @@ def save(folder: Path, state: State, spec: Spec) -> None:
         ) from None
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What ``state.json`` says; fields as of `State`, but for these.
+
+    Attributes:
+        slots: the names of what the optimizer remembers.
+        ema: whether there is a moving mean.
+    """
+
+    step: int
+    epoch: int
+    batch: int
+    best_epoch: int
+    sums: list[float]
+    history: list[dict[str, float]]
+    slots: list[str]
+    ema: bool
+
+
+def read_counts(folder: Path) -> Counts:
+    """Return the counts of a checkpoint.
+
+    Raises:
+        TextError: they are damaged, or no run can have them.
+        OSError: they can not be read.
+    """
+    fields = read_object(folder / COUNTS)
+    counts = Counts(
+        step=whole(fields, "step"),
+        epoch=whole(fields, "epoch"),
+        batch=whole(fields, "batch"),
+        best_epoch=whole(fields, "best_epoch"),
+        sums=numbers(fields, "sums", 3),
+        history=rows(fields, "history"),
+        slots=texts(fields, "slots"),
+        ema=fields.get("ema") is True,
+    )
+    require(isinstance(fields.get("ema"), bool), "ema", fields.get("ema"), "true or false")
+    for name, most in (("best_epoch", counts.epoch), ("batch", counts.step)):
+        value = getattr(counts, name)
+        require(value <= most, name, value, f"at most {most}")
+    return counts
+
+
 def load(folder: Path, spec: Spec) -> State:
     """Return the state that `save` wrote.
 
@@ -109,7 +153,7 @@ def load(folder: Path, spec: Spec) -> State:
         TrainingError: it is damaged, or of another network.
     """
     try:
-        counts: dict[str, Any] = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
+        counts = read_counts(folder)
         _, contents = formats.read(folder / STATE)
         found = contents.entries[""]
         graph = spec.graph
@@ -123,12 +167,14 @@ def load(folder: Path, spec: Spec) -> State:
 
         return State(
             weights=canonical.check(graph, part("weights.")),
-            slots={slot: part(f"optimizer.{slot}.") for slot in counts["slots"]},
-            ema=canonical.check(graph, part("ema.")) if counts["ema"] else None,
-            **{
-                key: counts[key]
-                for key in ("step", "epoch", "batch", "sums", "history", "best_epoch")
-            },
+            slots={slot: part(f"optimizer.{slot}.") for slot in counts.slots},
+            ema=canonical.check(graph, part("ema.")) if counts.ema else None,
+            step=counts.step,
+            epoch=counts.epoch,
+            batch=counts.batch,
+            sums=counts.sums,
+            history=counts.history,
+            best_epoch=counts.best_epoch,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{folder}: the checkpoint can not be gone on from: {error}") from None

@@ -41,7 +41,10 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
 
 def same_upper(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
     """Return the padding before and after that makes ceil(size / stride) windows."""
-    total = (-size) % stride + kernel_size - stride
+    # torch.export keeps this as a formula. Written so, the size cancels out of the padded one, and
+    # what comes out is spelled as what a convolution with symmetric padding makes: the two are seen
+    # to be equal, which costs SymPy minutes otherwise, or it gives up.
+    total = (size - 1) // stride * stride + kernel_size - size
     if kernel_size < stride:
         total = max(total, 0)
     return total // 2, total - total // 2

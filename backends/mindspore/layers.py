@@ -30,7 +30,8 @@ class SymmetricPool2d(nn.Cell):
         self.valid = kind(kernel_size, stride, pad_mode="valid")
 
     def construct(self, x: Tensor) -> Tensor:
-        if self.training:
+        # Nor do they need to know the size, which Cell.set_inputs leaves open.
+        if self.training or ops.functional.is_sequence_value_unknown(x.shape):
             return self.padded(x)
         x = self.enlarge(x, x[:, :, :1], x[:, :, -1:], 0)
         return self.valid(self.enlarge(x, x[:, :, :, :1], x[:, :, :, -1:], 1))

@@ -108,6 +108,18 @@ def test_a_replaced_head_is_called_and_trained():
     assert all((a != b).any() for a, b in zip(after, before, strict=True))
 
 
+def test_a_cell_with_open_sizes_is_not_compiled_for_each():
+    cell = made(V1)
+    exact = zoo.create(V1, backend="numpy", seed=1, **FEW_UNITS)
+    cell.set_inputs(ms.Tensor(shape=[None, 3, None, None], dtype=ms.float32))
+    sizes = ((2, 32, 32), (3, 33, 47), (1, 40, 31), (2, 48, 48))
+    for count, height, width in sizes:
+        x = images(count, 48)[:, :, :height, :width].numpy()
+        found, expected = cell(ms.Tensor(x)).asnumpy(), exact(x)
+        assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    assert len(cell.compile_cache) < len(sizes)
+
+
 class Users(nn.Cell):
     """A user's own network, with one of ours inside."""
 

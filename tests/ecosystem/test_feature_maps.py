@@ -61,6 +61,22 @@ def test_feature_maps_are_those_of_outputs(name, reader):
     assert all(torch.equal(found[scope], expected[scope]) for scope in expected)
 
 
+def test_a_network_that_does_not_call_its_stages_is_noticed():
+    """The negative control: as ours were once, where timm's hooks returned nothing, silently."""
+    model, x = made(V2), images()
+    expected = model(x)
+
+    def forward(x):
+        for name, child in model.named_children():
+            x = child.forward(x.flatten(1) if name == "classifier" else x)
+        return x
+
+    model.forward = forward
+    assert torch.equal(model(x), expected)
+    with pytest.raises(AssertionError):
+        READERS["timm's FeatureHookNet"](model, STAGES[V2], x)
+
+
 @pytest.mark.parametrize("place", ["stage3.0.shortcut.expand.bn", "stage4.2.expand", "last.relu"])
 def test_nodes_inside_of_a_stage(place):
     x = images()

@@ -78,7 +78,7 @@ def test_changes_reach_into_the_parts():
             "evaluate: random_crop draws numbers; an evaluation must repeat itself",
         ),
         ({"network": "shufflenet"}, UnknownNameError, "unknown model 'shufflenet'"),
-        ({"overrides.num_classes": 0}, SpecError, "num_classes (=0)"),
+        ({"overrides.num_classes": -1}, SpecError, "num_classes (=-1)"),
         (
             {"accumulate": 3},
             SpecError,

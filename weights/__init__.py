@@ -12,7 +12,7 @@ from weights.checkpoint import (
     save_weights,
 )
 from weights.dialects import find_dialect, list_dialects
-from weights.initialise import initialise, randomise
+from zoo.passes.initialise import initialise, randomise
 
 __all__ = [
     "Checkpoint",

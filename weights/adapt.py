@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from weights.canonical import Weights
-from weights.initialise import initialise
 from zoo.arch import INPUT, Graph, Node
 from zoo.arch.operators import Linear
 from zoo.arch.windows import Conv2d
 from zoo.errors import WeightsError
+from zoo.passes.initialise import initialise
 
 
 def adapt(

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor, nn
 
+from backends.mindspore.head import get_classifier, reset_classifier
 from backends.mindspore.operators import IDIOMS
 from zoo.arch import Graph
-from zoo.blocks import class_of, source_of, write
+from zoo.arch.described import described
+from zoo.blocks import Source, class_of, source_of, write
 
 SUFFIXES = {
     "BatchNorm2d": {
@@ -37,10 +39,11 @@ def build(graph: Graph) -> nn.Cell:
 
     Its parameters carry the graph's paths and MindSpore's own names for the roles
     (``stage2.0.expand.bn.gamma``). A call returns a Tensor, or a tuple of them where the graph has
-    several outputs. ``zoo_graph`` and ``code`` tell what it is.
+    several outputs. ``zoo_graph`` and ``code`` tell what it is, and so do the attributes of
+    `described`.
     """
     source = write(graph, IDIOMS)
-    kind = _checked(class_of(source.text, source.root))
+    kind = _class_of(source)
     state = np.random.get_state()
     try:
         cell = kind()
@@ -50,12 +53,27 @@ def build(graph: Graph) -> nn.Cell:
         put(cell, path, layer)
     for path, parameter in cell.parameters_and_names():
         parameter.name = path
-    cell.zoo_graph = graph
-    object.__setattr__(cell, "zoo_cells", _cells(cell))
+    tell(cell, graph)
     # A new Cell is in evaluation mode, but is compiled under the name of training mode: without
     # this, the first set_train(True) after a call would go on with the evaluation graph.
     cell.set_train(False)
     return cell
+
+
+def class_of_graph(graph: Graph) -> type[nn.Cell]:
+    """Return the class of a graph's Cell."""
+    return _class_of(write(graph, IDIOMS))
+
+
+def _class_of(source: Source) -> type[nn.Cell]:
+    return _checked(class_of(source.text, source.root))
+
+
+def tell(cell: nn.Cell, graph: Graph) -> None:
+    """Give a Cell the graph that it is of, and what that tells."""
+    told = {"zoo_graph": graph, "zoo_cells": _cells(cell), **described(graph)}
+    for name, value in told.items():
+        object.__setattr__(cell, name, value)
 
 
 def get(cell: nn.Cell, path: str) -> nn.Cell | None:
@@ -93,7 +111,7 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
             return nn.Cell.__call__(self, x, *args, **kwargs)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:  # noqa: N807
-        made: Any = nn.Cell.__new__(kind)
+        made: Any = nn.Cell.__new__(type(self))
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return made
@@ -104,6 +122,8 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
         return _restore, (self.zoo_graph, arrays, self.training)
 
     found = {"__call__": __call__, "__deepcopy__": __deepcopy__, "__reduce_ex__": __reduce_ex__}
+    if hasattr(kind, "forward_features"):
+        found |= {"get_classifier": get_classifier, "reset_classifier": reset_classifier}
     code = property(lambda self: source_of(type(self)))
     for name, value in (*found.items(), ("code", code), ("admitted", set())):
         setattr(kind, name, value)

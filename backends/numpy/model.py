@@ -9,6 +9,7 @@ import numpy as np
 
 from backends.numpy.operators import Arrays, apply
 from zoo.arch import INPUT, Graph
+from zoo.arch.described import described
 
 
 class Model:
@@ -25,6 +26,7 @@ class Model:
 
     def __init__(self, graph: Graph, dtype: str = "float64") -> None:
         self.graph = graph
+        vars(self).update(described(graph))
         self.dtype = np.dtype(dtype)
         # Weights are kept as they come, in float32, and widened node by node: half the memory.
         self.arrays: Arrays = {
@@ -52,7 +54,7 @@ class Model:
         wanted = dict.fromkeys(self.graph.outputs)
         found = {name: value for name, value in self.values(x) if name in wanted}
         values = tuple(found[name] for name in self.graph.outputs)
-        return values[0] if len(values) == 1 else values
+        return values if self.graph.returns_tuple else values[0]
 
     def values(self, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """Run the network and yield every value under its name, keeping only what is still read."""

@@ -11,6 +11,7 @@ from onnx import ModelProto
 from backends.onnx.engine import Engine
 from backends.onnx.proto import emit
 from zoo.arch import Graph
+from zoo.arch.described import described
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
@@ -30,6 +31,7 @@ class Model:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        vars(self).update(described(graph))
         self.arrays = {name: np.zeros(p.shape, np.float32) for name, p in graph.parameters.items()}
         self._engines: dict[tuple[int, ...], Run] = {}
 
@@ -44,7 +46,7 @@ class Model:
             InputError: the input has the wrong rank, channels or size.
         """
         outputs = self.run(x)
-        return outputs[0] if len(outputs) == 1 else outputs
+        return outputs if self.graph.returns_tuple else outputs[0]
 
     def run(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network and return all of its outputs.

@@ -12,27 +12,44 @@ from typing import Any
 import torch
 from torch import nn
 
+from backends.torch.head import get_classifier, reset_classifier
 from backends.torch.operators import IDIOMS
 from zoo.arch import Graph
-from zoo.blocks import class_of, source_of, write
+from zoo.arch.described import described
+from zoo.blocks import Source, class_of, source_of, write
 
 
 def build(graph: Graph) -> nn.Module:
     """Return the native module of a graph, its parameters not yet filled.
 
     The random state of PyTorch is left as it is. The module returns a tensor, or a tuple of them
-    where the graph has several outputs. ``zoo_graph`` and ``code`` tell what it is.
+    where the graph has several outputs. ``zoo_graph`` and ``code`` tell what it is, and so do the
+    attributes of `described`.
     """
     source = write(graph, IDIOMS)
-    kind = class_of(source.text, source.root, _picklable)
     with torch.random.fork_rng(devices=[]):
-        module: Any = _checked(kind)()
+        module: Any = _class_of(source)()
     for path, layer in source.given:
         parent, _, name = path.rpartition(".")
         setattr(module.get_submodule(parent), name, layer)
-    module.zoo_graph = graph
+    tell(module, graph)
     made: nn.Module = module
     return made
+
+
+def class_of_graph(graph: Graph) -> type[nn.Module]:
+    """Return the class of a graph's module."""
+    return _class_of(write(graph, IDIOMS))
+
+
+def _class_of(source: Source) -> type[nn.Module]:
+    return _checked(class_of(source.text, source.root, _picklable))
+
+
+def tell(module: nn.Module, graph: Graph) -> None:
+    """Give a module the graph that it is of, and what that tells."""
+    for name, value in {"zoo_graph": graph, **described(graph)}.items():
+        setattr(module, name, value)
 
 
 def _checked(kind: type[nn.Module]) -> type[nn.Module]:
@@ -42,7 +59,9 @@ def _checked(kind: type[nn.Module]) -> type[nn.Module]:
     # TorchDynamo counts the graphs of a code object: each class has one of its own.
     call = FunctionType(_call.__code__.replace(), globals(), "__call__")
     code = property(lambda self: source_of(type(self)))
-    found = {"__call__": call, "code": code, "__jit_unused_properties__": ["code"]}
+    found: dict[str, Any] = {"__call__": call, "code": code, "__jit_unused_properties__": ["code"]}
+    if hasattr(kind, "forward_features"):
+        found |= {"get_classifier": get_classifier, "reset_classifier": reset_classifier}
     for name, value in (*found.items(), ("admitted", set())):
         setattr(kind, name, value)
     return kind

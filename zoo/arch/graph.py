@@ -39,6 +39,7 @@ class Graph:
             windows fit.
         nodes: the nodes, each after those it reads.
         outputs: the names of the values that a call returns.
+        as_tuple: whether a call returns a tuple even of one value.
         origin: the `Spec` that it came from, with which it is saved; equality does not ask for it.
 
     Raises:
@@ -50,6 +51,7 @@ class Graph:
     image_size: tuple[int, int]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    as_tuple: bool = False
     origin: object = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
@@ -80,6 +82,11 @@ class Graph:
             if name not in seen:
                 raise GraphError(f"output {name!r} is no node of the graph")
         self.shapes()
+
+    @property
+    def returns_tuple(self) -> bool:
+        """Whether a call returns a tuple, not one value."""
+        return self.as_tuple or len(self.outputs) > 1
 
     @property
     def input_shape(self) -> Shape:
@@ -152,7 +159,7 @@ class Graph:
             raise unknown("node", name, scopes)
         return inside[-1]
 
-    def select(self, outputs: Iterable[str]) -> Graph:
+    def select(self, outputs: Iterable[str], *, as_tuple: bool = False) -> Graph:
         """Return the graph that computes just these nodes or scopes, without dead nodes."""
         names = tuple(self.resolve(name) for name in outputs)
         if not names:
@@ -162,7 +169,7 @@ class Graph:
             if node.name in alive:
                 alive.update(node.inputs)
         nodes = tuple(node for node in self.nodes if node.name in alive)
-        return Graph(self.in_channels, self.image_size, nodes, names)
+        return Graph(self.in_channels, self.image_size, nodes, names, as_tuple)
 
 
 def infer(node: Node, shapes: Mapping[str, Shape]) -> Shape:

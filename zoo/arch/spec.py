@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from zoo.arch.features import Feature, features
+from zoo.arch.feature_info import FeatureInfo
+from zoo.arch.features import Feature, feature_info, features
 from zoo.arch.graph import Graph
+from zoo.arch.head import without_classifier
 from zoo.arch.operator import Shape
 from zoo.errors import SpecError, unknown
 
@@ -57,7 +59,8 @@ class Spec:
     """A network, free of any framework. Subclasses add the fields of their family.
 
     Attributes:
-        num_classes: outputs of the classifier.
+        num_classes: outputs of the classifier; 0 for a network without one, which returns what the
+            classifier would read.
         in_channels: channels of the input image.
         image_size: nominal height and width; other sizes run as far as the windows fit.
         conventions: the family's choices where published networks differ.
@@ -75,12 +78,13 @@ class Spec:
     conventions: Conventions
 
     def __post_init__(self) -> None:
-        for name in ("num_classes", "in_channels", "image_size"):
+        require_positive("num_classes", self.num_classes, least=0)
+        for name in ("in_channels", "image_size"):
             require_positive(name, getattr(self, name))
 
     @abstractmethod
     def expand(self) -> Graph:
-        """Return the graph of the network."""
+        """Return the graph of the network; ``num_classes`` is at least 1 here."""
 
     @classmethod
     @abstractmethod
@@ -110,7 +114,20 @@ class Spec:
         Raises:
             GraphError: the values of the spec do not fit together; the message names the node.
         """
+        if self.num_classes == 0:
+            whole = dataclasses.replace(self, num_classes=1).graph
+            return dataclasses.replace(without_classifier(whole), origin=self)
         return dataclasses.replace(self.expand(), origin=self)
+
+    @property
+    def feature_info(self) -> FeatureInfo:
+        """The map at each resolution, as ``create(..., features_only=True)`` counts them.
+
+        Example:
+            >>> zoo.spec("shufflenet_v2_1.0x").feature_info.module_name()  # doctest: +SKIP
+            ['stem.relu', 'stem', 'stage2', 'stage3', 'stage4']
+        """
+        return feature_info(self.graph)
 
     @property
     def features(self) -> dict[str, Feature]:
@@ -234,7 +251,7 @@ def require_probability(name: str, value: float) -> None:
         raise SpecError(f"{name} (={value!r}) must be in [0, 1)")
 
 
-def require_positive(name: str, value: object) -> None:
-    """Raise `SpecError` unless ``value`` is a whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise SpecError(f"{name} (={value!r}) must be a whole number of at least 1")
+def require_positive(name: str, value: object, least: int = 1) -> None:
+    """Raise `SpecError` unless ``value`` is a whole number of at least 1, or of ``least``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise SpecError(f"{name} (={value!r}) must be a whole number of at least {least}")

@@ -31,16 +31,19 @@ class _Statement:
     in_place: bool = False
 
 
-def body(block: Block, callee: Callable[[str], str], value: Value) -> Iterator[str]:
+def body(
+    block: Block, callee: Callable[[str], str], value: Value, result: str = "return "
+) -> Iterator[str]:
     """Yield the lines of the method's body.
 
     Args:
         block: the block.
         callee: from the label of a child to what calls it.
         value: see `Value`.
+        result: what stands before the result: the method may go on with it.
     """
     statements = _nest(block, [_statement(step, callee, value) for step in block.steps])
-    yield from _write(block, statements)
+    yield from _write(block, statements, result)
 
 
 def _hole(name: str) -> str:
@@ -99,7 +102,7 @@ def _alone(statement: _Statement, name: str) -> bool:
     return bool(re.search(rf"[(,] ?{re.escape(_hole(name))}[,)]", statement.text))
 
 
-def _write(block: Block, statements: list[_Statement]) -> Iterator[str]:
+def _write(block: Block, statements: list[_Statement], result: str) -> Iterator[str]:
     last = {name: i for i, s in enumerate(statements) for name in s.reads}
     last |= {name: len(statements) for name in block.outputs}
     held = dict(zip(block.inputs, variables(len(block.inputs)), strict=False))
@@ -116,8 +119,8 @@ def _write(block: Block, statements: list[_Statement]) -> Iterator[str]:
             continue
         # Several may be a list in TorchScript: their names are returned.
         last_one = i == len(statements) - 1 and block.outputs == statement.makes
-        if last_one and len(statement.makes) == 1:
-            yield from lay("return ", _breakable(text))
+        if last_one and len(statement.makes) == 1 and not block.as_tuple:
+            yield from lay(result, _breakable(text))
             return
         free = [*dict.fromkeys([*dying, *unread])]
         for name in statement.makes:
@@ -135,10 +138,12 @@ def _write(block: Block, statements: list[_Statement]) -> Iterator[str]:
                 held.pop(name)
         yield from lay(_targets(names), _breakable(text))
     results = [held[name] for name in block.outputs]
-    if len(results) == 1:
-        yield f"return {results[0]}"
+    if block.as_tuple and len(results) == 1:
+        yield f"{result}({results[0]},)"
+    elif len(results) == 1:
+        yield f"{result}{results[0]}"
     else:
-        yield from lay("return ", _tuple(results))
+        yield from lay(result, _tuple(results))
 
 
 def _targets(names: Sequence[str]) -> str:

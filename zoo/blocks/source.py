@@ -7,18 +7,19 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from zoo.arch import Graph, Shape
+from zoo.arch.head import head_of
 from zoo.blocks import names
 from zoo.blocks.arguments import Arguments, Column, Parameter
-from zoo.blocks.body import body, variables
-from zoo.blocks.classes import Class, Classes, attribute, inline_places, ordered
-from zoo.blocks.idioms import REQUIRED, Idioms, Inline
+from zoo.blocks.classes import Class, Classes, ordered
+from zoo.blocks.idioms import REQUIRED, Idioms
 from zoo.blocks.layout import Call, Text, call, lay, literal
+from zoo.blocks.methods import listed_holders, methods
 from zoo.blocks.tree import Block, Leaf, cut
 
 
@@ -48,7 +49,7 @@ def write(graph: Graph, idioms: Idioms) -> Source:
     root = cut(graph, idioms)
     network = names.family(getattr(graph.origin, "family", "network"))
     classes = Classes(root, graph.shapes(), idioms, network)
-    written = "\n\n\n".join("\n".join(_class(c, classes)) for c in classes)
+    written = "\n\n\n".join("\n".join(_class(c, classes, graph)) for c in classes)
     used = _used(written, idioms.helpers)
     imported = f"from {idioms.helpers.__name__} import {', '.join(sorted(used))}" if used else ""
     helpers = [_definitions(idioms.helpers)[n][0] for n in _closure(used, idioms.helpers)]
@@ -89,7 +90,7 @@ def _imports(text: str, idioms: Idioms, own: str = "") -> str:
     return "\n\n".join(parts)
 
 
-def _class(found: Class, classes: Classes) -> Iterator[str]:
+def _class(found: Class, classes: Classes, graph: Graph) -> Iterator[str]:
     idioms, first, arguments = classes.idioms, found.blocks[0], found.arguments
     chain = idioms.named is not None and first.is_chain and classes.root is not first
     yield f"class {found.name}({idioms.named if chain else idioms.module}):"
@@ -107,7 +108,8 @@ def _class(found: Class, classes: Classes) -> Iterator[str]:
     yield from local
     yield from _attributes(first, children, idioms)
     yield ""
-    yield from _method(found, classes)
+    head = head_of(graph) if classes.root is first else None
+    yield from methods(found, classes.idioms, head)
 
 
 def _signature(parameters: Sequence[Parameter]) -> Iterator[str]:
@@ -124,7 +126,7 @@ def _attributes(block: Block, children: dict[str, Text], idioms: Idioms) -> Iter
     for label, text in children.items():
         holder, _, name = label.rpartition(".")
         inside.setdefault(holder, {})[name] = text
-    listed = _listed(children)
+    listed = listed_holders(children)
     for holder in sorted(inside, key=lambda h: (h == "", -h.count("."))):
         if holder == "":
             continue
@@ -143,69 +145,11 @@ def _attributes(block: Block, children: dict[str, Text], idioms: Idioms) -> Iter
         yield from _assign("self", name, text)
 
 
-def _listed(labels: Iterable[str]) -> set[str]:
-    """Return what holds 0, 1, 2 … and nothing else."""
-    inside: dict[str, list[str]] = {}
-    for label in labels:
-        holder, _, name = label.rpartition(".")
-        inside.setdefault(holder, []).append(name)
-    return {
-        holder
-        for holder, found in inside.items()
-        if holder
-        and found == [str(i) for i in range(len(found))]
-        and not any(other.startswith(f"{holder}.") for other in inside)
-    }
-
-
 def _assign(holder: str, name: str, text: Text) -> Iterator[str]:
     if name.isidentifier():
         yield from lay(f"{holder}.{name} = ", text, indent=8)
     else:
         yield from lay("", call("setattr", holder, f'"{name}"', text), indent=8)
-
-
-def _method(found: Class, classes: Classes) -> Iterator[str]:
-    idioms, block = classes.idioms, found.blocks[0]
-    listed = _listed(
-        step.label
-        for step in block.steps
-        if isinstance(step, Block) or not isinstance(step.entry, Inline)
-    )
-
-    def callee(label: str) -> str:
-        text = "self"
-        *holders, name = label.split(".")
-        for i, part in enumerate([*holders, name]):
-            path = ".".join(label.split(".")[:i])
-            if part.isdigit() and path in listed:
-                text = f"{text}[{part}]"
-            else:
-                text = f"{text}.{part}" if part.isidentifier() else f'getattr({text}, "{part}")'
-        return text
-
-    varying = {
-        name
-        for i, step in enumerate(block.steps)
-        if isinstance(step, Leaf) and isinstance(step.entry, Inline)
-        for name, place in inline_places([b.steps[i] for b in found.blocks])
-        if len(set(place.column)) > 1
-    }
-
-    def value(step: Leaf, label: str) -> str:
-        name = attribute(step, label)
-        if name in varying:
-            return f"self.{name}"
-        return literal(next(a.value for a in step.entry.arguments if a.label == label))
-
-    inputs = variables(len(block.inputs))[: len(block.inputs)]
-    taken = [(None, "self"), *((None, f"{name}: {idioms.tensor}") for name in inputs)]
-    made = ", ".join([idioms.tensor] * len(block.outputs))
-    made = made if len(block.outputs) == 1 else f"tuple[{made}]"
-    result = f" -> {made}:" if len(block.outputs) <= 3 else ":"
-    yield from lay("def ", Call(idioms.forward, tuple(taken)), result, 4)
-    for line in body(block, callee, value):
-        yield f"        {line}"
 
 
 def _docstring(found: Class, classes: Classes) -> Iterator[str]:

@@ -41,6 +41,7 @@ class Block:
         label: its name within the block around it.
         steps: what it does, in order.
         inputs, outputs: names of the values that it takes and returns.
+        as_tuple: whether it returns a tuple even of one value.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Block:
     steps: tuple[Leaf | Block, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    as_tuple: bool = False
 
     @property
     def is_chain(self) -> bool:
@@ -100,7 +102,8 @@ class _Cut:
 
     def root(self) -> Block:
         block = self._block("", "", list(self.graph.nodes))
-        return replace(block, inputs=(INPUT,), outputs=self.graph.outputs)
+        outputs, as_tuple = self.graph.outputs, self.graph.as_tuple
+        return replace(block, inputs=(INPUT,), outputs=outputs, as_tuple=as_tuple)
 
     def _entry(self, node: Node) -> Any:
         return self.idioms.operators[type(node.op)](node.op, self.shapes[node.inputs[0]])

@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from weights.canonical import Weights
-from zoo.arch import Graph, Parameter
+from zoo.arch import Graph, Node, Parameter
+from zoo.passes.rewrite import Weights
 
 
 def initialise(graph: Graph, seed: int = 0) -> Weights:
@@ -25,6 +25,14 @@ def initialise(graph: Graph, seed: int = 0) -> Weights:
     running statistics 0 and 1.
     """
     return {name: _initial(name, parameter, seed) for name, parameter in graph.parameters.items()}
+
+
+def initialise_node(node: Node, seed: int = 0) -> Weights:
+    """Return role → fresh array of one node, as `initialise` has them."""
+    return {
+        role: _initial(f"{node.name}.{role}", parameter, seed)
+        for role, parameter in node.op.parameters().items()
+    }
 
 
 def randomise(graph: Graph, seed: int = 0) -> Weights:

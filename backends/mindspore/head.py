@@ -1,0 +1,73 @@
+"""The classifier of a live MindSpore Cell: handed out, replaced, removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from backends.mindspore.operators import layer
+from zoo.arch.head import head_of, with_classes
+from zoo.errors import ZooError
+from zoo.passes.initialise import initialise_node
+
+
+def get_classifier(self: Any) -> nn.Cell:
+    """Return the layer that makes the logits; an ``nn.Identity`` in a network without one."""
+    from backends.mindspore.model import get
+
+    head = head_of(self.zoo_graph)
+    assert head is not None, "networks without a head have no such method"
+    found = get(self, head.classifier) if head.classifier else None
+    return nn.Identity() if found is None else found
+
+
+def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
+    """Put a new classifier in the place of the old one, or none for 0 classes.
+
+    It starts from the weights that `zoo.create` gives it for the seed, in the dtype of the old one
+    and under the same names. All other layers and what trains stay as they are.
+
+    Raises:
+        SpecError: there can not be so many classes.
+        ZooError: the Cell's class is no longer the one that it was made with.
+    """
+    from backends.mindspore.model import class_of_graph, get, put, tell
+
+    graph = with_classes(self.zoo_graph, num_classes)
+    if "admitted" not in vars(type(self)):
+        raise ZooError(
+            f"reset_classifier: the class (={type(self).__name__}) must be the one that "
+            "zoo.create made; reset the classifier before the model is wrapped or changed"
+        )
+    here, there = head_of(self.zoo_graph), head_of(graph)
+    assert here is not None
+    assert there is not None
+    path, first = next(self.parameters_and_names())
+    prefix, dtype = first.name.removesuffix(path), first.dtype
+    training = self.training
+    if here.classifier:
+        parent, _, name = here.classifier.rpartition(".")
+        old = get(self, here.classifier)
+        dtype = next((p.dtype for p in old.get_parameters()), dtype) if old else dtype
+        training = old.training if old else training
+        del get(self, parent)._cells[name]  # type: ignore[union-attr]
+    if there.classifier:
+        node = graph.by_name[there.classifier]
+        state = np.random.get_state()
+        try:
+            fresh = layer(node.op, graph.shapes()[node.inputs[0]])
+        finally:
+            np.random.set_state(state)
+        arrays = initialise_node(node, seed)
+        for role, parameter in fresh.parameters_and_names():
+            parameter.set_data(Tensor(arrays[role], parameter.dtype))
+            parameter.set_dtype(dtype)
+        put(self, node.name, fresh)
+        for role, parameter in fresh.parameters_and_names():
+            parameter.name = f"{prefix}{node.name}.{role}"
+        fresh.set_train(training)
+    self.__class__ = class_of_graph(graph)
+    self.compile_cache.clear()
+    tell(self, graph)

@@ -1,0 +1,60 @@
+"""The classifier of a live PyTorch module: handed out, replaced, removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from backends.torch.operators import layer
+from zoo.arch.head import head_of, with_classes
+from zoo.errors import ZooError
+from zoo.passes.initialise import initialise_node
+
+
+def get_classifier(self: Any) -> nn.Module:
+    """Return the layer that makes the logits; an ``nn.Identity`` in a network without one."""
+    head = head_of(self.zoo_graph)
+    assert head is not None, "networks without a head have no such method"
+    return self.get_submodule(head.classifier) if head.classifier else nn.Identity()
+
+
+def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
+    """Put a new classifier in the place of the old one, or none for 0 classes.
+
+    It starts from the weights that `zoo.create` gives it for the seed, on the device and in the
+    dtype of the old one. All other layers, their hooks and what trains stay as they are.
+
+    Raises:
+        SpecError: there can not be so many classes.
+        ZooError: the module's class is no longer the one that it was made with.
+    """
+    from backends.torch.model import class_of_graph, tell
+
+    graph = with_classes(self.zoo_graph, num_classes)
+    if "admitted" not in vars(type(self)):
+        raise ZooError(
+            f"reset_classifier: the class (={type(self).__name__}) must be the one that "
+            "zoo.create made; reset the classifier before the model is wrapped or changed"
+        )
+    here, there = head_of(self.zoo_graph), head_of(graph)
+    assert here is not None
+    assert there is not None
+    old = self.get_submodule(here.classifier) if here.classifier else None
+    like = next((self if old is None else old).parameters(), next(self.parameters()))
+    if here.classifier:
+        parent, _, name = here.classifier.rpartition(".")
+        del self.get_submodule(parent)._modules[name]
+    if there.classifier:
+        node = graph.by_name[there.classifier]
+        with torch.random.fork_rng(devices=[]):
+            fresh = layer(node.op, graph.shapes()[node.inputs[0]])
+        with torch.no_grad():
+            for role, array in initialise_node(node, seed).items():
+                fresh.get_parameter(role).copy_(torch.from_numpy(array))
+        parent, _, name = node.name.rpartition(".")
+        fresh.to(like.device, like.dtype).train(self.training if old is None else old.training)
+        setattr(self.get_submodule(parent), name, fresh)
+    self.__class__ = class_of_graph(graph)
+    tell(self, graph)

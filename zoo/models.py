@@ -13,7 +13,7 @@ import weights as arrays
 from backends import Name
 from zoo import arch
 from zoo.arch import Graph, Spec
-from zoo.errors import unknown
+from zoo.errors import ZooError, unknown
 from zoo.live import spec_of
 from zoo.loading import Source, resolve
 from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
@@ -37,37 +37,43 @@ GROUP_CONV = {"native": merge_group_conv, "split": split_group_conv}
 def create(
     model: str | Spec, *, backend: Literal["torch"] = "torch", seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
-    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+    outputs: Sequence[str] | None = None, features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> TorchModel: ...
 @overload
 def create(
     model: str | Spec, *, backend: Literal["mindspore"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
-    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+    outputs: Sequence[str] | None = None, features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> MindSporeModel: ...
 @overload
 def create(
     model: str | Spec, *, backend: Literal["onnx"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
-    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+    outputs: Sequence[str] | None = None, features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> OnnxModel: ...
 @overload
 def create(
     model: str | Spec, *, backend: Literal["openvino"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
-    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+    outputs: Sequence[str] | None = None, features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> OpenVINOModel: ...
 @overload
 def create(
     model: str | Spec, *, backend: Literal["numpy"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
-    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+    outputs: Sequence[str] | None = None, features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> NumpyModel: ...
 @overload
 def create(
     model: str | Spec, *, backend: Name, seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
-    outputs: Sequence[str] | None = None, optimize: bool = False, **overrides: Any,
+    outputs: Sequence[str] | None = None, features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> Any: ...
 # fmt: on
 def create(
@@ -79,6 +85,8 @@ def create(
     adapt: bool = False,
     group_conv: str = "native",
     outputs: Sequence[str] | None = None,
+    features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None,
     optimize: bool = False,
     **overrides: Any,
 ) -> Any:
@@ -105,6 +113,9 @@ def create(
         outputs: nodes (``"stage2.0.expand.bn"``) or scopes (``"stage2"``: the last node in it)
             whose values are returned, as a tuple if there are several. What they do not need is
             left out.
+        features_only: return a tuple of feature maps, also if it is one: those of the resolutions
+            that ``Spec.feature_info`` tells, and the model's own ``feature_info`` after it.
+        out_indices: which of them, from the end if negative, or the last so many; by default all.
         optimize: for inference only: batch norms are folded into convolutions, and each convolution
             reads the channels it needs where they are instead of having them shuffled
             (docs/performance.md). The function is the same, the parameters are others; a PyTorch
@@ -117,20 +128,34 @@ def create(
         WeightsError: the weights do not fit; every name that is wrong is listed.
         ConventionError: the file's conventions and those asked for are not the same function.
         BackendNotInstalledError: the framework is missing; tells what to install.
+        ZooError: ``outputs`` and ``features_only`` are both given, or ``out_indices`` alone.
 
     Example:
         >>> model = create("shufflenet_v1_0.5x_g3", backend="numpy", num_classes=10)
     """
     realise = realisation(group_conv, optimize)
-    _ = arch.spec(model, **overrides)  # what is wrong with these is told before a file is read
+    asked = arch.spec(model, **overrides)  # what is wrong is told before a file is read
+    if features_only and outputs:
+        raise ZooError(
+            "outputs and features_only can not both be given: each says what is returned"
+        )
+    if out_indices is not None and not features_only:
+        raise ZooError(f"out_indices (={out_indices!r}) must be given with features_only=True")
+    _ = asked.feature_info.from_other(out_indices)
     engine = backends.load(backend)
     spec, found = resolve(model, weights, overrides, adapt=adapt, seed=seed)
-    graph = spec.graph
-    wanted = graph.select([outputs] if isinstance(outputs, str) else outputs) if outputs else graph
+    graph = wanted = spec.graph
+    told: dict[str, Any] = {}
+    if features_only:
+        told["feature_info"] = info = spec.feature_info.from_other(out_indices)
+        wanted = graph.select(info.module_name(), as_tuple=True)
+    elif outputs:
+        wanted = graph.select([outputs] if isinstance(outputs, str) else outputs)
     found = {name: found[name] for name in wanted.parameters}
     realised, found = realise(wanted, found)
     native = engine.build(realised)
     engine.set_parameters(native, found)
+    vars(native).update(told)
     return engine.freeze(native) if optimize else native
 
 

@@ -27,6 +27,8 @@ SUFFIXES = {
     }
 }
 """Operator → canonical role → MindSpore's name for it, where it has another."""
+TOLD = ("feature_info", "preprocessing", "pretrained_cfg")
+"""What `zoo.create` says of a Cell beside its graph: pickles take it along."""
 
 
 LOCK = threading.RLock()
@@ -119,7 +121,8 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
     def __reduce_ex__(self: Any, protocol: int) -> tuple[Any, ...]:  # noqa: N807
         # MindSpore's primitives can not be pickled: by graph and arrays.
         arrays = {path: p.asnumpy().copy() for path, p in self.parameters_and_names()}
-        return _restore, (self.zoo_graph, arrays, self.training)
+        told = {name: vars(self)[name] for name in TOLD if name in vars(self)}
+        return _restore, (self.zoo_graph, arrays, self.training, told)
 
     found = {"__call__": __call__, "__deepcopy__": __deepcopy__, "__reduce_ex__": __reduce_ex__}
     if hasattr(kind, "forward_features"):
@@ -136,8 +139,11 @@ def _cells(network: nn.Cell) -> list[tuple[nn.Cell, list[nn.Cell]]]:
     return [(cell, list(cell._cells.values())) for cell in found if cell._cells]
 
 
-def _restore(graph: Graph, arrays: dict[str, Any], training: bool) -> nn.Cell:
+def _restore(
+    graph: Graph, arrays: dict[str, Any], training: bool, told: dict[str, Any]
+) -> nn.Cell:
     cell = build(graph)
+    vars(cell).update(told)
     for path, parameter in cell.parameters_and_names():
         parameter.set_data(Tensor(arrays[path]))
     cell.set_train(training)

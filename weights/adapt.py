@@ -8,6 +8,7 @@ import numpy as np
 
 from weights.canonical import Weights
 from zoo.arch import INPUT, Graph, Node
+from zoo.arch.head import head_of
 from zoo.arch.operators import Linear
 from zoo.arch.windows import Conv2d
 from zoo.errors import WeightsError
@@ -19,9 +20,9 @@ def adapt(
 ) -> tuple[Weights, tuple[str, ...]]:
     """Return weights for a network with another head or another input, and what was changed.
 
-    A classifier for another number of classes starts anew from the seed. A convolution that reads
-    the image keeps what it learned, as timm does it (``timm.models._manipulate.adapt_input_conv``):
-    for one channel, the filters of the colours are summed, so that a grey image gives what the same
+    A classifier for another number of classes starts anew from the seed, and so does one where
+    there was none. A convolution that reads the image keeps what it learned, as timm does it
+    (``timm.models._manipulate.adapt_input_conv``): for one channel, the filters of the colours are summed, so that a grey image gives what the same
     image in three equal colours gave; for other numbers they are repeated in turn and scaled by
     3 / channels, so that the sums keep their size.
 
@@ -51,6 +52,10 @@ def adapt(
                 f"{node.name}: {_classes(before)} classes became {_classes(node)}, newly "
                 f"initialised from seed {seed}"
             )
+        elif before is None and _is_first_head(source, node):
+            fresh = fresh or initialise(target, seed)
+            found |= {name: fresh[name] for name in (f"{node.name}.{role}" for role in roles)}
+            notes.append(f"{node.name}: {_classes(node)} classes, initialised from seed {seed}")
         elif before is not None and _is_other_input(before, node):
             found |= {f"{node.name}.{role}": weights[f"{node.name}.{role}"] for role in roles}
             name, channels = f"{node.name}.weight", _channels(node)
@@ -77,6 +82,11 @@ def _is_other_head(before: Node, after: Node, graph: Graph) -> bool:
         and before.op.bias == after.op.bias
         and after.name in graph.outputs
     )
+
+
+def _is_first_head(source: Graph, node: Node) -> bool:
+    head = head_of(source)
+    return head is not None and head.classifier is None and node.inputs == (head.pre_logits,)
 
 
 def _is_other_input(before: Node, after: Node) -> bool:

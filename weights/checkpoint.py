@@ -86,8 +86,9 @@ def describe(spec: Spec) -> str:
         fields = [f.name for f in dataclasses.fields(spec) if f.name not in own]
         values = ", ".join(f"{field}={getattr(spec, field)}" for field in fields)
         name = f"{spec.family} ({values})"
+    classes = f"{spec.num_classes} classes" if spec.num_classes else "no classifier"
     return (
-        f"{name}, conventions {spec.conventions_told}, {spec.num_classes} classes, "
+        f"{name}, conventions {spec.conventions_told}, {classes}, "
         f"{spec.in_channels} input channels"
     )
 

@@ -78,7 +78,7 @@ def recognise(
     for reading in readings:
         for preset, assumed in _conventions(reading, like, conventions):
             try:
-                spec = _as_expected(reading.spec(assumed), like)
+                spec = _as_expected(reading.spec(assumed, like), like)
             except (SpecError, GraphError):
                 continue
             problems = reading.problems(spec)
@@ -113,10 +113,32 @@ class _Reading:
     skeleton: Skeleton
     notes: tuple[str, ...]
 
-    def spec(self, conventions: Conventions) -> Spec:
-        """Return the spec that the shapes tell; what they do not tell is the catalogue's."""
+    def spec(self, conventions: Conventions, like: Spec | None) -> Spec:
+        """Return the spec that the shapes tell; what they do not tell is the catalogue's.
+
+        That there is no classifier is believed where none is expected: elsewhere it is missing.
+        """
+        outer = self.skeleton.outer
+        if like is not None and like.num_classes == 0 and "classifier.weight" not in outer:
+            return self._without_classifier(conventions)
+        return self._spec(outer, conventions)
+
+    def _without_classifier(self, conventions: Conventions) -> Spec:
+        # What a classifier would read is what some layer makes; the arrays tell which.
+        outer, units = self.skeleton.outer, self.skeleton.units
+        shapes = [*outer.values(), *(shape for unit in units[-1:] for shape in unit.values())]
+        for size in dict.fromkeys(shape[0] for shape in reversed(shapes)):
+            with suppress(SpecError, GraphError):
+                found = self._spec({**outer, "classifier.weight": (1, size)}, conventions)
+                bias = conventions.classifier_bias  # which no array tells
+                found = found.replace(num_classes=0, classifier_bias=bias)
+                if not self.problems(found):
+                    return found
+        raise SpecError("the layers are of no network without a classifier")
+
+    def _spec(self, outer: Mapping[str, Shape], conventions: Conventions) -> Spec:
         family = _family(self.dialect)
-        spec = family.from_shapes(self.skeleton.outer, self.skeleton.units, conventions)
+        spec = family.from_shapes(outer, self.skeleton.units, conventions)
         base = base_model(spec)
         entry = CATALOGUE[base] if base else spec
         return spec.replace(**{field: getattr(entry, field) for field in family.weightless})

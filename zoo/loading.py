@@ -92,6 +92,8 @@ def fit(
 ) -> tuple[Weights, tuple[str, ...]]:
     """Return a checkpoint's weights for the same network in other conventions, or adapted.
 
+    A network without a classifier takes the weights of one that has one.
+
     Raises:
         ConventionError: the conventions are not the same function; the fields are named.
         WeightsError: classes or channels differ and ``adapt`` is not set.
@@ -99,6 +101,12 @@ def fit(
     spec = checkpoint.spec
     found: Weights = dict(checkpoint.weights)
     notes: tuple[str, ...] = ()
+    if wanted.num_classes == 0 < spec.num_classes:
+        bias = wanted.conventions.classifier_bias  # of no classifier
+        spec, whole = spec.replace(num_classes=0, classifier_bias=bias), spec
+        left = [name for name in found if name not in spec.graph.parameters]
+        found = {name: array for name, array in found.items() if name not in left}
+        notes = (f"{', '.join(left)}: left out, of {whole.num_classes} classes (num_classes=0)",)
     if spec.conventions != wanted.conventions:
         converted = dataclasses.replace(spec, conventions=wanted.conventions)
         found = convert_conventions(spec, converted, found)
@@ -114,5 +122,6 @@ def fit(
             "from the seed and fits the first convolution to the channels"
         )
     if different:
-        found, notes = arrays.adapt(found, spec.graph, wanted.graph, seed=seed)
+        found, adapted = arrays.adapt(found, spec.graph, wanted.graph, seed=seed)
+        notes += adapted
     return arrays.check(wanted.graph, found), notes

@@ -22,9 +22,9 @@ def adapt(
 
     A classifier for another number of classes starts anew from the seed, and so does one where
     there was none. A convolution that reads the image keeps what it learned, as timm does it
-    (``timm.models._manipulate.adapt_input_conv``): for one channel, the filters of the colours are summed, so that a grey image gives what the same
-    image in three equal colours gave; for other numbers they are repeated in turn and scaled by
-    3 / channels, so that the sums keep their size.
+    (``timm.models._manipulate.adapt_input_conv``): for one channel, the filters of the colours are
+    summed, so that a grey image gives what the same image in three equal colours gave; for other
+    numbers they are repeated in turn and scaled by 3 / channels, so that the sums keep their size.
 
     Args:
         weights: that fit ``source``.

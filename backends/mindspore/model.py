@@ -14,6 +14,7 @@ from mindspore import Tensor, nn
 
 from backends.mindspore.head import get_classifier, reset_classifier
 from backends.mindspore.operators import IDIOMS
+from backends.mindspore.recompute import set_grad_checkpointing
 from zoo.arch import Graph
 from zoo.arch.described import described
 from zoo.blocks import Source, class_of, source_of, write
@@ -27,6 +28,8 @@ SUFFIXES = {
     }
 }
 """Operator → canonical role → MindSpore's name for it, where it has another."""
+METHODS = (get_classifier, reset_classifier, set_grad_checkpointing)
+"""What the class of a whole network has beside those that are generated."""
 TOLD = ("feature_info", "preprocessing", "pretrained_cfg")
 """What `zoo.create` says of a Cell beside its graph: pickles take it along."""
 
@@ -116,17 +119,21 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
         made: Any = nn.Cell.__new__(type(self))
         memo[id(self)] = made
         made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        if getattr(made, "grad_checkpointing", False):  # of the Cells that it was copied from
+            made.set_grad_checkpointing(False)
+            made.set_grad_checkpointing()
         return made
 
     def __reduce_ex__(self: Any, protocol: int) -> tuple[Any, ...]:  # noqa: N807
         # MindSpore's primitives can not be pickled: by graph and arrays.
         arrays = {path: p.asnumpy().copy() for path, p in self.parameters_and_names()}
         told = {name: vars(self)[name] for name in TOLD if name in vars(self)}
-        return _restore, (self.zoo_graph, arrays, self.training, told)
+        checkpointing = getattr(self, "grad_checkpointing", False)
+        return _restore, (self.zoo_graph, arrays, self.training, told, checkpointing)
 
     found = {"__call__": __call__, "__deepcopy__": __deepcopy__, "__reduce_ex__": __reduce_ex__}
     if hasattr(kind, "forward_features"):
-        found |= {"get_classifier": get_classifier, "reset_classifier": reset_classifier}
+        found |= {method.__name__: method for method in METHODS}
     code = property(lambda self: source_of(type(self)))
     for name, value in (*found.items(), ("code", code), ("admitted", set())):
         setattr(kind, name, value)
@@ -140,14 +147,21 @@ def _cells(network: nn.Cell) -> list[tuple[nn.Cell, list[nn.Cell]]]:
 
 
 def _restore(
-    graph: Graph, arrays: dict[str, Any], training: bool, told: dict[str, Any]
+    graph: Graph,
+    arrays: dict[str, Any],
+    training: bool,
+    told: dict[str, Any],
+    checkpointing: bool,
 ) -> nn.Cell:
-    cell = build(graph)
+    cell: Any = build(graph)
     vars(cell).update(told)
     for path, parameter in cell.parameters_and_names():
         parameter.set_data(Tensor(arrays[path]))
     cell.set_train(training)
-    return cell
+    if checkpointing:
+        cell.set_grad_checkpointing()
+    made: nn.Cell = cell
+    return made
 
 
 def freeze(network: nn.Cell) -> nn.Cell:

@@ -14,9 +14,13 @@ from torch import nn
 
 from backends.torch.head import get_classifier, reset_classifier
 from backends.torch.operators import IDIOMS
+from backends.torch.recompute import __prepare_scriptable__, set_grad_checkpointing
 from zoo.arch import Graph
 from zoo.arch.described import described
 from zoo.blocks import Source, class_of, source_of, write
+
+METHODS = (get_classifier, reset_classifier, set_grad_checkpointing, __prepare_scriptable__)
+"""What the class of a whole network has beside those that are generated."""
 
 
 def build(graph: Graph) -> nn.Module:
@@ -61,7 +65,7 @@ def _checked(kind: type[nn.Module]) -> type[nn.Module]:
     code = property(lambda self: source_of(type(self)))
     found: dict[str, Any] = {"__call__": call, "code": code, "__jit_unused_properties__": ["code"]}
     if hasattr(kind, "forward_features"):
-        found |= {"get_classifier": get_classifier, "reset_classifier": reset_classifier}
+        found |= {method.__name__: method for method in METHODS}
     for name, value in (*found.items(), ("admitted", set())):
         setattr(kind, name, value)
     return kind

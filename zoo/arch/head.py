@@ -57,6 +57,14 @@ def head_of(graph: Graph) -> Head | None:
     return Head(features[-1], before[-1].name, classifier) if features else None
 
 
+def stages_of(graph: Graph) -> list[str]:
+    """Return the scopes that a whole network's features run through, in order."""
+    head = head_of(graph)
+    names = [node.name for node in graph.nodes]
+    before = names[: names.index(head.features) + 1] if head is not None else []
+    return list(dict.fromkeys(name.partition(".")[0] for name in before if "." in name))
+
+
 def without_classifier(graph: Graph) -> Graph:
     """Return a whole network's graph up to what its classifier reads."""
     head = head_of(graph)

@@ -29,7 +29,7 @@ def images(name, count=3):
 
 
 def step(model, x, call=None):
-    """Return (bytes kept for the backward pass beside the weights, gradients, state after a step)."""
+    """Return (bytes kept for backward beside the weights, gradients, state after a step)."""
     kept, own = {}, {value.data_ptr() for value in model.state_dict().values()}
 
     def pack(value):

@@ -88,8 +88,7 @@ def describe(spec: Spec) -> str:
         name = f"{spec.family} ({values})"
     classes = f"{spec.num_classes} classes" if spec.num_classes else "no classifier"
     return (
-        f"{name}, conventions {spec.conventions_told}, {classes}, "
-        f"{spec.in_channels} input channels"
+        f"{name}, conventions {spec.conventions_told}, {classes}, {spec.in_channels} input channels"
     )
 
 

@@ -16,10 +16,13 @@ from weights.entries import choose
 from weights.recognise import Recognised, recognise
 from zoo.arch import Spec, base_model, model_name, spec_from_json
 from zoo.arch import spec as to_spec
+from zoo.arch.preprocessing import Preprocessing
 from zoo.arch.spec import Conventions
 from zoo.errors import WeightsError, ZooError
 
 METADATA_VERSION = "1"
+PICTURES = "zoo.preprocessing"
+"""Where in its metadata a file says how pictures are prepared."""
 OWN_DIALECTS = {".ckpt": "zoo_mindspore"}
 """Suffix → our dialect for it, where that is not the canonical one."""
 
@@ -39,6 +42,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
         weights: canonical name → float32 array, a read-only view of the file's bytes where it can
             be: copy one before you change it.
         notes: what else was found in the file, what was not read, and what is odd.
+        stated: how pictures were prepared, as the file or its publisher says; None where neither
+            does, see `preprocessing`.
     """
 
     path: Path
@@ -48,6 +53,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
     spec: Spec
     weights: Weights
     notes: tuple[str, ...]
+    stated: Preprocessing | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.weights[name]
@@ -63,6 +69,17 @@ class Checkpoint(Mapping[str, np.ndarray]):
         """The catalogue's name of the network, or its family where it is none of the catalogue."""
         return base_model(self.spec) or self.spec.family
 
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How a picture becomes the input that the weights want; None where it is not known.
+
+        Files of ours say it, if it was known when they were written; of others it is known by whose
+        names they have, for ImageNet's classes.
+        """
+        from weights.pretrained import known_preprocessing
+
+        return self.stated or known_preprocessing(self.spec, self.dialect)
+
     def summary(self) -> str:
         """Return what was found, in a few lines."""
         values = sum(array.size for array in self.weights.values())
@@ -70,6 +87,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
         lines = [
             f"{self.path}: {self.format} file{place}, names of {self.dialect}",
             f"{describe(self.spec)}; {len(self)} arrays, {values:,} values",
+            *([f"pictures: {self.preprocessing}"] if self.preprocessing else []),
             *(f"note: {note}" for note in self.notes),
         ]
         return "\n".join(lines)
@@ -128,6 +146,7 @@ def load_weights(
     try:
         place, arrays, notes = choose(contents, entry)
         stated = _stated(contents.metadata)
+        pictures = _pictures(contents.metadata)
         if stated is not None and conventions is None:
             found = recognise(arrays, dialect=dialect, like=stated, conventions=stated.conventions)
             found = dataclasses.replace(found, spec=_with_details(found.spec, stated))
@@ -140,7 +159,7 @@ def load_weights(
         require_same_network(path, found.spec, like)
     return Checkpoint(
         path, format_name, place, found.dialect.name, found.spec, weights,
-        (*notes, *found.notes, *oddities),
+        (*notes, *found.notes, *oddities), pictures,
     )  # fmt: skip
 
 
@@ -152,6 +171,7 @@ def save_weights(
     dialect: str | None = None,
     format: str | None = None,
     split: bool = False,
+    preprocessing: Preprocessing | None = None,
     force: bool = False,
     verify: Callable[[Path], None] | None = None,
 ) -> None:
@@ -165,6 +185,7 @@ def save_weights(
             The conventions have to be those that the spec has.
         format: instead of the suffix's.
         split: write group convolutions as one convolution a group.
+        preprocessing: how pictures are prepared for the weights, where that is known.
         force: replace an existing file.
         verify: called with the temporary file before it takes its place; what it raises leaves
             the old file as it was.
@@ -177,7 +198,10 @@ def save_weights(
     name = dialect or own_dialect(path)
     (chosen,) = find_dialect(name, spec.family)
     arrays = chosen.write(spec.graph, check(spec.graph, weights), split=split)
-    formats.write(path, arrays, metadata(spec, name), format=format, force=force, verify=verify)
+    told = metadata(spec, name)
+    if preprocessing is not None:
+        told[PICTURES] = preprocessing.to_json()
+    formats.write(path, arrays, told, format=format, force=force, verify=verify)
 
 
 def own_dialect(path: Path) -> str:
@@ -236,6 +260,18 @@ def _stated(written: Mapping[str, str]) -> Spec | None:
             f"{written['zoo.spec_sha256']}"
         )
     return spec
+
+
+def _pictures(written: Mapping[str, str]) -> Preprocessing | None:
+    """Return the preprocessing in a file's metadata, if there is one."""
+    if PICTURES not in written:
+        return None
+    try:
+        return Preprocessing.from_json(written[PICTURES])
+    except ZooError as error:
+        raise WeightsError(
+            f"the preprocessing in the file's metadata can not be read: {error}"
+        ) from None
 
 
 def _with_details(found: Spec, stated: Spec) -> Spec:

@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from zoo.training import open_run as open_run
     from zoo.training import resume as resume
     from zoo.training import train as train
+    from zoo.transforming import PictureTransform as PictureTransform
+    from zoo.transforming import transforms as transforms
 
 __version__ = "0.1.0"
 
@@ -116,6 +118,7 @@ _HOMES = {
     "zoo.reporting.page": ("report",),
     "zoo.sources": ("write_source",),
     "zoo.training": ("Run", "open_run", "resume", "train"),
+    "zoo.transforming": ("PictureTransform", "transforms"),
     "weights": ("Checkpoint", "load_weights"),
     "weights.pretrained": ("Preprocessing",),
 }

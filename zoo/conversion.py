@@ -146,6 +146,7 @@ def convert(
         dialect=dialect,
         format=format,
         split=group_conv == "split",
+        preprocessing=checkpoint.preprocessing,
         force=force,
         verify=(lambda path: errors.append(_verified(path, checkpoint, target, found, verify)))
         if verify

@@ -15,6 +15,7 @@ import weights as arrays
 from weights import Checkpoint
 from zoo import arch
 from zoo.arch import Spec
+from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import SpecError, WeightsError
 from zoo.passes import Weights, convert_conventions
 
@@ -22,6 +23,21 @@ Source = str | Path | Mapping[str, np.ndarray]
 """A file, the name of published weights, or canonical name → array."""
 
 log = logging.getLogger("zoo")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """What a user means by a network and its weights.
+
+    Attributes:
+        spec: of the network.
+        weights: that fit it.
+        preprocessing: of the pictures that they want, where it is known.
+    """
+
+    spec: Spec
+    weights: Weights
+    preprocessing: Preprocessing | None = None
 
 
 def resolve(
@@ -32,25 +48,40 @@ def resolve(
     adapt: bool,
     seed: int,
 ) -> tuple[Spec, Weights]:
-    """Return the spec of the network that is meant, and weights that fit it.
+    """Return the spec of the network that is meant, and weights that fit it; see `resolved`."""
+    found = resolved(model, weights, overrides, adapt=adapt, seed=seed)
+    return found.spec, found.weights
+
+
+def resolved(
+    model: str | Spec,
+    weights: Source | None,
+    overrides: Mapping[str, Any],
+    *,
+    adapt: bool,
+    seed: int,
+) -> Resolved:
+    """Return the spec of the network that is meant, weights that fit it, and what they want.
 
     Weights from a file bring their conventions, classes and channels with them, unless ``model`` is
     a spec, which states them all, or ``overrides`` do.
     """
     wanted = arch.spec(model, **overrides)
     if weights is None:
-        return wanted, arrays.initialise(wanted.graph, seed)
+        return Resolved(wanted, arrays.initialise(wanted.graph, seed))
     if isinstance(weights, str | Path):
         weights = from_source(weights, wanted)
     if not isinstance(weights, Checkpoint):
-        return wanted, arrays.check(wanted.graph, weights)
+        return Resolved(wanted, arrays.check(wanted.graph, weights))
     arrays.require_same_network(weights.path, weights.spec, wanted)
     if isinstance(model, str):
         wanted = weights.spec.replace(**overrides)
     found, notes = fit(weights, wanted, adapt=adapt, seed=seed)
     for note in notes:
         log.info("%s: %s", weights.path, note)
-    return wanted, found
+    # Of what a network for other channels is fed, a picture's preprocessing says nothing.
+    how = weights.preprocessing if wanted.in_channels == weights.spec.in_channels else None
+    return Resolved(wanted, found, how)
 
 
 def from_source(

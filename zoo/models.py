@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -15,7 +16,7 @@ from zoo import arch
 from zoo.arch import Graph, Spec
 from zoo.errors import ZooError, unknown
 from zoo.live import spec_of
-from zoo.loading import Source, resolve
+from zoo.loading import Source, resolved
 from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
 from zoo.passes import optimize as optimize_graph
 
@@ -143,7 +144,8 @@ def create(
         raise ZooError(f"out_indices (={out_indices!r}) must be given with features_only=True")
     _ = asked.feature_info.from_other(out_indices)
     engine = backends.load(backend)
-    spec, found = resolve(model, weights, overrides, adapt=adapt, seed=seed)
+    meant = resolved(model, weights, overrides, adapt=adapt, seed=seed)
+    spec, found = meant.spec, meant.weights
     graph = wanted = spec.graph
     told: dict[str, Any] = {}
     if features_only:
@@ -153,7 +155,7 @@ def create(
         wanted = graph.select([outputs] if isinstance(outputs, str) else outputs)
     found = {name: found[name] for name in wanted.parameters}
     realised, found = realise(wanted, found)
-    native = engine.build(realised)
+    native = engine.build(dataclasses.replace(realised, preprocessing=meant.preprocessing))
     engine.set_parameters(native, found)
     vars(native).update(told)
     return engine.freeze(native) if optimize else native
@@ -221,7 +223,14 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
     """
     spec = spec_of(model, ", which no file of weights describes")
     _ = realisation(group_conv)
-    arrays.save_weights(path, spec, get_weights(model), split=group_conv == "split", force=force)
+    arrays.save_weights(
+        path,
+        spec,
+        get_weights(model),
+        split=group_conv == "split",
+        preprocessing=backends.backend_of(model).graph_of(model).preprocessing,
+        force=force,
+    )
 
 
 def for_inference(group_conv: str) -> Rewrite:

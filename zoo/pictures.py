@@ -37,7 +37,7 @@ def decode(data: bytes) -> Image:
 
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            return _rgb(picture)
+            return rgb(picture)
     except InputError as error:
         reason = str(error)
     except UnidentifiedImageError:  # its own message tells an address in memory
@@ -47,7 +47,12 @@ def decode(data: bytes) -> Image:
     raise InputError(f"can not be read as an image: {reason}")
 
 
-def _rgb(picture: Image) -> Image:
+def rgb(picture: Image) -> Image:
+    """Return an opened picture, RGB, 8 bits a channel.
+
+    Raises:
+        InputError: it has more than 8 bits a channel, or too many pixels.
+    """
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise InputError(f"pixels (={width}x{height}) must be at most {MAX_PIXELS}")

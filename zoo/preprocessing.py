@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from weights.pretrained import IMAGENET, Preprocessing
+from zoo.arch.preprocessing import IMAGENET, MEGVII, Preprocessing
 from zoo.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from PIL import Image
-
-MEGVII = replace(
-    IMAGENET, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), channel_order="BGR", value_range=255.0
-)
-"""Of the authors' release of the ShuffleNets, whose networks are fed a picture's bytes."""
 
 PRESETS = {"imagenet": IMAGENET, "megvii": MEGVII}
 

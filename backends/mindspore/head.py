@@ -9,6 +9,7 @@ from mindspore import Tensor, nn
 
 from backends.mindspore.operators import layer
 from zoo.arch.head import head_of, with_classes
+from zoo.blocks import counterpart
 from zoo.errors import ZooError
 from zoo.passes.initialise import initialise_node
 
@@ -68,6 +69,10 @@ def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
         for role, parameter in fresh.parameters_and_names():
             parameter.name = f"{prefix}{node.name}.{role}"
         fresh.set_train(training)
-    self.__class__ = class_of_graph(graph)
+    # Each text has classes of its own, also for the blocks that are alike.
+    kind, before = class_of_graph(graph), type(self).__module__
+    for _, cell in self.cells_and_names():
+        if type(cell).__module__ == before:
+            cell.__class__ = counterpart(type(cell), kind)
     self.compile_cache.clear()
     tell(self, graph)

@@ -9,6 +9,7 @@ from torch import nn
 
 from backends.torch.operators import layer
 from zoo.arch.head import head_of, with_classes
+from zoo.blocks import counterpart
 from zoo.errors import ZooError
 from zoo.passes.initialise import initialise_node
 
@@ -56,5 +57,9 @@ def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
         parent, _, name = node.name.rpartition(".")
         fresh.to(like.device, like.dtype).train(self.training if old is None else old.training)
         setattr(self.get_submodule(parent), name, fresh)
-    self.__class__ = class_of_graph(graph)
+    # Each text has classes of its own, also for the blocks that are alike.
+    kind, before = class_of_graph(graph), type(self).__module__
+    for module in self.modules():
+        if type(module).__module__ == before:
+            module.__class__ = counterpart(type(module), kind)
     tell(self, graph)

@@ -2,8 +2,10 @@
 
 from weights.pretrained.catalogue import find, is_tag, list_pretrained
 from weights.pretrained.download import cache_path, fetch
-from weights.pretrained.entry import IMAGENET, Preprocessing, Pretrained
+from weights.pretrained.entry import Pretrained
+from weights.pretrained.known import known_preprocessing
 from weights.pretrained.store import load_pretrained
+from zoo.arch.preprocessing import IMAGENET, Preprocessing
 
 __all__ = [
     "IMAGENET",
@@ -13,6 +15,7 @@ __all__ = [
     "fetch",
     "find",
     "is_tag",
+    "known_preprocessing",
     "list_pretrained",
     "load_pretrained",
 ]

@@ -6,8 +6,9 @@ import fnmatch
 from collections.abc import Iterable
 from dataclasses import replace
 
-from weights.pretrained.entry import IMAGENET, Preprocessing, Pretrained
+from weights.pretrained.entry import Pretrained
 from zoo.arch.catalogue import CATALOGUE
+from zoo.arch.preprocessing import IMAGENET, Preprocessing
 from zoo.errors import UnknownNameError, unknown
 
 # MindCV. The accuracies are those of the pages below, at the last commits that list all the files

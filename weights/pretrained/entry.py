@@ -2,74 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from weights.dialects import find_dialect
 from zoo.arch.catalogue import CATALOGUE
-from zoo.errors import SpecError, unknown
-
-ChannelOrder = Literal["RGB", "BGR"]
-Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """How a picture becomes the input that the weights were measured with.
-
-    The picture is scaled until its shorter side is `resize`, its centre `crop` × `crop` is cut out,
-    and each channel x, in 0..1, becomes ``value_range * (x - mean) / std``.
-
-    Attributes:
-        mean: by channel in `channel_order`, in units of x: 0..1 whatever `value_range` is.
-        std: likewise.
-        channel_order: the order of the input's channels.
-        value_range: 1.0, or 255.0 for networks that are fed the pixels' bytes.
-        resize: length of the shorter side after scaling, in pixels.
-        crop: side of the square cut out of the middle, in pixels.
-        interpolation: of the scaling.
-
-    Raises:
-        SpecError, UnknownNameError: a value that no picture can be treated by.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    channel_order: ChannelOrder
-    value_range: float
-    resize: int
-    crop: int
-    interpolation: Interpolation
-
-    def __post_init__(self) -> None:
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != 3 or not all(map(math.isfinite, values)):
-                raise SpecError(f"{name} (={list(values)}) must be 3 numbers, one a colour")
-        if min(self.std) <= 0:
-            raise SpecError(f"std (={list(self.std)}) must be greater than 0")
-        if not 0 < self.value_range < math.inf:
-            raise SpecError(f"value_range (={self.value_range:g}) must be greater than 0")
-        if not 1 <= self.crop <= self.resize:
-            raise SpecError(f"crop (={self.crop}) must be from 1 to resize (={self.resize})")
-        if self.channel_order not in get_args(ChannelOrder):
-            raise unknown("channel_order", self.channel_order, get_args(ChannelOrder))
-        if self.interpolation not in get_args(Interpolation):
-            raise unknown("interpolation", self.interpolation, get_args(Interpolation))
-
-
-IMAGENET = Preprocessing(
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
-    channel_order="RGB",
-    value_range=1.0,
-    resize=256,
-    crop=224,
-    interpolation="bilinear",
-)
-"""Of most published networks: MindCV's, MMPretrain's and the first two of torchvision's."""
+from zoo.arch.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,8 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
     path = fetch(entry, progress=progress)
     found = load_weights(path, model=model, dialect=entry.dialect)
     try:
-        save_weights(converted, found.spec, found.weights, force=True)
+        how = entry.preprocessing
+        save_weights(converted, found.spec, found.weights, preprocessing=how, force=True)
         pin(converted, sha256(converted) or "")
     except (WeightsError, OSError):
         return _as_published(found, entry)  # a cache that can be read only is one
@@ -46,4 +47,4 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
 
 def _as_published(found: Checkpoint, entry: Pretrained) -> Checkpoint:
     notes = (f"published as {entry.tag}, {entry.licence}: {entry.url}", *found.notes)
-    return dataclasses.replace(found, notes=notes)
+    return dataclasses.replace(found, notes=notes, stated=entry.preprocessing)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from zoo.arch.operator import Operator, Parameter, Shape, Traits
+from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import GraphError, InputError, unknown
 
 INPUT = "input"
@@ -41,6 +42,7 @@ class Graph:
         outputs: the names of the values that a call returns.
         as_tuple: whether a call returns a tuple even of one value.
         origin: the `Spec` that it came from, with which it is saved; equality does not ask for it.
+        preprocessing: of the pictures that a model's weights want, where that is known; likewise.
 
     Raises:
         GraphError: a name that is malformed, doubled or unknown, an operator without traits, a
@@ -53,6 +55,7 @@ class Graph:
     outputs: tuple[str, ...]
     as_tuple: bool = False
     origin: object = field(default=None, compare=False, repr=False)
+    preprocessing: Preprocessing | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.input_shape[1:]))

@@ -3,7 +3,7 @@
 No framework is known here: a backend hands in its `Idioms`.
 """
 
-from zoo.blocks.compiled import class_of, source_of
+from zoo.blocks.compiled import class_of, counterpart, source_of
 from zoo.blocks.idioms import Argument, Idioms, Inline, Layer
 from zoo.blocks.layout import Name
 from zoo.blocks.source import Source, write
@@ -17,6 +17,7 @@ __all__ = [
     "Name",
     "Source",
     "class_of",
+    "counterpart",
     "places",
     "source_of",
     "write",

@@ -31,6 +31,16 @@ def class_of(text: str, name: str, change: Callable[[type], None] = lambda made:
     return getattr(module, name)
 
 
+def counterpart(made: type, other: type) -> type:
+    """Return the class that is in another generated class's module what this one is in its own.
+
+    A class that is not of a generated module is its own.
+    """
+    own, there = (vars(sys.modules[kind.__module__]) for kind in (made, other))
+    found: type = there[made.__name__] if "__zoo__" in own else made
+    return found
+
+
 def source_of(made: type) -> str:
     """Return the text of the module that a generated class is from."""
     found: str = vars(sys.modules[made.__module__])["__zoo__"]

@@ -10,18 +10,13 @@ from typing import Any, get_args
 
 import numpy as np
 
-from weights import Checkpoint, pretrained
+from weights import Checkpoint
 from weights.pretrained import Preprocessing, Pretrained
-from zoo.arch import base_model
 from zoo.errors import SpecError, ZooError
-from zoo.preprocessing import MEGVII, for_size, preset_of
+from zoo.preprocessing import for_size, preset_of
 from zoo.recipes import RANDOM, Normalize, Recipe, Transform
 from zoo.recipes import recipe as recipe_of
 from zoo.recipes.transforms import CenterCrop, Interpolation, Resize
-
-IMAGENET_CLASSES = 1000
-OURS = ("zoo", "zoo_mindspore")
-"""Our own names, which tell nothing of who trained the weights."""
 
 Transforms = Sequence[Transform] | Preprocessing | str
 """Transforms, a preprocessing, or the name of one (``"imagenet"``, ``"megvii"``)."""
@@ -143,10 +138,7 @@ def of_preprocessing(how: Preprocessing, image_size: int | None, told_by: str) -
 def known_of_file(
     checkpoint: Checkpoint, entry: Pretrained | None, image_size: int
 ) -> Pipeline | None:
-    """Return what is known of published weights; None where they are none.
-
-    A file with the names of a publisher's code base and ImageNet's number of classes is taken to be
-    prepared as the publisher does.
+    """Return what is known of published weights and of files that say it; None of others.
 
     Args:
         checkpoint: the weights.
@@ -155,17 +147,12 @@ def known_of_file(
     """
     if entry is not None:
         return of_preprocessing(entry.preprocessing, image_size, f"published with {entry.tag}")
-    name = base_model(checkpoint.spec)
-    theirs = checkpoint.dialect
-    if checkpoint.spec.num_classes != IMAGENET_CLASSES or theirs in OURS:
+    how = checkpoint.preprocessing
+    if how is None:
         return None
-    published = [entry for entry in pretrained.list_pretrained() if entry.dialect == theirs]
-    found = {entry.preprocessing for entry in published if entry.model == name}
-    if theirs == "megvii":
-        found = {MEGVII}
-    if len(found) != 1:
-        return None
-    return of_preprocessing(found.pop(), image_size, f"of {theirs}'s ImageNet weights")
+    stated = checkpoint.stated is not None
+    told_by = "the file's metadata" if stated else f"of {checkpoint.dialect}'s ImageNet weights"
+    return of_preprocessing(how, image_size, told_by)
 
 
 def known_of_onnx(
@@ -177,9 +164,10 @@ def known_of_onnx(
     side of a picture is scaled to the network's, and the middle is cut out.
     """
     if "zoo.quantization" in metadata:
-        how = json.loads(metadata["zoo.quantization"])["preprocessing"]
-        how = {key: tuple(v) if isinstance(v, list) else v for key, v in how.items()}
-        return of_preprocessing(Preprocessing(**how), size, "the file's metadata")
+        how = Preprocessing.from_json(
+            json.dumps(json.loads(metadata["zoo.quantization"])["preprocessing"])
+        )
+        return of_preprocessing(how, size, "the file's metadata")
     if mean is None or std is None or size is None:
         return None
     normalize = Normalize(mean=tuple(mean), std=tuple(std))

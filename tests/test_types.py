@@ -19,14 +19,20 @@ import backends
 # A line of a user's script → what pyright and mypy call the type in it. MindSpore has no types that
 # mypy would read: there it is Any.
 TYPES = [
-    ('zoo.create("resnet9")', "Module", "torch.nn.modules.module.Module"),
-    ('zoo.create("resnet9", backend="torch", seed=3, num_classes=5)', "Module",
-     "torch.nn.modules.module.Module"),
-    ('zoo.create("resnet9", backend="mindspore")', "Cell", "Any"),
+    ('zoo.create("resnet9")', "TorchModel", "backends.native.TorchModel"),
+    ('zoo.create("resnet9", backend="torch", seed=3, num_classes=5)', "TorchModel",
+     "backends.native.TorchModel"),
+    ('zoo.create("resnet9").get_classifier()', "Module", "torch.nn.modules.module.Module"),
+    ('zoo.create("resnet9").num_features', "int", "int"),
+    ('zoo.create("resnet9").feature_info', "FeatureInfo", "zoo.arch.feature_info.FeatureInfo"),
+    ('zoo.create("resnet9", backend="mindspore")', "MindSporeModel",
+     "backends.native.MindSporeModel"),
+    ('zoo.create("resnet9", backend="onnx").num_classes', "int", "int"),
+    ('zoo.transforms("megvii")', "PictureTransform", "zoo.transforming.PictureTransform"),
     ('zoo.create("resnet9", backend="onnx", optimize=True)', "Model", "backends.onnx.model.Model"),
     ('zoo.create("resnet9", backend="openvino")', "Model", "backends.openvino.model.Model"),
     ('zoo.create("resnet9", backend="numpy")', "Model", "backends.numpy.model.Model"),
-    ('zoo.load("net.pth")', "Module", "torch.nn.modules.module.Module"),
+    ('zoo.load("net.pth")', "TorchModel", "backends.native.TorchModel"),
     ('zoo.load("net.pth", backend="numpy")', "Model", "backends.numpy.model.Model"),
     ('zoo.open_exported("net.onnx")', "File", "backends.onnx.file.File"),
     ('zoo.open_exported("net.onnx").labels', "list[str] | None", "list[str] | None"),
@@ -35,6 +41,8 @@ TYPES = [
     ('zoo.cost("resnet9").params', "int", "int"),
 ]  # fmt: skip
 FINE = """
+import torch
+plain: torch.nn.Module = zoo.create("resnet9")
 for name in ("torch", "mindspore"):
     zoo.create("resnet9", backend=name)
 zoo.create("resnet9", backend="numpy")(array).shape

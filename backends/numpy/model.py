@@ -9,10 +9,10 @@ import numpy as np
 
 from backends.numpy.operators import Arrays, apply
 from zoo.arch import INPUT, Graph
-from zoo.arch.described import described
+from zoo.arch.described import Described, described
 
 
-class Model:
+class Model(Described):
     """A network that runs in NumPy, with PyTorch's ``train()`` and ``eval()``.
 
     (N, C, H, W) -> the graph's output, or a tuple where several were asked for. Starts in

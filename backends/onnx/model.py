@@ -11,12 +11,12 @@ from onnx import ModelProto
 from backends.onnx.engine import Engine
 from backends.onnx.proto import emit
 from zoo.arch import Graph
-from zoo.arch.described import described
+from zoo.arch.described import Described, described
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
-class Model:
+class Model(Described):
     """A network for inference.
 
     float32 (N, C, H, W) -> the graph's output, or a tuple where several were asked for. It has no

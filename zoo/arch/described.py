@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.arch.feature_info import FeatureInfo
 from zoo.arch.features import feature_info
 from zoo.arch.graph import INPUT, Graph
 from zoo.arch.head import head_of
+from zoo.arch.preprocessing import Preprocessing
+
+
+class Described:
+    """Attributes of models, see `described`; from the fourth on of whole networks alone."""
+
+    preprocessing: Preprocessing | None
+    pretrained_cfg: dict[str, Any]
+    default_cfg: dict[str, Any]
+    num_classes: int
+    num_features: int
+    head_hidden_size: int
+    feature_info: FeatureInfo
 
 
 def described(graph: Graph) -> dict[str, Any]:

@@ -81,6 +81,8 @@ def test_convert_and_inspect(tmp_path):
         f"{theirs}: torch file, names of megvii",
         "shufflenet_v1_0.5x_g3, conventions megvii, 1000 classes, 3 input channels; 246 arrays, "
         "729,564 values",
+        "pictures: BGR in 0..255, mean [0.0, 0.0, 0.0], std [1.0, 1.0, 1.0], bilinear to 256, the "
+        "middle 224",
         f"{ours}: mindspore file, names of zoo_mindspore",
         "shufflenet_v1_0.5x_g3, conventions paper, 1000 classes, 3 input channels",
         result.stdout.splitlines()[-1],

@@ -218,3 +218,19 @@ def test_networks_for_other_images(files):
         zoo.InputError, match=r"^in_channels \(=1\) must be 3: pictures are in color"
     ):
         zoo.transforms(gray)
+
+
+def test_quantisation_calibrates_on_what_the_weights_want(files):
+    from zoo.preprocessing import for_size
+    from zoo.quantization.quantize import _preprocessing
+
+    own = zoo.create(V1, weights=files["megvii"], image_size=96)
+    for source, given in (
+        (V1, files["megvii"]),
+        (V1, zoo.load_weights(files["megvii"])),
+        (own, None),
+    ):
+        found = _preprocessing(source, given, None, {"image_size": 96} if source is V1 else {})
+        assert found == for_size(MEGVII, 96)
+    assert _preprocessing(V1, files["megvii"], "imagenet", {}) == IMAGENET
+    assert _preprocessing(V1, files["zoo"], None, {}) == IMAGENET

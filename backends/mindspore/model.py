@@ -30,8 +30,6 @@ SUFFIXES = {
 """Operator → canonical role → MindSpore's name for it, where it has another."""
 METHODS = (get_classifier, reset_classifier, set_grad_checkpointing)
 """What the class of a whole network has beside those that are generated."""
-TOLD = ("feature_info", "preprocessing", "pretrained_cfg")
-"""What `zoo.create` says of a Cell beside its graph: pickles take it along."""
 
 
 LOCK = threading.RLock()
@@ -127,7 +125,8 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
     def __reduce_ex__(self: Any, protocol: int) -> tuple[Any, ...]:  # noqa: N807
         # MindSpore's primitives can not be pickled: by graph and arrays.
         arrays = {path: p.asnumpy().copy() for path, p in self.parameters_and_names()}
-        told = {name: vars(self)[name] for name in TOLD if name in vars(self)}
+        # What `zoo.create` says beside the graph: which maps a part of a network returns.
+        told = {name: self.__dict__[name] for name in ("feature_info",) if name in self.__dict__}
         checkpointing = getattr(self, "grad_checkpointing", False)
         return _restore, (self.zoo_graph, arrays, self.training, told, checkpointing)
 

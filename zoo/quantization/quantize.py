@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import backends
-from weights import pretrained
+from weights import Checkpoint, load_weights, pretrained
 from weights.formats.files import atomic, require_free
 from weights.pretrained import Preprocessing
 from zoo import arch
@@ -83,8 +83,8 @@ def quantize(
             see. 100 to 500 are enough.
         weights: as for `create`; not with a live model.
         preprocessing: how an image becomes the network's input: ``"imagenet"``, ``"megvii"`` (BGR,
-            0 to 255) or a `Preprocessing`, scaled to the network's image size. By default the
-            published weights' own, else ``"imagenet"``.
+            0 to 255) or a `Preprocessing`, scaled to the network's image size. By default
+            what is known of the weights, else ``"imagenet"``.
         evaluate: a folder of other images to measure on; by default those of the calibration.
         truth: the classes of the images that are measured on: CSV with the columns file and index.
             By default the folders are the classes, where it is clear which.
@@ -234,15 +234,20 @@ def _preprocessing(
     preprocessing: str | Preprocessing | None,
     overrides: Mapping[str, Any],
 ) -> Preprocessing:
-    """Return how an image becomes the input: as asked, or as the published weights expect it."""
+    """Return how an image becomes the input: as asked, or as it is known of the weights."""
     if isinstance(model, str | Spec):
         spec = arch.spec(model, **overrides)
         graph, name = spec.graph, arch.base_model(spec)
-        published = isinstance(weights, str) and not Path(weights).exists()
-        if preprocessing is None and published and name and pretrained.is_tag(str(weights)):
-            preprocessing = pretrained.find(name, str(weights)).preprocessing
+        if preprocessing is None and isinstance(weights, str | Path):
+            if Path(weights).exists():
+                preprocessing = load_weights(weights, model=spec).preprocessing
+            elif name and pretrained.is_tag(str(weights)):
+                preprocessing = pretrained.find(name, str(weights)).preprocessing
+        elif preprocessing is None and isinstance(weights, Checkpoint):
+            preprocessing = weights.preprocessing
     else:
         graph = backends.backend_of(model).graph_of(model)
+        preprocessing = preprocessing or graph.preprocessing
     if graph.in_channels != COLOURS:
         raise InputError(
             f"in_channels (={graph.in_channels}) must be {COLOURS}: images are read in colour"

@@ -96,6 +96,8 @@ def test_a_large_network_is_short():
     text = source("shufflenet_v2_2.0x")
     assert len(text.splitlines()) <= 200
     assert "y, x = self.shuffle(x).chunk(2, 1)" in text
+    assert "        return x if pre_logits else self.classifier(x)\n" in text
+    assert "        return self.forward_head(self.forward_features(x))\n" in text
     assert "ShuffleNetV2DownUnit(24, 244), *(ShuffleNetV2Unit(244) for _ in range(3))" in text
 
 

@@ -60,7 +60,6 @@ WRAPPED = {
     "in a user's module": lambda m: Users(net=m),
     "deep in several": lambda m: Users(net=AveragedModel(torch.compile(m))),
     "batch norm synchronised": nn.SyncBatchNorm.convert_sync_batchnorm,
-    "batch norms frozen by timm": lambda m: changed(timm.utils.freeze, m),
     "float64": lambda m: m.double(),
     "scaled by a parametrisation": lambda m: changed(
         lambda m: nn.utils.parametrize.register_parametrization(m.classifier, "weight", Doubled()),
@@ -89,6 +88,15 @@ def test_weights_of_wrapped_models(way, tmp_path):
     assert same(zoo.get_weights(model), OTHERS)
     zoo.save(model, tmp_path / "w.safetensors")
     assert same(zoo.get_weights(zoo.load(tmp_path / "w.safetensors")), OTHERS)
+
+
+def test_batch_norms_that_timm_froze_are_read():
+    model = changed(timm.utils.freeze)
+    assert type(model.stem.bn).__name__ == "FrozenBatchNorm2d"
+    assert same(zoo.get_weights(model), GIVEN)
+    zoo.set_weights(model, OTHERS)
+    timm.utils.unfreeze(model)
+    assert same(zoo.get_weights(model), OTHERS)
 
 
 def test_a_copy_keeps_what_users_put_on_it():

@@ -22,8 +22,7 @@ WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 OUTER = nn.DataParallel | nn.parallel.DistributedDataParallel | AveragedModel
 
 SAME = ("FrozenBatchNorm2d", "SyncBatchNorm")
-"""Classes, of PyTorch, torchvision and timm, that in evaluation mode are a BatchNorm2d with the same
-arrays."""
+"""Of PyTorch and torchvision: in evaluation mode, they are a BatchNorm2d of the same arrays."""
 
 
 class TorchLive(Live):

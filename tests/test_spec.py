@@ -165,3 +165,42 @@ def test_bad_json(change, kind, message):
     assert str(error.value).startswith(message)
     with pytest.raises(zoo.SpecError, match="not the JSON of a spec"):
         zoo.spec_from_json("{")
+
+
+KINDS = ("shufflenet_v1_0.5x_g3", "shufflenet_v2_0.5x", "shufflenet_v2_plus_small", "resnet9")
+OF_OTHER_TYPES = {
+    "bn_eps": ("a", "bn_eps (='a') must be a number"),
+    "bn_momentum": ([], "bn_momentum (=[]) must be a number"),
+    "conventions": (5, "conventions (=5) must be those of "),
+    "in_channels": (10**30, f"in_channels (={10**30}) must be at most 1048576"),
+    "num_classes": ([1], "num_classes (=(1,)) must be a whole number of at least 0"),
+    "image_size": ("x", "image_size (='x') must be a whole number of at least 1"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("field", OF_OTHER_TYPES)
+def test_values_of_other_types(name, field):
+    value, message = OF_OTHER_TYPES[field]
+    with pytest.raises(zoo.SpecError) as error:
+        zoo.spec(name, **{field: value})
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_value_in_json_is_a_raw_error(name):
+    import json
+
+    whole = json.loads(zoo.spec(name).to_json())
+    bad = [None, [], {}, "x", -1, 1.5, [[1]], [{}], {"a": 1}, True, 10**18]
+    refused = 0
+    for place in (whole, whole["conventions"]):
+        for key in list(place):
+            kept = place[key]
+            for place[key] in bad:
+                try:
+                    zoo.spec_from_json(json.dumps(whole))
+                except zoo.ZooError:
+                    refused += 1
+            place[key] = kept
+    assert refused > 0.8 * len(bad) * (len(whole) + len(whole["conventions"]))

@@ -69,6 +69,12 @@ def spec(model: str | Spec, **overrides: Any) -> Spec:
     return model.replace(**overrides) if overrides else model
 
 
+def overridable() -> set[str]:
+    """Return the names of all fields and conventions of all families, which `spec` changes."""
+    kinds = [kind for family in FAMILIES for kind in (family, family.conventions_type)]
+    return {field.name for kind in kinds for field in dataclasses.fields(kind)}
+
+
 def spec_from_json(text: str) -> Spec:
     """Return the spec that `Spec.to_json` wrote.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import typing
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from zoo.errors import SpecError, unknown
 JSON_VERSION = 1
 
 
+MAX_NUMBER = 1 << 20
+"""Of channels, classes and pixels a side."""
 MAX_UNITS = 1000
 """A spec may come from a file that somebody has tampered with: expanding it must not take long."""
 
@@ -48,7 +51,11 @@ class Conventions:
                 raise SpecError(f"{field.name} (={value!r}) must be one of {', '.join(choices)}")
             if hint is bool and not isinstance(value, bool):
                 raise SpecError(f"{field.name} (={value!r}) must be True or False")
-        if not self.bn_eps > 0:
+        for name in ("bn_eps", "bn_momentum"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SpecError(f"{name} (={value!r}) must be a number")
+        if not 0 < self.bn_eps < math.inf:
             raise SpecError(f"bn_eps (={self.bn_eps!r}) must be positive")
         if not 0 < self.bn_momentum <= 1:
             raise SpecError(f"bn_momentum (={self.bn_momentum!r}) must be in (0, 1]")
@@ -78,6 +85,12 @@ class Spec:
     conventions: Conventions
 
     def __post_init__(self) -> None:
+        if not isinstance(self.conventions, self.conventions_type):
+            presets = ", ".join(self.presets)
+            raise SpecError(
+                f"conventions (={self.conventions!r}) must be those of {self.family}, or the name "
+                f"of a preset ({presets})"
+            )
         require_positive("num_classes", self.num_classes, least=0)
         for name in ("in_channels", "image_size"):
             require_positive(name, getattr(self, name))
@@ -168,7 +181,8 @@ class Spec:
         if isinstance(conventions, str):
             conventions = self.preset(conventions)
         changed = {name: overrides.pop(name) for name in list(overrides) if name in theirs}
-        conventions = dataclasses.replace(conventions, **changed)
+        if changed and isinstance(conventions, self.conventions_type):
+            conventions = dataclasses.replace(conventions, **changed)
         fields: dict[str, Any] = {k: _frozen(v) for k, v in overrides.items()}
         spec = dataclasses.replace(self, conventions=conventions, **fields)
         _ = spec.graph  # expanding is the check that the values fit together
@@ -233,8 +247,8 @@ def require_rows(spec: Spec, *names: str) -> None:
     for name, row in rows.items():
         if not isinstance(row, tuple):
             raise SpecError(f"{name} (={row!r}) must be a list of whole numbers")
-        for value in row:
-            require_positive(name, value)
+        for value in row:  # of repeats, the sum is what matters
+            require_positive(name, value, most=math.inf if name == "stage_repeats" else MAX_NUMBER)
     if len({len(row) for row in rows.values()}) != 1 or not next(iter(rows.values())):
         told = [f"{name} (={row})" for name, row in rows.items()]
         listed = " and ".join([", ".join(told[:-1]), told[-1]]) if told[1:] else told[0]
@@ -251,7 +265,9 @@ def require_probability(name: str, value: float) -> None:
         raise SpecError(f"{name} (={value!r}) must be in [0, 1)")
 
 
-def require_positive(name: str, value: object, least: int = 1) -> None:
-    """Raise `SpecError` unless ``value`` is a whole number of at least 1, or of ``least``."""
+def require_positive(name: str, value: object, least: int = 1, most: float = MAX_NUMBER) -> None:
+    """Raise `SpecError` unless ``value`` is a whole number from 1, or ``least``, to ``most``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise SpecError(f"{name} (={value!r}) must be a whole number of at least {least}")
+    if value > most:
+        raise SpecError(f"{name} (={value!r}) must be at most {most}")

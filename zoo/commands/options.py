@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 
 Name = Annotated[str, typer.Argument(help="A name that `zoo list` shows.")]
 Overrides = Annotated[
@@ -37,8 +37,14 @@ SkipCorrupt = Annotated[
 ]
 
 
-def parse(changes: list[str] | None) -> dict[str, Any]:
-    """Return ``KEY=VALUE`` texts as overrides; values are JSON, or text where they are not."""
+def parse(changes: list[str] | None, *, of_recipe: bool = False) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` texts as overrides; values are JSON, or text where they are not.
+
+    Args:
+        changes: the texts.
+        of_recipe: whether they are fields of a recipe instead of a spec.
+    """
+    from zoo.arch.catalogue import overridable
     from zoo.text import TextError
     from zoo.text import parse as value_of
 
@@ -47,6 +53,10 @@ def parse(changes: list[str] | None) -> dict[str, Any]:
         key, separator, value = change.partition("=")
         if not separator:
             raise ZooError(f"--set {change!r} must be KEY=VALUE")
+        if (
+            not of_recipe and key not in overridable()
+        ):  # not left to `spec`: it may be the name of an argument
+            raise unknown("override", key, overridable())
         try:
             overrides[key] = value_of(value)
         except TextError:

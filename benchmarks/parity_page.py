@@ -98,8 +98,9 @@ def _older(networks: set[str]) -> list[str]:
         return []
     return [
         "",
-        f"The results of {len(networks)} networks are of the proof before it had a power and asked "
-        "for adequacy; they are in the file, marked `before`, and not in the table.",
+        f"The results of {', '.join(f'`{name}`' for name in sorted(networks))} are of the proof before "
+        "it had a power and asked for adequacy; they are in the file, marked `before`, and not in "
+        "the table.",
     ]
 
 

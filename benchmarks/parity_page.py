@@ -96,11 +96,11 @@ def parity() -> str:
 def _older(networks: set[str]) -> list[str]:
     if not networks:
         return []
+    named = ", ".join(f"`{name}`" for name in sorted(networks))
     return [
         "",
-        f"The results of {', '.join(f'`{name}`' for name in sorted(networks))} are of the proof before "
-        "it had a power and asked for adequacy; they are in the file, marked `before`, and not in "
-        "the table.",
+        f"The results of {named} are of the proof before it had a power and asked for adequacy; they "
+        "are in the file, marked `before`, and not in the table.",
     ]
 
 

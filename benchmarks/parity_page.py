@@ -99,8 +99,8 @@ def _older(networks: set[str]) -> list[str]:
     named = ", ".join(f"`{name}`" for name in sorted(networks))
     return [
         "",
-        f"The results of {named} are of the proof before it had a power and asked for adequacy; they "
-        "are in the file, marked `before`, and not in the table.",
+        f"The results of {named} are of the proof before it had a power and asked for adequacy; "
+        "they are in the file, marked `before`, and not in the table.",
     ]
 
 

@@ -17,7 +17,7 @@ from weights import randomise, save_weights
 from zoo import cli
 from zoo.bench import engine as engines
 from zoo.bench.engine import Engine, EngineError, Turn, take_turns
-from zoo.bench.report import Failure, Form
+from zoo.bench.measurement import Failure, Form
 from zoo.bench.work import prepare
 
 NAME = "shufflenet_v1_0.5x_g3"

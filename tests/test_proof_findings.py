@@ -13,9 +13,10 @@ from zoo.arch.builder import GraphBuilder
 from zoo.proof import kernels
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import make_case
+from zoo.proof.finding import Finding
 from zoo.proof.prove import prove
 from zoo.proof.references import References
-from zoo.proof.report import Finding, ParityReport
+from zoo.proof.report import ParityReport
 
 NODE = "stage3.1.depthwise.conv"
 ABOUT = {"model": "m", "spec": {}, "made_with": {}}

@@ -76,7 +76,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
         Files of ours say it, if it was known when they were written; of others it is known by whose
         names they have, for ImageNet's classes.
         """
-        from weights.pretrained import known_preprocessing
+        from weights.pretrained.known import known_preprocessing
 
         return self.stated or known_preprocessing(self.spec, self.dialect)
 

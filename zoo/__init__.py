@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from zoo.arch import list_models as list_models
     from zoo.arch import spec as spec
     from zoo.arch import spec_from_json as spec_from_json
+    from zoo.bench.measurement import Measurement as Measurement
     from zoo.bench.report import BenchmarkReport as BenchmarkReport
-    from zoo.bench.report import Measurement as Measurement
     from zoo.bench.run import benchmark as benchmark
     from zoo.conversion import Conversion as Conversion
     from zoo.conversion import convert as convert
@@ -81,7 +81,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "zoo.arch": ("Cost", "Graph", "Spec", "list_models", "spec", "spec_from_json"),
-    "zoo.bench.report": ("BenchmarkReport", "Measurement"),
+    "zoo.bench.measurement": ("Measurement",),
+    "zoo.bench.report": ("BenchmarkReport",),
     "zoo.bench.run": ("benchmark",),
     "zoo.conversion": ("Conversion", "convert"),
     "zoo.data": ("Dataset", "mean_and_std", "open_dataset"),

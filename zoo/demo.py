@@ -14,13 +14,13 @@ from rich.table import Table
 import backends
 from zoo.data import Dataset
 from zoo.evaluation.agreement import compare
-from zoo.evaluation.table import results
+from zoo.evaluation.evaluation import results
 from zoo.models import cost, create, get_weights
 from zoo.output import write
 from zoo.proof.photographs import photographs
 from zoo.proof.prove import parity
-from zoo.proof.table import STYLE
 from zoo.reporting.plots import draw_predicted
+from zoo.style import STYLE
 from zoo.table import progress_bar
 
 FRAMEWORKS: tuple[backends.Name, ...] = ("torch", "mindspore")

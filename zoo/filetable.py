@@ -13,7 +13,7 @@ import weights as arrays
 from weights import formats, pretrained
 from weights.entries import choose
 from zoo.errors import WeightsError, unknown
-from zoo.proof.table import STYLE
+from zoo.style import STYLE
 
 
 def print_file(path: Path, entry: str | None, depth: int) -> None:

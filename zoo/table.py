@@ -12,7 +12,7 @@ from rich.table import Table
 
 from zoo.arch import Cost, Spec
 from zoo.proof.prove import Progress as Report
-from zoo.proof.table import STYLE
+from zoo.style import STYLE
 
 
 def print_info(name: str, spec: Spec, cost: Cost, depth: int) -> None:

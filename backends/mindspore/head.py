@@ -8,34 +8,28 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from backends.mindspore.operators import layer
+from backends.mindspore.tree import get, put
+from zoo.arch import Graph
 from zoo.arch.head import head_of, with_classes
-from zoo.blocks import counterpart
 from zoo.errors import ZooError
 from zoo.passes.initialise import initialise_node
 
 
 def get_classifier(self: Any) -> nn.Cell:
     """Return the layer that makes the logits; an ``nn.Identity`` in a network without one."""
-    from backends.mindspore.model import get
-
     head = head_of(self.zoo_graph)
     assert head is not None, "networks without a head have no such method"
     found = get(self, head.classifier) if head.classifier else None
     return nn.Identity() if found is None else found
 
 
-def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
-    """Put a new classifier in the place of the old one, or none for 0 classes.
-
-    It starts from the weights that `zoo.create` gives it for the seed, in the dtype of the old one
-    and under the same names. All other layers and what trains stay as they are.
+def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
+    """Put a new classifier into a network, or none, and return the graph that it then has.
 
     Raises:
         SpecError: there can not be so many classes.
         ZooError: the Cell's class is no longer the one that it was made with.
     """
-    from backends.mindspore.model import class_of_graph, get, put, tell
-
     graph = with_classes(self.zoo_graph, num_classes)
     if "admitted" not in vars(type(self)):
         raise ZooError(
@@ -69,10 +63,4 @@ def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
         for role, parameter in fresh.parameters_and_names():
             parameter.name = f"{prefix}{node.name}.{role}"
         fresh.set_train(training)
-    # Each text has classes of its own, also for the blocks that are alike.
-    kind, before = class_of_graph(graph), type(self).__module__
-    for _, cell in self.cells_and_names():
-        if type(cell).__module__ == before:
-            cell.__class__ = counterpart(type(cell), kind)
-    self.compile_cache.clear()
-    tell(self, graph)
+    return graph

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor, nn
 
-from backends.mindspore.head import get_classifier, reset_classifier
+from backends.mindspore.head import get_classifier, replace_classifier
 from backends.mindspore.operators import IDIOMS
 from backends.mindspore.recompute import set_grad_checkpointing
+from backends.mindspore.tree import put
 from zoo.arch import Graph
 from zoo.arch.described import described
-from zoo.blocks import Source, class_of, source_of, write
+from zoo.blocks import Source, class_of, counterpart, source_of, write
 
 SUFFIXES = {
     "BatchNorm2d": {
@@ -28,9 +29,6 @@ SUFFIXES = {
     }
 }
 """Operator → canonical role → MindSpore's name for it, where it has another."""
-METHODS = (get_classifier, reset_classifier, set_grad_checkpointing)
-"""What the class of a whole network has beside those that are generated."""
-
 
 LOCK = threading.RLock()
 """Held while a network runs. MindSpore's executor is one for all threads: two that call networks
@@ -79,21 +77,28 @@ def tell(cell: nn.Cell, graph: Graph) -> None:
         object.__setattr__(cell, name, value)
 
 
-def get(cell: nn.Cell, path: str) -> nn.Cell | None:
-    """Return the Cell under a dotted name, if there is one."""
-    found: Any = cell
-    for part in path.split(".") if path else ():
-        found = found.name_cells().get(part) if found is not None else None
-    return found
+def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
+    """Put a new classifier in the place of the old one, or none for 0 classes.
+
+    It starts from the weights that `zoo.create` gives it for the seed, in the dtype of the old one
+    and under the same names. All other layers and what trains stay as they are.
+
+    Raises:
+        SpecError: there can not be so many classes.
+        ZooError: the Cell's class is no longer the one that it was made with.
+    """
+    graph = replace_classifier(self, num_classes, seed)
+    # Each text has classes of its own, also for the blocks that are alike.
+    kind, before = class_of_graph(graph), type(self).__module__
+    for _, cell in self.cells_and_names():
+        if type(cell).__module__ == before:
+            cell.__class__ = counterpart(type(cell), kind)
+    self.compile_cache.clear()
+    tell(self, graph)
 
 
-def put(cell: nn.Cell, path: str, layer: nn.Cell) -> None:
-    """Put another Cell where a dotted name leads; parameters keep their names."""
-    outer, _, name = path.rpartition(".")
-    parent: Any = get(cell, outer)
-    parent.insert_child_to_cell(name, layer)
-    if isinstance(parent, nn.SequentialCell):  # which calls a list of its own
-        parent.cell_list = list(parent.name_cells().values())
+METHODS = (get_classifier, reset_classifier, set_grad_checkpointing)
+"""What the class of a whole network has beside those that are generated."""
 
 
 def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:

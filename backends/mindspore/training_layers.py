@@ -13,7 +13,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops import constexpr
 
 from backends.mindspore.layers import ChannelShuffle, Gather
-from backends.mindspore.model import get, put
+from backends.mindspore.tree import get, put
 from zoo.arch import Graph
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from backends.torch.operators import layer
+from zoo.arch import Graph
 from zoo.arch.head import head_of, with_classes
-from zoo.blocks import counterpart
 from zoo.errors import ZooError
 from zoo.passes.initialise import initialise_node
 
@@ -21,18 +21,13 @@ def get_classifier(self: Any) -> nn.Module:
     return self.get_submodule(head.classifier) if head.classifier else nn.Identity()
 
 
-def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
-    """Put a new classifier in the place of the old one, or none for 0 classes.
-
-    It starts from the weights that `zoo.create` gives it for the seed, on the device and in the
-    dtype of the old one. All other layers, their hooks and what trains stay as they are.
+def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
+    """Put a new classifier into a network, or none, and return the graph that it then has.
 
     Raises:
         SpecError: there can not be so many classes.
         ZooError: the module's class is no longer the one that it was made with.
     """
-    from backends.torch.model import class_of_graph, tell
-
     graph = with_classes(self.zoo_graph, num_classes)
     if "admitted" not in vars(type(self)):
         raise ZooError(
@@ -57,9 +52,4 @@ def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
         parent, _, name = node.name.rpartition(".")
         fresh.to(like.device, like.dtype).train(self.training if old is None else old.training)
         setattr(self.get_submodule(parent), name, fresh)
-    # Each text has classes of its own, also for the blocks that are alike.
-    kind, before = class_of_graph(graph), type(self).__module__
-    for module in self.modules():
-        if type(module).__module__ == before:
-            module.__class__ = counterpart(type(module), kind)
-    tell(self, graph)
+    return graph

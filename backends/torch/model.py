@@ -12,15 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from backends.torch.head import get_classifier, reset_classifier
+from backends.torch.head import get_classifier, replace_classifier
 from backends.torch.operators import IDIOMS
 from backends.torch.recompute import __prepare_scriptable__, set_grad_checkpointing
 from zoo.arch import Graph
 from zoo.arch.described import described
-from zoo.blocks import Source, class_of, source_of, write
-
-METHODS = (get_classifier, reset_classifier, set_grad_checkpointing, __prepare_scriptable__)
-"""What the class of a whole network has beside those that are generated."""
+from zoo.blocks import Source, class_of, counterpart, source_of, write
 
 
 def build(graph: Graph) -> nn.Module:
@@ -54,6 +51,29 @@ def tell(module: nn.Module, graph: Graph) -> None:
     """Give a module the graph that it is of, and what that tells."""
     for name, value in {"zoo_graph": graph, **described(graph)}.items():
         setattr(module, name, value)
+
+
+def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
+    """Put a new classifier in the place of the old one, or none for 0 classes.
+
+    It starts from the weights that `zoo.create` gives it for the seed, on the device and in the
+    dtype of the old one. All other layers, their hooks and what trains stay as they are.
+
+    Raises:
+        SpecError: there can not be so many classes.
+        ZooError: the module's class is no longer the one that it was made with.
+    """
+    graph = replace_classifier(self, num_classes, seed)
+    # Each text has classes of its own, also for the blocks that are alike.
+    kind, before = class_of_graph(graph), type(self).__module__
+    for module in self.modules():
+        if type(module).__module__ == before:
+            module.__class__ = counterpart(type(module), kind)
+    tell(self, graph)
+
+
+METHODS = (get_classifier, reset_classifier, set_grad_checkpointing, __prepare_scriptable__)
+"""What the class of a whole network has beside those that are generated."""
 
 
 def _checked(kind: type[nn.Module]) -> type[nn.Module]:

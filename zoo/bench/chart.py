@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from zoo.bench.report import three
-
-if TYPE_CHECKING:
-    from zoo.bench.report import BenchmarkReport, Measurement
+from zoo.bench.measurement import Measurement, three
 
 _ERRORS = (1e-9, 1e3)
 """Between these an error is drawn: its axis is logarithmic, and it may be zero or infinite."""
@@ -27,17 +24,17 @@ PANELS: dict[str, Callable[[Measurement], float]] = {
 """Title → the length of the bar."""
 
 
-def draw(report: BenchmarkReport) -> bytes:
+def draw(
+    model: str, made_with: Mapping[str, Any], batches: Mapping[int, Sequence[Measurement]]
+) -> bytes:
     """Return a PNG with a row of panels for each batch size and a bar for each engine."""
-    batches = report.batches
     deepest = max((len(rows) for rows in batches.values()), default=1)
     height = 0.8 + max(len(batches), 1) * (0.9 + 0.26 * deepest)
     figure = Figure(figsize=(16, height), layout="constrained")
     FigureCanvasAgg(figure)
-    machine, size = report.made_with["machine"], report.made_with["image_size"]
+    machine, size = made_with["machine"], made_with["image_size"]
     figure.suptitle(
-        f"{report.model}, {size[0]}×{size[1]}, float32, {report.made_with['threads']} threads, "
-        f"{machine['cpu']}",
+        f"{model}, {size[0]}×{size[1]}, float32, {made_with['threads']} threads, {machine['cpu']}",
         fontsize=11,
         x=0.01,
         ha="left",
@@ -55,7 +52,7 @@ def draw(report: BenchmarkReport) -> bytes:
     return file.getvalue()
 
 
-def _bars(axes: Any, rows: list[Measurement], title: str, lengths: list[float]) -> None:
+def _bars(axes: Any, rows: Sequence[Measurement], title: str, lengths: list[float]) -> None:
     engines = list(dict.fromkeys(row.form.backend for row in rows))
     drawn, labels, ends = lengths, [three(length) for length in lengths], lengths
     if title.startswith("error"):

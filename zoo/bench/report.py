@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.bench.engine import QUIET
+from zoo.bench.measurement import FLOAT32, Failure, Measurement
 from zoo.output import Tabled, write
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-FLOAT32 = 1e-4
-"""The error of a network in float32 stays far below; one above is a fault or a lower precision."""
 
 MEANINGS = {
     "latency": "median of the calls ± half the distance of their quartiles, NumPy to NumPy",
@@ -27,76 +25,6 @@ MEANINGS = {
     "error": "max|a - ref| / max|ref| of the logits, ref being NumPy's in float64",
 }
 """What the columns of the table mean."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """An engine and the form of the network that it runs."""
-
-    backend: str
-    optimized: bool
-
-    @property
-    def label(self) -> str:
-        """What tables call it."""
-        return f"{self.backend} (optimized)" if self.optimized else self.backend
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One engine at one batch size. All times are seconds, all sizes bytes.
-
-    Attributes:
-        form: the engine.
-        batch: images a call.
-        seconds: median of the calls.
-        quartiles: of the calls, the first and the third.
-        calls: how many there were.
-        rounds: round → median of the calls in it.
-        taken: round → cores that other programs took from the engine. Rounds where that was more
-            than `zoo.bench.engine.QUIET` count only if there are no others.
-        speed: how many times as fast as the first engine, the median over the rounds.
-        speed_range: the smallest and the largest of the rounds.
-        peak_bytes: largest resident set of the process, from its start.
-        import_seconds: importing the framework.
-        build_seconds: building the network with its weights, optimizing included.
-        first_run_seconds: the first call, in which some engines compile.
-        error: max|a - ref| / max|ref| of the logits, against NumPy in float64.
-    """
-
-    form: Form
-    batch: int
-    seconds: float
-    quartiles: tuple[float, float]
-    calls: int
-    rounds: Mapping[int, float]
-    taken: Mapping[int, float]
-    speed: float
-    speed_range: tuple[float, float]
-    peak_bytes: int
-    import_seconds: float
-    build_seconds: float
-    first_run_seconds: float
-    error: float
-
-    @property
-    def images_per_second(self) -> float:
-        """Throughput."""
-        return self.batch / self.seconds
-
-    @property
-    def first_call_seconds(self) -> float:
-        """Build, compile and first run."""
-        return self.build_seconds + self.first_run_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An engine that could not be measured, and why."""
-
-    form: Form
-    batch: int
-    reason: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,15 +122,10 @@ class BenchmarkReport(Tabled):
         """
         from zoo.bench.chart import draw
 
-        write(Path(path), draw(self))
+        write(Path(path), draw(self.model, self.made_with, self.batches))
 
     def table(self) -> Table:
         """Return the measurements as a table for the terminal (`rich`)."""
         from zoo.bench.table import table
 
-        return table(self)
-
-
-def three(value: float) -> str:
-    """Return three digits of a number, and all of those before its point."""
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
+        return table(self.model, self.made_with, self.batches)

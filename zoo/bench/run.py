@@ -19,7 +19,8 @@ from zoo.arch import Spec, model_name
 from zoo.arch import spec as spec_of
 from zoo.arch.spec import require_positive
 from zoo.bench.engine import ROUNDS, Engine, EngineError, Turn, take_turns
-from zoo.bench.report import BenchmarkReport, Failure, Form, Measurement
+from zoo.bench.measurement import Failure, Form, Measurement
+from zoo.bench.report import BenchmarkReport
 from zoo.bench.work import Work, prepare
 from zoo.errors import UnknownNameError, ZooError
 from zoo.loading import Source, resolve

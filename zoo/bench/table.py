@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.bar import Bar
 from rich.table import Table
 
-from zoo.bench.report import FLOAT32, three
-from zoo.proof.table import STYLE
-
-if TYPE_CHECKING:
-    from zoo.bench.report import BenchmarkReport, Measurement
+from zoo.bench.measurement import FLOAT32, Measurement, three
+from zoo.style import STYLE
 
 NARROWEST = 6
 """Characters of the longest bar, at least."""
 
 
-def table(report: BenchmarkReport) -> Table:
+def table(
+    model: str, made_with: Mapping[str, Any], batches: Mapping[int, Sequence[Measurement]]
+) -> Table:
     """Return a row for each engine and batch size; a bar is a latency, to scale in its batch."""
-    size = "×".join(map(str, report.made_with["image_size"]))
-    threads = report.made_with["threads"]
-    title = f"{report.model}, {size}, float32, {threads} thread{'s' if threads > 1 else ''}"
+    size = "×".join(map(str, made_with["image_size"]))
+    threads = made_with["threads"]
+    title = f"{model}, {size}, float32, {threads} thread{'s' if threads > 1 else ''}"
     view = Table(title=title, expand=True, show_edge=False, **STYLE)
     view.add_column("engine", no_wrap=True)
     for column in ("latency,\nms", "speed", "images\n/s", "peak\nMiB", "first\ncall", "error"):
         view.add_column(column, justify="right", no_wrap=True)
     view.add_column("", min_width=NARROWEST, ratio=1)
-    for batch, rows in report.batches.items():
+    for batch, rows in batches.items():
         longest = max(row.seconds for row in rows)
         view.add_row(f"[bold]batch {batch}[/]")
         for row in rows:

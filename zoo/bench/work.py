@@ -9,7 +9,7 @@ import numpy as np
 
 import weights as arrays
 from zoo.arch import Spec
-from zoo.bench.report import Form
+from zoo.bench.measurement import Form
 from zoo.bench.worker import Job
 from zoo.models import create
 from zoo.proof.conditioning import well_conditioned_images, well_conditioned_weights

@@ -117,7 +117,7 @@ def evaluate(
 def _show(found: Sequence[Evaluation], agreement: Agreement | None) -> None:
     from rich.console import Console
 
-    from zoo.evaluation.table import results
+    from zoo.evaluation.evaluation import results
 
     console = Console(highlight=False)
     console.print(results(found))

@@ -11,7 +11,7 @@ from statistics import median
 import backends
 from zoo import arch
 from zoo.bench.engine import THREAD_VARIABLES, Engine, EngineError, least_disturbed
-from zoo.bench.report import FLOAT32, Form
+from zoo.bench.measurement import FLOAT32, Form
 from zoo.bench.work import Work, prepare
 from zoo.doctor import onednn
 from zoo.doctor.conflicts import conflicts, installed_versions

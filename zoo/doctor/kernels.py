@@ -93,7 +93,7 @@ class KernelReport:
         """Return a row an operator and a column a backend (`rich`)."""
         from rich.table import Table
 
-        from zoo.proof.table import STYLE
+        from zoo.style import STYLE
 
         view = Table(title="largest error, in units of the operator's magnitude", **STYLE)
         view.add_column("operator", no_wrap=True)

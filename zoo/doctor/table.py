@@ -7,9 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from zoo.bench.engine import QUIET
-from zoo.bench.report import three
+from zoo.bench.measurement import three
 from zoo.doctor.report import Diagnosis, Health, OneDNN
-from zoo.proof.table import STYLE
+from zoo.style import STYLE
 
 
 def show(found: Diagnosis, console: Console) -> None:

@@ -137,10 +137,31 @@ class Agreement:
         write(Path(path), (text + "\n").encode())
 
     def table(self, most: int = MOST) -> Table:
-        """Return the disagreements as a table for the terminal (`rich`)."""
-        from zoo.evaluation.table import disagreements
+        """Return a row for each image that is named differently, the clearest first (`rich`)."""
+        from rich.markup import escape
+        from rich.table import Table
 
-        return disagreements(self, most)
+        from zoo.style import STYLE, ending
+
+        shown = self.disagreements[:most]
+        title = f"{len(self.disagreements)} disagreements"
+        if len(shown) < len(self.disagreements):
+            title += f", the {most} of the largest margin"
+        view = Table(title=title, **STYLE)
+        view.add_column("image", overflow="fold")
+        for backend in (self.reference, "other"):
+            view.add_column(backend)
+        for column in ("margin", "difference"):
+            view.add_column(column, justify="right", no_wrap=True)
+        for row in shown:
+            view.add_row(
+                escape(ending(row.image)),
+                escape(row.expected),
+                escape(f"{row.found} ({row.backend})"),
+                f"{row.margin:.1e}",
+                f"{row.difference:.1e}",
+            )
+        return view
 
     def __str__(self) -> str:
         return self.summary()

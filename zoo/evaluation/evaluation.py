@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,18 +151,65 @@ class Evaluation(Measures):
 
     def table(self) -> Table:
         """Return the measures as a table for the terminal (`rich`)."""
-        from zoo.evaluation.table import results
-
         return results([self])
 
     def class_table(self, most: int = MOST) -> Table:
         """Return the classes as a table for the terminal: all, or the worst of many."""
-        from zoo.evaluation.table import classes
+        from rich.markup import escape
+        from rich.table import Table
 
-        return classes(self, most)
+        from zoo.style import STYLE
+
+        shares, counts = self.per_class, self.confusion.sum(1)
+        order = np.arange(len(shares))
+        title = "classes"
+        if len(order) > most:
+            order = np.argsort(np.where(counts > 0, shares, np.inf), kind="stable")[:most]
+            title = f"the worst {most} of {len(shares)} classes"
+        view = Table(title=title, **STYLE)
+        view.add_column("class")
+        for column in ("images", "right, %"):
+            view.add_column(column, justify="right", no_wrap=True)
+        view.add_column("taken most often for")
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        for i in order:
+            other = int(wrong[i].argmax())
+            view.add_row(
+                escape(self.classes[i]),
+                str(counts[i]),
+                f"{shares[i]:.1f}" if counts[i] else "–",
+                escape(f"{self.classes[other]} ({wrong[i, other]})") if wrong[i, other] else "",
+            )
+        return view
 
     def __str__(self) -> str:
         return self.summary()
 
     def __repr__(self) -> str:
         return f"<Evaluation {self.summary()}>"
+
+
+def results(evaluations: Sequence[Evaluation]) -> Table:
+    """Return a row for each evaluation: accuracy, and how fast it was."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from zoo.style import STYLE
+
+    first = evaluations[0]
+    title = f"{first.weights} on {first.data}, {first.split}: {first.images} images"
+    view = Table(title=escape(title), **STYLE)
+    view.add_column("backend", no_wrap=True)
+    for column in ("loss", "top-1, %", "top-5, %", "images/s", "first call", "all of it"):
+        view.add_column(column, justify="right", no_wrap=True)
+    for found in evaluations:
+        view.add_row(
+            found.backend,
+            f"{found.loss:.4f}",
+            f"{found.top1:.2f}",
+            f"{found.top5:.2f}",
+            f"{found.images_per_second:.1f}",
+            f"{found.first_call_seconds:.2f} s",
+            f"{found.total_seconds:.2f} s",
+        )
+    return view

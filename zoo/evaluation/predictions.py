@@ -122,10 +122,21 @@ class Predictions:
         write(Path(path), draw_grid(rows, title))
 
     def table(self) -> Table:
-        """Return the predictions as a table for the terminal (`rich`)."""
-        from zoo.evaluation.table import predictions
+        """Return a row for each picture, with its best classes (`rich`)."""
+        from rich.markup import escape
+        from rich.table import Table
 
-        return predictions(self)
+        from zoo.style import STYLE, ending
+
+        view = Table(title=escape(f"{self.weights}, {self.backend}"), **STYLE)
+        view.add_column("image", overflow="fold")
+        view.add_column("class: probability, %")
+        for row in self.rows:
+            best = ", ".join(
+                f"{guess.name}: {100 * guess.probability:.1f}" for guess in row.guesses
+            )
+            view.add_row(escape(ending(row.image)), escape(best))
+        return view
 
     def __repr__(self) -> str:
         return f"<Predictions of {self.weights}, {self.backend}: {len(self.rows)} pictures>"

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from zoo.output import write
-
-if TYPE_CHECKING:
-    from zoo.proof.report import ParityReport
+from zoo.proof.finding import Finding
 
 _SMALLEST = 1e-9
 """What an error of zero is drawn as: the axis is logarithmic."""
 
 
-def draw(report: ParityReport, path: str | Path) -> None:
+def draw(title: str, findings: Sequence[Finding], path: Path) -> None:
     """Write a PNG with a panel for each level that has an error for every node or parameter."""
-    panels = {
-        (f.level, f.measure): None for f in report.findings if len(f.errors) > 1 and f.tolerance
-    }
+    panels = {(f.level, f.measure): None for f in findings if len(f.errors) > 1 and f.tolerance}
     figure = Figure(figsize=(11, 2.6 * max(len(panels), 1)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(report.summary(), fontsize=11, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     rows = figure.subplots(max(len(panels), 1), 1, squeeze=False)[:, 0]
     for axes, (level, measure) in zip(rows, panels, strict=False):
         names: list[str] = []
-        for f in report.findings:
+        for f in findings:
             if (f.level, f.measure) != (level, measure):
                 continue
             names = list(f.errors)
@@ -50,7 +47,7 @@ def draw(report: ParityReport, path: str | Path) -> None:
         _label_depth(axes, names)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
-    write(Path(path), file.getvalue())
+    write(path, file.getvalue())
 
 
 def _label_depth(axes: Any, names: list[str]) -> None:

@@ -14,6 +14,7 @@ from zoo.arch.operators import Dropout
 from zoo.proof import kernels, tolerances
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import Case
+from zoo.proof.finding import REFERENCE, Finding
 from zoo.proof.local import own_errors
 from zoo.proof.measure import (
     each_relative_l2,
@@ -22,7 +23,6 @@ from zoo.proof.measure import (
     relative_l2,
 )
 from zoo.proof.references import References
-from zoo.proof.report import REFERENCE, Finding
 from zoo.proof.tolerances import Tolerance
 from zoo.proof.training import training as training_steps
 

@@ -18,10 +18,11 @@ from zoo.loading import Source, resolve
 from zoo.models import GROUP_CONV, for_inference
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import STEPS, make_case
+from zoo.proof.finding import Finding
 from zoo.proof.levels import LEVELS, slope
 from zoo.proof.live import of_model
 from zoo.proof.references import References
-from zoo.proof.report import Finding, ParityReport
+from zoo.proof.report import ParityReport
 from zoo.proof.variants import DEFAULT
 
 Progress = Callable[[str, int, int], None]

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from zoo.proof.candidate import Candidate
+from zoo.proof.finding import Finding
 from zoo.proof.references import References
-from zoo.proof.report import Finding
 from zoo.proof.steps import TOLERANCES, compare, step_faults
 from zoo.proof.variants import DEFAULT
 

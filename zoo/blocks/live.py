@@ -11,14 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from zoo.arch import Graph
 from zoo.blocks.idioms import Idioms
 from zoo.blocks.tree import places
 from zoo.errors import WeightsError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SHOWN = 3
 """Layers that an error tells of."""
@@ -141,7 +142,7 @@ class Live(ABC):
         return wrong
 
 
-class Seen(dict[str, np.ndarray]):
+class Seen(dict[str, Any]):
     """The values that a network's modules take and return, by the names of the nodes.
 
     The first that comes under a name is kept: what reads a value may write over it, and a hook of

@@ -182,3 +182,38 @@ def test_without_a_terminal_progress_is_a_line_a_step(tmp_path):
     assert done.stderr.splitlines() == [
         "[0/2] structure: numpy", "[1/2] forward: numpy", "[2/2] done",
     ]  # fmt: skip
+
+
+def run_zoo(*args, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "zoo", *args],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+EVIL = "\x1b[31mred\x1b]0;title\x07\u202e"
+
+
+def test_names_of_strangers_do_not_steer_the_terminal(tmp_path):
+    from weights import formats
+
+    file = tmp_path / "a.npz"
+    named = {"[/x]b": np.ones((2, 2), np.float32), EVIL: np.ones(3, np.float32)}
+    formats.write(file, named, {"k[/b]": "\x1b[2Jv"})
+    for command in ("inspect", "convert"):
+        more = [str(tmp_path / "b.npz")] if command == "convert" else []
+        done = run_zoo(command, str(file), *more)
+        shown = done.stdout + done.stderr
+        assert "[/x]b" in shown
+        assert r"\x1b[31mred\x1b]0;title\x07\u202e" in shown
+        assert not set("\x1b\x07\u202e") & set(shown)
+        assert "Traceback" not in shown
+
+
+def test_a_terminal_of_ascii_shows_what_it_can():
+    done = run_zoo("info", "shufflenet_v1_0.5x_g3", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "stage2" in done.stdout

@@ -238,6 +238,9 @@ def test_what_is_kept(run, data, tmp_path):
     assert rows[0] == ["true \\ predicted", *CLASSES]
     assert [row[0] for row in rows[1:]] == list(CLASSES)
     assert np.array_equal(np.array([row[1:] for row in rows[1:]], int), found.confusion)
+    evil = dataclasses.replace(found, classes=("=1+1", *found.classes[1:]))
+    evil.save_confusion(tmp_path / "evil.csv")
+    assert (tmp_path / "evil.csv").read_text().splitlines()[1].startswith("'=1+1,")
     found.plot_confusion(tmp_path / "found.png")
     assert min(_size(tmp_path / "found.png")) > 300
     with pytest.raises(zoo.ZooError, match="can not be written"):

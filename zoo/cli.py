@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -120,7 +121,9 @@ def convert(
         verify=None if verify == "none" else [part.strip() for part in verify.split(",")],
         force=force,
     )
-    typer.echo(done.summary())
+    from zoo.text import visible
+
+    typer.echo(visible(done.summary()))
 
 
 @app.command()
@@ -262,10 +265,15 @@ app.command()(train)
 
 def main() -> None:
     """Run the command; what a user can mend is told in one line, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII shows what it can
+            stream.reconfigure(errors="replace")
     try:
         app()
     except (ZooError, OSError) as error:
-        typer.echo(f"zoo: {error}", err=True)
+        from zoo.text import visible
+
+        typer.echo(f"zoo: {visible(str(error))}", err=True)
         sys.exit(2)
 
 

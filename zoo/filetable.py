@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import weights as arrays
 from weights import formats, pretrained
 from weights.entries import choose
 from zoo.errors import WeightsError, unknown
 from zoo.style import STYLE
+from zoo.text import visible
 
 
 def print_file(path: Path, entry: str | None, depth: int) -> None:
@@ -32,7 +34,7 @@ def print_file(path: Path, entry: str | None, depth: int) -> None:
     place, held, notes = choose(contents, entry)
     try:
         summary = arrays.load_weights(path, entry=entry).summary()
-        console.print(summary, highlight=False, soft_wrap=True, markup=False)
+        console.print(visible(summary), highlight=False, soft_wrap=True, markup=False)
     except WeightsError as error:
         where = f", entry {place!r}" if place else ""
         lines = [
@@ -40,9 +42,9 @@ def print_file(path: Path, entry: str | None, depth: int) -> None:
             *(f"note: {note}" for note in notes),
             f"because: {error}",
         ]
-        console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+        console.print(visible("\n".join(lines)), highlight=False, soft_wrap=True, markup=False)
     for key, value in contents.metadata.items():
-        line = f"metadata {key}: {value}"
+        line = visible(f"metadata {key}: {value}")
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     console.print(_table(held, depth))
 
@@ -62,11 +64,15 @@ def _table(held: Mapping[str, np.ndarray], depth: int) -> Table:
         )
         dtypes = sorted({str(array.dtype) for array in members})
         table.add_row(
-            key, shape, ", ".join(dtypes), f"{sum(a.size for a in members):,}", *_range(members)
+            Text(visible(key)),
+            shape,
+            ", ".join(dtypes),
+            f"{sum(a.size for a in members):,}",
+            *_range(members),
         )
     table.add_section()
-    values = sum(array.size for array in held.values())
-    table.add_row("total", f"{len(held)} arrays", "", f"{values:,}", "", "", "", style="bold")
+    total = sum(array.size for array in held.values())
+    table.add_row("total", f"{len(held)} arrays", "", f"{total:,}", "", "", "", style="bold")
     return table
 
 
@@ -104,4 +110,4 @@ def print_pretrained(pattern: str) -> None:
             f"mean {p.mean}, std {p.std}",
             f"  {entry.url}, sha256 {entry.sha256[:16]}…",
         ]
-        console.print("\n".join(lines), highlight=False, soft_wrap=True)
+        console.print(visible("\n".join(lines)), highlight=False, soft_wrap=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
+from rich import box, markup
+
+from zoo.text import visible
 
 STYLE: dict[str, Any] = {
     "box": box.SIMPLE_HEAD,
@@ -18,6 +20,11 @@ STYLE: dict[str, Any] = {
 
 NAME = 48
 """Characters of an image's name that are shown: its end, which tells it from the others."""
+
+
+def escape(text: str) -> str:
+    """Return a text of strangers as markup that shows it, and does nothing else."""
+    return markup.escape(visible(text))
 
 
 def ending(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,10 @@ MAX_BYTES = 1 << 24
 """Of a text as a whole; the state of a run of thousands of epochs is below it."""
 MAX_DIGITS = 19
 """Of a whole number: as many as 64 bits have."""
+
+
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What steers a terminal or turns the direction of text, rather than being seen."""
 
 
 class TextError(ValueError):
@@ -81,6 +86,11 @@ def read_numbers(path: Path) -> list[dict[str, float]]:
         raise TextError("it must be UTF-8") from None
     except csv.Error as error:
         raise TextError(f"it must be CSV: {error}") from None
+
+
+def visible(text: str) -> str:
+    """Return a text of strangers with what would steer a terminal written out."""
+    return UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def require(condition: bool, what: str, value: object, rule: str) -> None:

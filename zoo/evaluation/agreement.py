@@ -138,10 +138,9 @@ class Agreement:
 
     def table(self, most: int = MOST) -> Table:
         """Return a row for each image that is named differently, the clearest first (`rich`)."""
-        from rich.markup import escape
         from rich.table import Table
 
-        from zoo.style import STYLE, ending
+        from zoo.style import STYLE, ending, escape
 
         shown = self.disagreements[:most]
         title = f"{len(self.disagreements)} disagreements"

@@ -134,8 +134,9 @@ class Evaluation(Measures):
         """
         text = io.StringIO(newline="")
         rows = csv.writer(text)
-        rows.writerow(["true \\ predicted", *self.classes])
-        for name, counts in zip(self.classes, self.confusion.tolist(), strict=True):
+        names = [_cell(name) for name in self.classes]
+        rows.writerow(["true \\ predicted", *names])
+        for name, counts in zip(names, self.confusion.tolist(), strict=True):
             rows.writerow([name, *counts])
         write(Path(path), text.getvalue().encode())
 
@@ -155,10 +156,9 @@ class Evaluation(Measures):
 
     def class_table(self, most: int = MOST) -> Table:
         """Return the classes as a table for the terminal: all, or the worst of many."""
-        from rich.markup import escape
         from rich.table import Table
 
-        from zoo.style import STYLE
+        from zoo.style import STYLE, escape
 
         shares, counts = self.per_class, self.confusion.sum(1)
         order = np.arange(len(shares))
@@ -191,10 +191,9 @@ class Evaluation(Measures):
 
 def results(evaluations: Sequence[Evaluation]) -> Table:
     """Return a row for each evaluation: accuracy, and how fast it was."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from zoo.style import STYLE
+    from zoo.style import STYLE, escape
 
     first = evaluations[0]
     title = f"{first.weights} on {first.data}, {first.split}: {first.images} images"
@@ -213,3 +212,8 @@ def results(evaluations: Sequence[Evaluation]) -> Table:
             f"{found.total_seconds:.2f} s",
         )
     return view
+
+
+def _cell(name: str) -> str:
+    """Return a name as spreadsheets show it, who take some of them for a formula to run."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

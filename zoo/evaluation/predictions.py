@@ -123,10 +123,9 @@ class Predictions:
 
     def table(self) -> Table:
         """Return a row for each picture, with its best classes (`rich`)."""
-        from rich.markup import escape
         from rich.table import Table
 
-        from zoo.style import STYLE, ending
+        from zoo.style import STYLE, ending, escape
 
         view = Table(title=escape(f"{self.weights}, {self.backend}"), **STYLE)
         view.add_column("image", overflow="fold")

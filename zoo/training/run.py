@@ -14,6 +14,7 @@ from zoo.output import write
 from zoo.recipes import Recipe
 from zoo.text import TextError, read_numbers, read_object, require, texts
 from zoo.training import state as states
+from zoo.training.alone import partial_folder
 
 RECIPE, INFO, EPOCHS, STEPS = "recipe.json", "run.json", "epochs.csv", "steps.csv"
 CHECKPOINTS = "checkpoints"
@@ -159,18 +160,16 @@ def start_run(run: Run, state: states.State) -> None:
         TrainingError: there is something in it already, or it can not be written to.
     """
     require_new(run.path)
-    partial = run.path.with_name(f".{run.path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        (partial / CHECKPOINTS).mkdir(parents=True)
-        (partial / INFO).write_text(json.dumps(run.info, indent=2), encoding="utf-8")
-        (partial / RECIPE).write_text(run.recipe.to_json(), encoding="utf-8")
-        save_checkpoint(replace(run, path=partial), state)
-        partial.rename(run.path)
+        with partial_folder(run.path) as partial:
+            (partial / CHECKPOINTS).mkdir()
+            (partial / INFO).write_text(json.dumps(run.info, indent=2), encoding="utf-8")
+            (partial / RECIPE).write_text(run.recipe.to_json(), encoding="utf-8")
+            save_checkpoint(replace(run, path=partial), state)
+            require_new(run.path)
+            partial.rename(run.path)
     except OSError as error:
         raise TrainingError(f"{run.path}: can not be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def save_info(run: Run) -> None:

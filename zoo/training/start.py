@@ -18,6 +18,7 @@ from zoo.loading import Source, resolve
 from zoo.machine import machine
 from zoo.recipes import Recipe
 from zoo.recipes import recipe as recipe_of
+from zoo.training.alone import alone
 from zoo.training.feed import Feed, Pipeline, require_fit, shares
 from zoo.training.interrupts import interrupts
 from zoo.training.log import Log
@@ -184,26 +185,29 @@ def _run(
     run = Run(path, recipe, info, trainer.rank)
     if first and begun:
         start_run(run, replace(state, weights=trainer.weights(), slots=trainer.slots()))
-    elif first:
-        save_info(run)
-    with (
-        interrupts() as interrupt,
-        Log(path, state.history, state.step) if first else nullcontext() as log,
-    ):
-        loop = Loop(
-            run=run,
-            engine=engine,
-            trainer=trainer,
-            feed=Feed(engine, info["pipeline"], info["workers"], recipe.seed),
-            train=data.train,
-            test=data.test,
-            state=state,
-            interrupt=interrupt,
-            log=log,
-            progress=progress if first else None,
-        )
-        if not loop.go():
-            raise KeyboardInterrupt
+    with alone(path) if first else nullcontext():
+        if first and run.last.step != state.step:
+            raise TrainingError(f"{path}: another process has gone on with it meanwhile")
+        if first and not begun:
+            save_info(run)
+        with (
+            interrupts() as interrupt,
+            Log(path, state.history, state.step) if first else nullcontext() as log,
+        ):
+            loop = Loop(
+                run=run,
+                engine=engine,
+                trainer=trainer,
+                feed=Feed(engine, info["pipeline"], info["workers"], recipe.seed),
+                train=data.train,
+                test=data.test,
+                state=state,
+                interrupt=interrupt,
+                log=log,
+                progress=progress if first else None,
+            )
+            if not loop.go():
+                raise KeyboardInterrupt
     return run
 
 

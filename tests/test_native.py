@@ -303,7 +303,7 @@ def test_cells_that_are_replaced_are_used_and_trained(mode):
         ms.set_context(mode=before)
 
 
-def test_cells_inside_a_users_cell_are_copied_and_cast(graph_mode, tmp_path, monkeypatch):
+def test_cells_inside_a_users_cell_are_copied(graph_mode):
     import mindspore as ms
     from mindspore import nn as cells
 
@@ -325,8 +325,3 @@ def test_cells_inside_a_users_cell_are_copied_and_cast(graph_mode, tmp_path, mon
     twin.net.classifier.weight.set_data(ms.ops.zeros_like(twin.net.classifier.weight))
     assert not np.array_equal(twin(x).asnumpy(), expected)
     assert np.array_equal(users(x).asnumpy(), expected)
-    monkeypatch.chdir(tmp_path)  # O1 writes the code that it makes there
-    for level in ("O1", "O2", "O3"):
-        cast = ms.amp.auto_mixed_precision(zoo.create(STAGED, backend="mindspore"), level)
-        found = cast(x).astype(ms.float32).asnumpy()
-        assert np.abs(found * 2 - expected).max() < 0.1 * np.abs(expected).max(), level

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import shutil
+import sys
 from pathlib import Path
 
 import mindspore as ms
@@ -153,6 +155,8 @@ def test_a_users_cell_is_copied_and_saved(tmp_path):
 @pytest.mark.parametrize("level", ["O0", "O1", "O2", "O3"])
 def test_mixed_precision(level, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # O1 writes the code that it makes there
+    # … and leaves folders behind from which other processes would import NumPy's parts.
+    monkeypatch.setattr(sys, "path", list(sys.path))
     x = tensor()
     expected = made()(x).asnumpy()
     found = ms.amp.auto_mixed_precision(made(), level)(x).asnumpy().astype(np.float32)
@@ -166,3 +170,15 @@ def test_a_model_in_half_precision_is_trained():
     optimizer = nn.SGD(cell.trainable_params(), 0.05)
     Model(cell, loss(), optimizer, amp_level="O3").train(1, batches(), dataset_sink_mode=False)
     assert moved(cell, before)
+
+
+def test_mixed_precision_beside_the_temporary_files(monkeypatch):
+    # Of a program that stands there, MindSpore imports the code of models by their folders' names.
+    folder = Path(sys.modules[type(made(V1)).__module__].__file__).parents[1]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    cell = ms.amp.auto_mixed_precision(made(V1), "O1")
+    try:
+        assert np.isfinite(cell(tensor()).asnumpy()).all()
+    finally:
+        shutil.rmtree("rewritten_network", ignore_errors=True)

@@ -53,7 +53,8 @@ def _directory() -> Path:
 
     It has to be files: TorchScript's and MindSpore's compilers read the source of what they run.
     """
-    folder = tempfile.mkdtemp(prefix="zoo-")
+    # A name that Python could import: MindSpore's amp O1 writes "from folder.module import …".
+    folder = tempfile.mkdtemp(prefix="zoo_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 

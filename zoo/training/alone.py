@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -29,6 +29,8 @@ def alone(path: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise TrainingError(f"{path}: another process is training in it") from None
+    except NotImplementedError:
+        pass  # a file system without locks, on which all was well so far
     except OSError as error:
         raise TrainingError(f"{path}: can not be written: {error.strerror or error}") from None
     try:
@@ -51,12 +53,15 @@ def partial_folder(path: Path) -> Iterator[Path]:
         try:
             with lock:
                 shutil.rmtree(stale, ignore_errors=True)
-        except (Timeout, OSError):
+        except (Timeout, OSError, NotImplementedError):
             continue  # in use, or not ours to remove
     made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    lock = FileLock(made / LOCK, timeout=0)
     try:
         made.chmod(0o777 & ~UMASK)
-        with FileLock(made / LOCK, timeout=0):
-            yield made
+        with suppress(NotImplementedError):
+            lock.acquire()
+        yield made
     finally:
+        lock.release()
         shutil.rmtree(made, ignore_errors=True)

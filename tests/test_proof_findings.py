@@ -225,6 +225,18 @@ def test_the_references_own_gradients_are_held_against_the_loss(references, monk
     )
 
 
+@pytest.mark.parametrize(
+    ("errors", "counts"),
+    [([1e-7], 1e-7), ([5e-5, 1e-9, 2e-9], 2e-9), ([5e-5, 3e-5, 1e-9], 3e-5)],
+    ids=["no kink", "a kink along one direction", "wrong along most"],
+)
+def test_a_step_across_a_kink_is_no_wrong_gradient(references, monkeypatch, errors, counts):
+    left = list(errors)
+    monkeypatch.setattr(References, "_slope_error", lambda *_: left.pop(0))
+    assert references.slope_error(training=False) == counts
+    assert not left
+
+
 @pytest.fixture(scope="module")
 def gated():
     """A chain of twenty gated convolutions, as in EfficientNet: 20 sigmoids one after the other."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.errors import SpecError, UnknownNameError
-from zoo.recipes import RECIPES, Recipe, at, list_recipes, recipe
+from zoo.recipes import RECIPES, Mix, Recipe, at, list_recipes, recipe
 from zoo.recipes.schedules import Constant, Cosine, Linear, OneCycle
 
 CIFAR = RECIPES["cifar10"]
@@ -179,3 +179,33 @@ def test_a_warm_up_rises_to_the_full_rate(warmup, steps, kind):
 def test_the_public_names():
     assert zoo.recipe("cifar10") is CIFAR
     assert "cifar10_opengenus" in zoo.list_recipes("cifar10*")
+
+
+def test_all_parts_of_recipes_are_public():
+    import typing
+
+    from zoo import recipes
+
+    parts = [Mix, Recipe]
+    for union in (recipes.Transform, recipes.Optimizer, recipes.Schedule):
+        parts += typing.get_args(typing.get_args(union)[0])
+    assert len(parts) == 16
+    for part in parts:
+        assert getattr(recipes, part.__name__) is part
+        assert part.__name__ in recipes.__all__
+
+
+def test_a_recipe_is_made_of_its_parts():
+    from zoo import recipes as r
+
+    scale = r.Normalize(mean=(0.49, 0.48, 0.45), std=(0.25, 0.24, 0.26))
+    made = Recipe(
+        network="shufflenet_v2_0.5x_cifar",
+        batch_size=128,
+        epochs=30,
+        train=(r.RandomCrop(size=32, padding=4), r.RandomHorizontalFlip(), scale),
+        evaluate=(scale,),
+        optimizer=r.SGD(lr=0.1, momentum=0.9, weight_decay=5e-4),
+        schedule=r.OneCycle(),
+    )
+    assert Recipe.from_json(made.to_json()) == made

@@ -1,19 +1,55 @@
-"""Training runs as values: recipes and the parts that they are made of."""
+"""Training runs as values: recipes and the parts that they are made of.
 
-from zoo.recipes.catalogue import RECIPES as RECIPES
-from zoo.recipes.catalogue import list_recipes as list_recipes
-from zoo.recipes.catalogue import recipe as recipe
-from zoo.recipes.definition import Mix as Mix
-from zoo.recipes.definition import Precision as Precision
-from zoo.recipes.definition import Recipe as Recipe
-from zoo.recipes.memory import check_slots as check_slots
-from zoo.recipes.memory import decayed as decayed
-from zoo.recipes.memory import slot_names as slot_names
-from zoo.recipes.optimizers import SGD as SGD
-from zoo.recipes.optimizers import Adam as Adam
-from zoo.recipes.optimizers import Optimizer as Optimizer
-from zoo.recipes.schedules import Schedule as Schedule
-from zoo.recipes.schedules import at as at
-from zoo.recipes.transforms import RANDOM as RANDOM
-from zoo.recipes.transforms import Normalize as Normalize
-from zoo.recipes.transforms import Transform as Transform
+    from zoo.recipes import SGD, Normalize, OneCycle, RandomCrop, Recipe
+
+A recipe takes instances of these, or the dictionaries that they are in JSON.
+"""
+
+from zoo.recipes.catalogue import RECIPES, list_recipes, recipe
+from zoo.recipes.definition import Mix, Precision, Recipe
+from zoo.recipes.memory import check_slots, decayed, slot_names
+from zoo.recipes.optimizers import SGD, Adam, Optimizer
+from zoo.recipes.schedules import Constant, Cosine, Linear, OneCycle, Schedule, at
+from zoo.recipes.transforms import (
+    RANDOM,
+    CenterCrop,
+    ColorJitter,
+    Normalize,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomVerticalFlip,
+    Resize,
+    Transform,
+)
+
+__all__ = [
+    "RANDOM",
+    "RECIPES",
+    "SGD",
+    "Adam",
+    "CenterCrop",
+    "ColorJitter",
+    "Constant",
+    "Cosine",
+    "Linear",
+    "Mix",
+    "Normalize",
+    "OneCycle",
+    "Optimizer",
+    "Precision",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomVerticalFlip",
+    "Recipe",
+    "Resize",
+    "Schedule",
+    "Transform",
+    "at",
+    "check_slots",
+    "decayed",
+    "list_recipes",
+    "recipe",
+    "slot_names",
+]

@@ -9,7 +9,7 @@ import typing
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import backends
@@ -489,7 +489,9 @@ def assert_exact_or_refused(source, target, seed, expected):
             match_channels(target.graph, source.graph)
         return
     assert expected(source, target) is not False
-    assert error(run(source.graph, arrays, 32), run(target.graph, found, 32)) < EXACT
+    before = run(source.graph, arrays, 32)
+    assume(before.any())  # a network of a few channels may be dead, and shows nothing
+    assert error(before, run(target.graph, found, 32)) < EXACT
     assert_same(convert_conventions(target, source, found), arrays)
 
 

@@ -79,6 +79,7 @@ class Trainer(Steps, Protocol):
 class Backend(Protocol):
     """What each folder beside this file hands on.
 
+    ``FUSED`` is true where `forward` returns outputs of another run than the other values.
     ``changes`` and ``observe`` exist where models are modules that users can change.
     ``gradients``, ``trainer`` and ``batches`` exist where ``LEVELS`` names ``"training"``.
     ``weights`` fit the graph that is passed with them. Arrays are NumPy's throughout, so that a

@@ -332,3 +332,11 @@ def test_dropout_is_looked_at_by_itself_and_left_out_beyond():
     assert lying(lambda x: x).passed
     for change in (lambda x: x * np.float32(0.8), lambda x: x * np.float32(0), np.negative):
         assert lying(change).first_divergence == dropout
+
+
+def test_the_last_node_of_a_network_without_classifier_is_judged_by_itself():
+    graph = zoo.spec("shufflenet_v1_0.5x_g3_cifar", num_classes=0).graph
+    work = References(make_case(graph, seed=0, images=None, weights=None, steps=2))
+    last = graph.outputs[0]
+    report = judged(work, replaced(lambda x: x * np.float32(1 + 3e-6), last))
+    assert report.first_divergence == last  # from the image on, 5e-6 are admitted

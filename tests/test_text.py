@@ -193,3 +193,30 @@ def test_what_the_run_time_refuses_is_told(tmp_path):
     file._session.run = lambda *_: (_ for _ in ()).throw(RuntimeError("[ONNXRuntimeError] : 6"))
     with pytest.raises(zoo.InputError, match=r"a\.onnx: ONNX Runtime can not run it: \[ONNX"):
         file(np.ones((2, 3, 4, 4)))
+
+
+HOW = zoo.Preprocessing(
+    mean=(0.1, 0.2, 0.3), std=(1, 1, 1), channel_order="RGB", value_range=1.0, resize=256, crop=224,
+    interpolation="bilinear",
+)  # fmt: skip
+PREPARED = {
+    DEEP: "not the JSON of a preprocessing: it must have fewer levels",
+    "[]": "not the JSON of a preprocessing: it must be a JSON object, not list",
+    '{"mean": 1}': "not the fields of a preprocessing: ",
+}
+
+
+@pytest.mark.parametrize("text", PREPARED, ids=PREPARED.values())
+def test_what_a_file_says_of_its_pictures(text):
+    assert zoo.Preprocessing.from_json(HOW.to_json()) == HOW
+    with pytest.raises(SpecError) as error:
+        zoo.Preprocessing.from_json(text)
+    assert str(error.value).startswith(PREPARED[text])
+
+
+@pytest.mark.parametrize("text", [DEEP[:90_000], "{}", '{"preprocessing": [1]}'])
+def test_what_a_file_of_8_bits_says_of_its_pictures(text):
+    from zoo.evaluation.pipeline import known_of_onnx
+
+    with pytest.raises(zoo.InputError, match=r"^zoo\.quantization in the file's metadata: "):
+        known_of_onnx({"zoo.quantization": text}, None, None, 224)

@@ -6,11 +6,12 @@ from backends.onnx.model import Model, build, freeze, is_model
 from backends.onnx.parameters import get_parameters, graph_of, set_parameters
 from backends.onnx.proto import OPSET, emit
 from backends.onnx.quantize import ACTIVATIONS, METHODS, Calibrated, Runner
-from backends.onnx.run import DTYPES, LEVELS, forward, predict
+from backends.onnx.run import DTYPES, FUSED, LEVELS, forward, predict
 
 __all__ = [
     "ACTIVATIONS",
     "DTYPES",
+    "FUSED",
     "LEVELS",
     "METHODS",
     "OPSET",

@@ -11,6 +11,8 @@ from zoo.errors import UnknownNameError
 
 DTYPES = ("float32",)
 LEVELS = ("structure", "forward")
+FUSED = True
+"""Outputs that `forward` returns are of a run with all fusions, other values of one without."""
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,5 +9,6 @@ from backends.openvino.model import Model
 
 DTYPES = run.DTYPES
 LEVELS = run.LEVELS
+FUSED = run.FUSED
 forward = functools.partial(run.forward, model=Model)
 predict = run.predict

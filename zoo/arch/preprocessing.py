@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from zoo.errors import SpecError, unknown
+from zoo.text import TextError, parse_object
 
 ChannelOrder = Literal["RGB", "BGR"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
@@ -77,16 +78,27 @@ class Preprocessing:
             SpecError, UnknownNameError: it is not such text, or no picture can be treated so.
         """
         try:
-            read: dict[str, Any] = json.loads(text)
-            fields: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in read.items()
-            }
-            return cls(**fields)
-        except SpecError:
-            raise
-        except (ValueError, TypeError, AttributeError) as error:
+            fields = parse_object(text)
+        except TextError as error:
             raise SpecError(f"not the JSON of a preprocessing: {error}") from None
+        return cls.from_fields(fields)
+
+    @classmethod
+    def from_fields(cls, fields: object) -> Preprocessing:
+        """Return the preprocessing with these fields, as JSON holds them.
+
+        Raises:
+            SpecError, UnknownNameError: there are others, or no picture can be treated so.
+        """
+        if not isinstance(fields, dict):
+            raise SpecError(f"a preprocessing must be a JSON object, not {type(fields).__name__}")
+        read: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+        }
+        try:
+            return cls(**read)
+        except TypeError as error:  # a field too many or too few, or of another type
+            raise SpecError(f"not the fields of a preprocessing: {error}") from None
 
 
 IMAGENET = Preprocessing(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 
 from weights import Checkpoint
 from weights.pretrained import Preprocessing, Pretrained
-from zoo.errors import SpecError, ZooError
+from zoo.errors import InputError, SpecError, UnknownNameError, ZooError
 from zoo.preprocessing import for_size, preset_of
 from zoo.recipes import RANDOM, Normalize, Recipe, Transform
 from zoo.recipes import recipe as recipe_of
 from zoo.recipes.transforms import CenterCrop, Interpolation, Resize
+from zoo.text import TextError, parse_object
 
 Transforms = Sequence[Transform] | Preprocessing | str
 """Transforms, a preprocessing, or the name of one (``"imagenet"``, ``"megvii"``)."""
@@ -164,9 +164,11 @@ def known_of_onnx(
     side of a picture is scaled to the network's, and the middle is cut out.
     """
     if "zoo.quantization" in metadata:
-        how = Preprocessing.from_json(
-            json.dumps(json.loads(metadata["zoo.quantization"])["preprocessing"])
-        )
+        try:
+            told = parse_object(metadata["zoo.quantization"])
+            how = Preprocessing.from_fields(told.get("preprocessing"))
+        except (TextError, SpecError, UnknownNameError) as error:
+            raise InputError(f"zoo.quantization in the file's metadata: {error}") from None
         return of_preprocessing(how, size, "the file's metadata")
     if mean is None or std is None or size is None:
         return None

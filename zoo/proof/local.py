@@ -15,7 +15,6 @@ import numpy as np
 
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.arch.head import head_of
 from zoo.arch.operators import BatchNorm2d, Dropout, Sigmoid
 from zoo.passes import Weights
 
@@ -47,6 +46,7 @@ def own_errors(
     values: Arrays,
     buffers: Arrays,
     wrong: Collection[str] = (),
+    apart: Collection[str] = (),
     *,
     training: bool,
 ) -> Iterator[Own]:
@@ -61,10 +61,9 @@ def own_errors(
         values: the candidate's, by node.
         buffers: its running statistics after the call.
         wrong: names of values and statistics that can not be compared, see `measure.faults`.
+        apart: nodes whose value is of another run than those that it was made of.
         training: whether it was in training mode.
     """
-    head = head_of(graph)
-    bare = head is not None and head.classifier is None
     known = {INPUT: images} | {n: value for n, value in values.items() if n not in wrong}
     for node in graph.nodes:
         if node.name in wrong:
@@ -72,10 +71,7 @@ def own_errors(
             continue
         if node.name not in known or any(name not in known for name in node.inputs):
             continue  # a rewritten network has other nodes
-        if bare and node.name in graph.outputs:
-            # Of an engine, outputs are those of the fused network and inputs those of the plain
-            # one: a classifier's sums average that out, without one the last node would be blamed
-            # for what the fusions round. It is compared from the image on alone.
+        if node.name in apart:
             continue
         inputs = [known[name].astype(np.float64) for name in node.inputs]
         held = {

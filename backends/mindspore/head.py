@@ -10,8 +10,8 @@ from mindspore import Tensor, nn
 from backends.mindspore.operators import layer
 from backends.mindspore.tree import get, put
 from zoo.arch import Graph
-from zoo.arch.head import head_of, with_classes
-from zoo.errors import ZooError
+from zoo.arch.head import head_of, reset
+from zoo.blocks import require_own
 from zoo.passes.initialise import initialise_node
 
 
@@ -30,24 +30,18 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
         SpecError: there can not be so many classes.
         ZooError: the Cell's class is no longer the one that it was made with.
     """
-    graph = with_classes(self.zoo_graph, num_classes)
-    if "admitted" not in vars(type(self)):
-        raise ZooError(
-            f"reset_classifier: the class (={type(self).__name__}) must be the one that "
-            "zoo.create made; reset the classifier before the model is wrapped or changed"
-        )
-    here, there = head_of(self.zoo_graph), head_of(graph)
-    assert here is not None
-    assert there is not None
+    graph, here, there = reset(self.zoo_graph, num_classes)
+    require_own(type(self))
     path, first = next(self.parameters_and_names())
     prefix, dtype = first.name.removesuffix(path), first.dtype
     training = self.training
     if here.classifier:
         parent, _, name = here.classifier.rpartition(".")
-        old = get(self, here.classifier)
+        old: Any = get(self, here.classifier)
         dtype = next((p.dtype for p in old.get_parameters()), dtype) if old else dtype
         training = old.training if old else training
-        del get(self, parent)._cells[name]  # type: ignore[union-attr]
+        holder: Any = get(self, parent)
+        del holder._cells[name]
     if there.classifier:
         node = graph.by_name[there.classifier]
         state = np.random.get_state()

@@ -9,8 +9,8 @@ from torch import nn
 
 from backends.torch.operators import layer
 from zoo.arch import Graph
-from zoo.arch.head import head_of, with_classes
-from zoo.errors import ZooError
+from zoo.arch.head import head_of, reset
+from zoo.blocks import require_own
 from zoo.passes.initialise import initialise_node
 
 
@@ -28,15 +28,8 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
         SpecError: there can not be so many classes.
         ZooError: the module's class is no longer the one that it was made with.
     """
-    graph = with_classes(self.zoo_graph, num_classes)
-    if "admitted" not in vars(type(self)):
-        raise ZooError(
-            f"reset_classifier: the class (={type(self).__name__}) must be the one that "
-            "zoo.create made; reset the classifier before the model is wrapped or changed"
-        )
-    here, there = head_of(self.zoo_graph), head_of(graph)
-    assert here is not None
-    assert there is not None
+    graph, here, there = reset(self.zoo_graph, num_classes)
+    require_own(type(self))
     old = self.get_submodule(here.classifier) if here.classifier else None
     like = next((self if old is None else old).parameters(), next(self.parameters()))
     if here.classifier:

@@ -42,7 +42,7 @@ def read(layer: nn.Module, name: str, role: str) -> torch.Tensor:
     elif isinstance(hook, WeightNorm):
         found = hook.compute_weight(layer)
     elif parametrize.is_parametrized(layer, role):
-        found = _made_of(layer.parametrizations[role])  # type: ignore[index]
+        found = _made_of(_parametrization(layer, role))
     else:
         found = getattr(layer, role)
     if isinstance(found, DTensor):
@@ -84,7 +84,7 @@ def writer(layer: nn.Module, name: str, role: str, array: Any) -> Callable[[], o
             f"{name}: is computed by {type(hook).__name__} from other values: it can not be set"
         )
     if parametrize.is_parametrized(layer, role):
-        made: Any = layer.parametrizations[role]  # type: ignore[index]
+        made = _parametrization(layer, role)
         new = _like(_made_of(made), array)
         _require_exact(copy.deepcopy(made), new, name)
         return functools.partial(made.right_inverse, new)
@@ -96,6 +96,10 @@ def writer(layer: nn.Module, name: str, role: str, array: Any) -> Callable[[], o
     _plain(target.detach(), name)
     new = _like(target, array)
     return functools.partial(target.copy_, new)
+
+
+def _parametrization(layer: Any, role: str) -> Any:
+    return layer.parametrizations[role]
 
 
 def _hook(layer: nn.Module, role: str) -> Any:

@@ -96,6 +96,19 @@ def with_classes(graph: Graph, num_classes: int) -> Graph:
     )
 
 
+def reset(graph: Graph, num_classes: int) -> tuple[Graph, Head, Head]:
+    """Return a whole network's graph for another number of classes, its head now, and then.
+
+    Raises:
+        SpecError: there can not be so many.
+    """
+    new = with_classes(graph, num_classes)
+    here, there = head_of(graph), head_of(new)
+    assert here is not None, "what has no head is not asked for another"
+    assert there is not None, "every family's network has a head"
+    return new, here, there
+
+
 def joints(graph: Graph) -> Iterator[Node]:
     """Yield the nodes through whose value everything flows: nothing passes them by."""
     last = graph.last_reader()

@@ -3,7 +3,7 @@
 No framework is known here: a backend hands in its `Idioms`.
 """
 
-from zoo.blocks.compiled import class_of, counterpart, source_of
+from zoo.blocks.compiled import class_of, counterpart, require_own, source_of
 from zoo.blocks.idioms import Argument, Idioms, Inline, Layer
 from zoo.blocks.layout import Name
 from zoo.blocks.source import Source, write
@@ -19,6 +19,7 @@ __all__ = [
     "class_of",
     "counterpart",
     "places",
+    "require_own",
     "source_of",
     "write",
 ]

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from zoo.errors import ZooError
+
 
 def class_of(text: str, name: str, change: Callable[[type], None] = lambda made: None) -> Any:
     """Return a class of a generated module, which is compiled once for each text.
@@ -69,3 +71,12 @@ def _module(text: str) -> ModuleType:
     sys.modules[name] = module
     exec(compile(text, str(file), "exec"), vars(module))
     return module
+
+
+def require_own(kind: type) -> None:
+    """Raise `ZooError` unless a class is that of a network as `zoo.create` makes it."""
+    if "admitted" not in vars(kind):
+        raise ZooError(
+            f"reset_classifier: the class (={kind.__name__}) must be the one that zoo.create made; "
+            "reset the classifier before the model is wrapped or changed"
+        )

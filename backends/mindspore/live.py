@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,10 +47,15 @@ class MindSporeLive(Live):
 
 LIVE = MindSporeLive()
 
+MEANT: dict[type, Callable[[Any], Operator]] = {}
+"""Type of an operator → the one whose parameters' names it has: of operators that were changed by
+hand (`mutants`), beside their entries in ``OPERATORS``."""
+
 
 def suffixes(op: Operator) -> dict[str, str]:
     """Return canonical role → MindSpore's name, where an operator's has another."""
-    return SUFFIXES.get(type(op).__name__, {})
+    meant = MEANT.get(type(op), lambda own: own)(op)
+    return SUFFIXES.get(type(meant).__name__, {})
 
 
 def native(role: str, node: Node) -> str:

@@ -84,16 +84,11 @@ def admits(kind: type[Any]) -> Iterator[None]:
         kind: their type; it has ``inner`` (the operator that it stands for), ``layer`` (what the
             original is built of) and ``body`` (the function).
     """
-    plain = live.suffixes
-
-    def suffixes(op: Any) -> dict[str, str]:
-        return plain(op.inner if isinstance(op, kind) else op)
-
     OPERATORS[kind] = _make
-    setattr(live, "suffixes", suffixes)  # noqa: B010
+    live.MEANT[kind] = lambda op: op.inner
     try:
         with pynative():
             yield
     finally:
         del OPERATORS[kind]
-        setattr(live, "suffixes", plain)  # noqa: B010
+        del live.MEANT[kind]

@@ -19,7 +19,7 @@ import typer
 import weights as arrays
 import zoo
 from weights.pretrained.download import BOX
-from zoo.arch import base_model
+from zoo.families import base_model
 from zoo.reporting.plots import draw_curves
 
 BACKENDS = ("torch", "mindspore", "onnx")

@@ -10,8 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from operator_table import TABLE
 
-from zoo import arch
-from zoo.arch import Operator, operators, windows
+from zoo.arch import Operator, operators
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import ChannelPermute
 
@@ -19,9 +18,10 @@ Kinds = Collection[type[Operator]]
 
 
 def kinds() -> set[type[Operator]]:
-    """Return all operators: the classes in the modules of `zoo.arch`, without their bases."""
+    """Return all operators: the classes in the modules of `zoo.arch.operators`, without their bases."""
     modules = [
-        importlib.import_module(f"zoo.arch.{m.name}") for m in pkgutil.iter_modules(arch.__path__)
+        importlib.import_module(f"zoo.arch.operators.{m.name}")
+        for m in pkgutil.iter_modules(operators.__path__)
     ]
     return {
         kind
@@ -62,8 +62,7 @@ def _built() -> Kinds:
 
 
 def _named() -> Kinds:
-    there = [*vars(operators).values(), *vars(windows).values()]
-    return [kind for kind in kinds() if kind in there]
+    return [kind for kind in kinds() if kind in vars(operators).values()]
 
 
 def _numpy() -> Kinds:
@@ -104,7 +103,7 @@ def _workbench() -> Kinds:
 
 PLACES: dict[str, Callable[[], Kinds]] = {
     "tests/operator_table.py": lambda: {type(op) for op in TABLE.values()},
-    "zoo/arch/operators.py": _named,  # or windows.py: where backends find them
+    "zoo/arch/operators/__init__.py": _named,  # where backends find them
     "zoo/arch/builder.py": _built,
     "backends/numpy/operators.py": _numpy,
     "backends/torch/operators.py": _torch,

@@ -8,23 +8,25 @@ import weights
 from zoo.arch import Graph, Node, Operator
 from zoo.arch.operators import (
     Add,
+    AvgPool2d,
     BatchNorm2d,
     ChannelPermute,
     ChannelShuffle,
     Concat,
+    Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
     HardSigmoid,
     HardSwish,
     Linear,
+    MaxPool2d,
     Mul,
     ReLU,
     ReLU6,
     Sigmoid,
     Slice,
 )
-from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d
 
 # Even and odd: SAME_UPPER and symmetric padding differ on the former only.
 SIZES = [(8, 8), (9, 7)]

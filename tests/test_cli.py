@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import zoo
-from zoo import cli, demo
+from zoo import cli
+from zoo.cli import demonstration
 
 SMALL = ["--size", "64"]
 
@@ -123,7 +124,7 @@ def test_demo(tmp_path):
     if folder:
         assert "mindspore and torch name the same class for all 1017 images" in result.stdout
         assert "onnx and torch name the same class for all 1017 images" in result.stdout
-        files.append(f"seen-{demo.TRAINED}.png")
+        files.append(f"seen-{demonstration.TRAINED}.png")
     else:
         assert "zoo demo --data cifar-10-python.tar.gz shows what they see" in result.stdout
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files

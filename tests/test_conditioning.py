@@ -10,8 +10,7 @@ import zoo
 from weights import randomise
 from zoo.arch import INPUT, Graph
 from zoo.arch.builder import GraphBuilder
-from zoo.arch.operators import ReLU6
-from zoo.arch.windows import MaxPool2d
+from zoo.arch.operators import MaxPool2d, ReLU6
 from zoo.proof import ties
 from zoo.proof.adequacy import coverage, gradient_gaps
 from zoo.proof.case import make_case

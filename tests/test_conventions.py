@@ -17,10 +17,10 @@ import weights
 import zoo
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import ChannelPermute
-from zoo.arch.shufflenet_v1 import ShuffleNetV1Conventions, ShuffleNetV1Spec
-from zoo.arch.shufflenet_v2 import ShuffleNetV2Conventions, ShuffleNetV2Spec
 from zoo.arch.spec import Conventions, Spec
 from zoo.errors import ConventionError, SpecError
+from zoo.families.shufflenet_v1 import ShuffleNetV1Conventions, ShuffleNetV1Spec
+from zoo.families.shufflenet_v2 import ShuffleNetV2Conventions, ShuffleNetV2Spec
 from zoo.passes import convert_conventions, match_channels, match_weights
 
 EXACT = 1e-12

@@ -23,8 +23,8 @@ from typer.testing import CliRunner
 
 import weights
 import zoo
-from zoo.commands.evaluate import evaluate as evaluate_command
-from zoo.commands.predict import predict as predict_command
+from zoo.cli.evaluate import evaluate as evaluate_command
+from zoo.cli.predict import predict as predict_command
 from zoo.data import ArrayImages, Dataset, Split
 from zoo.evaluation.agreement import ROUNDING, agreement, compare
 from zoo.evaluation.evaluating import evaluate

@@ -8,7 +8,7 @@ from conftest import BACKENDS
 
 import backends
 import zoo
-from zoo.arch.aliases import ALIASES
+from zoo.families.registry import aliases
 from zoo.proof.measure import relative_maximum
 
 # name → (scope, channels, stride) of what detectors and segmenters use.
@@ -48,7 +48,7 @@ def test_every_backend_hands_them_out(name, backend, rng, graph_mode):
 
 
 def test_other_zoos_names():
-    for alias, name in ALIASES.items():
+    for alias, name in aliases().items():
         assert zoo.spec(alias) is zoo.spec(name)
         assert alias not in zoo.list_models()
     assert zoo.spec("shufflenet_v2_x1_0", conventions="torchvision").preset_name == "torchvision"

@@ -7,8 +7,18 @@ import pytest
 import zoo
 from zoo.arch import Graph, Node
 from zoo.arch.builder import GraphBuilder
-from zoo.arch.operators import Add, ChannelPermute, Dropout, Linear, Mul, ReLU, Slice
-from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d
+from zoo.arch.operators import (
+    Add,
+    AvgPool2d,
+    ChannelPermute,
+    Conv2d,
+    Dropout,
+    Linear,
+    MaxPool2d,
+    Mul,
+    ReLU,
+    Slice,
+)
 
 
 def build(*nodes, outputs=None):

@@ -16,8 +16,17 @@ import zoo
 from zoo.arch import Graph, Node
 from zoo.arch.described import described
 from zoo.arch.head import Head, head_of, with_classes, without_classifier
-from zoo.arch.operators import Concat, Flatten, GlobalAvgPool2d, Mul, ReLU, Sigmoid, Slice
-from zoo.arch.windows import Conv2d, MaxPool2d
+from zoo.arch.operators import (
+    Concat,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    Mul,
+    ReLU,
+    Sigmoid,
+    Slice,
+)
 
 V2 = "shufflenet_v2_0.5x_cifar"
 V2_PLUS = "shufflenet_v2_plus_small"

@@ -16,8 +16,7 @@ from torch import nn
 import weights
 import zoo
 from zoo.arch import Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, Concat, ReLU, Slice
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import Add, BatchNorm2d, Concat, Conv2d, ReLU, Slice
 from zoo.errors import GraphError
 
 NETWORKS = ["resnet9", "shufflenet_v1_0.5x_g3_cifar", "shufflenet_v2_0.5x_cifar"]

@@ -14,8 +14,7 @@ from operator_table import SIZES, TABLE, arrays_for, conv, network
 import backends
 import weights
 from zoo.arch import Operator
-from zoo.arch.operators import Dropout, Linear, ReLU, ReLU6
-from zoo.arch.windows import Pool, Window
+from zoo.arch.operators import Dropout, Linear, Pool, ReLU, ReLU6, Window
 from zoo.passes import split_group_conv
 from zoo.proof.measure import relative_maximum
 

@@ -13,8 +13,7 @@ from conftest import BACKENDS, FRAMEWORKS
 import backends
 import zoo
 from zoo.arch import Graph, Node
-from zoo.arch.operators import BatchNorm2d, ChannelShuffle
-from zoo.arch.windows import MaxPool2d
+from zoo.arch.operators import BatchNorm2d, ChannelShuffle, MaxPool2d
 from zoo.passes import split_group_conv
 from zoo.proof import tolerances
 from zoo.proof.candidate import Candidate

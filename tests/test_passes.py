@@ -10,8 +10,7 @@ import backends
 import weights
 import zoo
 from zoo.arch import Graph, Node
-from zoo.arch.operators import Concat, Slice
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import Concat, Conv2d, Slice
 from zoo.passes import merge_group_conv, split_group_conv
 
 

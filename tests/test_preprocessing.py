@@ -111,7 +111,12 @@ def test_a_damaged_preprocessing_is_told(files, tmp_path):
     spec = zoo.spec(V1)
     for text, told in (
         ("{", "not the JSON of a preprocessing: "),
-        ('{"mean": [0, 0, 0]}', "not the JSON of a preprocessing: "),
+        ("[]", "not the JSON of a preprocessing: it must be a JSON object, not list"),
+        (
+            '{"mean": [0, 0, 0]}',
+            r"the fields of a preprocessing must be \['mean', .*\], not \['mean'\]",
+        ),
+        (OWN.to_json().replace("[0.5", "[[]"), "not the fields of a preprocessing: "),
         (OWN.to_json().replace("0.5", "-1"), r"std \(=\[-1, 0\.6, 0\.7\]\) must be greater than 0"),
         (OWN.to_json().replace("RGB", "GRB"), "unknown channel_order 'GRB'"),
     ):

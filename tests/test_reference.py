@@ -11,8 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.numpy.operators import apply
-from zoo.arch.operators import BatchNorm2d, ChannelShuffle, HardSwish, Linear, ReLU6
-from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, sides
+from zoo.arch.operators import (
+    AvgPool2d,
+    BatchNorm2d,
+    ChannelShuffle,
+    Conv2d,
+    HardSwish,
+    Linear,
+    MaxPool2d,
+    ReLU6,
+    sides,
+)
 
 
 def run(op, *inputs, training=False, **held):

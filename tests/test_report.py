@@ -18,7 +18,7 @@ from training_material import tiny_data, tiny_recipe
 from typer.testing import CliRunner
 
 import zoo
-from zoo.commands.report import report as report_command
+from zoo.cli.report import report as report_command
 from zoo.data import open_dataset
 from zoo.evaluation import chart
 from zoo.evaluation.chart import draw_confusion

@@ -16,7 +16,7 @@ from weights.dialects.dialect import layer_patterns
 from weights.recognise import recognise
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import HardSigmoid, HardSwish, ReLU
-from zoo.arch.shufflenet_v2_plus import ShuffleNetV2PlusSpec
+from zoo.families.shufflenet_v2_plus import ShuffleNetV2PlusSpec
 from zoo.proof.measure import relative_maximum
 
 MODELS = zoo.list_models("shufflenet_v2_plus_*")

@@ -10,7 +10,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import zoo
-from zoo.arch.shufflenet_v1 import PRESETS
+from zoo.families.shufflenet_v1 import PRESETS
 
 NAMES = zoo.list_models()
 EIGHT = [f"shufflenet_v1_{w}x_g{g}" for w in ("0.5", "1.0", "1.5", "2.0") for g in (3, 8)]

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 from training_material import tiny_data, tiny_recipe
 
 import zoo
-from zoo.arch import spec_from_json
 from zoo.errors import SpecError, TrainingError, WeightsError
+from zoo.families import spec_from_json
 from zoo.recipes import Recipe
 from zoo.text import MAX_BYTES, TextError, parse, parse_object, read_numbers
 

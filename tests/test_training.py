@@ -419,7 +419,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
         },
     )
     (tmp_path / "tiny.json").write_text(tiny_recipe(epochs=4000, ema=None).to_json())
-    command = [sys.executable, "-m", "zoo.cli"]
+    command = [sys.executable, "-m", "zoo"]
     arguments = [
         "train", tmp_path / "tiny.json", "--data", tmp_path / "patterns.npz", "--out",
         tmp_path / "run",

@@ -18,16 +18,18 @@ from zoo.arch.operators import (
     BatchNorm2d,
     ChannelShuffle,
     Concat,
+    Conv2d,
     Dropout,
     Flatten,
     HardSwish,
     Linear,
+    MaxPool2d,
     Mul,
     ReLU,
     Sigmoid,
     Slice,
+    Window,
 )
-from zoo.arch.windows import Conv2d, MaxPool2d, Window
 from zoo.blocks import Inline
 from zoo.errors import GraphError
 

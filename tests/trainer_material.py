@@ -9,13 +9,13 @@ from zoo.arch import Graph, Node
 from zoo.arch.operators import (
     BatchNorm2d,
     ChannelShuffle,
+    Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
     Linear,
     ReLU,
 )
-from zoo.arch.windows import Conv2d
 from zoo.recipes import Recipe, recipe
 
 STEPS = 4

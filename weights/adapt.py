@@ -9,8 +9,7 @@ import numpy as np
 from weights.canonical import Weights
 from zoo.arch import INPUT, Graph, Node
 from zoo.arch.head import head_of
-from zoo.arch.operators import Linear
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import Conv2d, Linear
 from zoo.errors import WeightsError
 from zoo.passes.initialise import initialise
 

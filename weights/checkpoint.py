@@ -14,11 +14,12 @@ from weights.canonical import Weights, check
 from weights.dialects import find_dialect
 from weights.entries import choose
 from weights.recognise import Recognised, recognise
-from zoo.arch import Spec, base_model, model_name, spec_from_json
-from zoo.arch import spec as to_spec
+from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.arch.spec import Conventions
 from zoo.errors import WeightsError, ZooError
+from zoo.families import base_model, model_name, spec_from_json
+from zoo.families import spec as to_spec
 
 METADATA_VERSION = "1"
 PICTURES = "zoo.preprocessing"

@@ -12,10 +12,11 @@ import numpy as np
 
 from weights.canonical import Weights, listed
 from weights.dialects import Dialect, Skeleton, dialects, find_dialect, merge_pieces
-from zoo.arch import Shape, Spec, base_model
-from zoo.arch.catalogue import CATALOGUE, FAMILIES
+from zoo.arch import Shape, Spec
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError, WeightsError, unknown
+from zoo.families import base_model
+from zoo.families.registry import catalog, family_type, models
 
 COUNTER = "num_batches_tracked"
 """What PyTorch's batch norm counts; no output depends on it, and MindSpore has none."""
@@ -137,10 +138,10 @@ class _Reading:
         raise SpecError("the layers are of no network without a classifier")
 
     def _spec(self, outer: Mapping[str, Shape], conventions: Conventions) -> Spec:
-        family = _family(self.dialect)
+        family = family_type(self.dialect.family)
         spec = family.from_shapes(outer, self.skeleton.units, conventions)
         base = base_model(spec)
-        entry = CATALOGUE[base] if base else spec
+        entry = catalog()[base] if base else spec
         return spec.replace(**{field: getattr(entry, field) for field in family.weightless})
 
     def problems(self, spec: Spec) -> list[str]:
@@ -199,7 +200,7 @@ def _conventions(
 
     None if those told are another family's.
     """
-    family = _family(reading.dialect)
+    family = family_type(reading.dialect.family)
     expected = like.conventions if like is not None and type(like) is family else None
     told = told or reading.dialect.conventions or expected
     if told is None:
@@ -220,7 +221,7 @@ def _admits(family: type[Spec], conventions: str | Conventions) -> bool:
 
 def _require_admitted(readings: list[_Reading], conventions: str | Conventions) -> None:
     """Raise unless one of the families that the names are of has these conventions."""
-    families = dict.fromkeys(_family(reading.dialect) for reading in readings)
+    families = dict.fromkeys(family_type(reading.dialect.family) for reading in readings)
     if any(_admits(family, conventions) for family in families):
         return
     if isinstance(conventions, str):
@@ -232,10 +233,6 @@ def _require_admitted(readings: list[_Reading], conventions: str | Conventions) 
 
 def _is_other(dialect: Dialect, like: Spec | None) -> bool:
     return like is not None and dialect.family != like.family
-
-
-def _family(dialect: Dialect) -> type[Spec]:
-    return next(family for family in FAMILIES if family.family == dialect.family)
 
 
 def _as_expected(found: Spec, like: Spec | None) -> Spec:
@@ -261,7 +258,7 @@ def _near(
     reading: _Reading, like: Spec | None, told: str | Conventions | None
 ) -> list[tuple[Spec, list[str]]]:
     """Return networks that arrays which are of none may have been meant as, and what is wrong."""
-    family = _family(reading.dialect)
+    family = family_type(reading.dialect.family)
     theirs = told or reading.dialect.conventions
     if theirs is not None and not _admits(family, theirs):
         return []
@@ -270,7 +267,7 @@ def _near(
         changes["conventions"] = family.preset(theirs) if isinstance(theirs, str) else theirs
     if classes := reading.skeleton.outer.get("classifier.weight", ())[:1]:
         changes["num_classes"] = max(1, *classes)  # any number of them is as near
-    networks = list(FAMILIES[family].values())
+    networks = list(models(family.family).values())
     if like is not None and type(like) is family:
         networks = [like]
     found: dict[Spec, tuple[Spec, list[str]]] = {}

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from zoo.arch import Cost as Cost
     from zoo.arch import Graph as Graph
     from zoo.arch import Spec as Spec
-    from zoo.arch import list_models as list_models
-    from zoo.arch import spec as spec
-    from zoo.arch import spec_from_json as spec_from_json
     from zoo.bench.measurement import Measurement as Measurement
     from zoo.bench.report import BenchmarkReport as BenchmarkReport
     from zoo.bench.run import benchmark as benchmark
@@ -54,6 +51,9 @@ if TYPE_CHECKING:
     from zoo.exporting import Export as Export
     from zoo.exporting import export as export
     from zoo.exporting import open_exported as open_exported
+    from zoo.families import list_models as list_models
+    from zoo.families import spec as spec
+    from zoo.families import spec_from_json as spec_from_json
     from zoo.models import cost as cost
     from zoo.models import create as create
     from zoo.models import get_weights as get_weights
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "zoo.arch": ("Cost", "Graph", "Spec", "list_models", "spec", "spec_from_json"),
+    "zoo.arch": ("Cost", "Graph", "Spec"),
     "zoo.bench.measurement": ("Measurement",),
     "zoo.bench.report": ("BenchmarkReport",),
     "zoo.bench.run": ("benchmark",),
@@ -111,6 +111,7 @@ _HOMES = {
         "predict",
     ),
     "zoo.exporting": ("Export", "export", "open_exported"),
+    "zoo.families": ("list_models", "spec", "spec_from_json"),
     "zoo.models": ("cost", "create", "get_weights", "load", "save", "set_weights"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
     "zoo.quantization.quantize": ("quantize",),

@@ -13,7 +13,7 @@ import numpy as np
 import backends
 import weights as arrays
 from weights import Checkpoint, describe, find_dialect, formats
-from zoo import arch
+from zoo import families
 from zoo.arch import Spec
 from zoo.arch.spec import Conventions
 from zoo.errors import InputError, SpecError, WeightsError, unknown
@@ -131,7 +131,7 @@ def convert(
     if engines and len(engines) != 2:
         raise SpecError(f"verify (={verify!r}) must name two backends, for before and after")
 
-    like = arch.spec(model) if model is not None else None
+    like = families.spec(model) if model is not None else None
     checkpoint = from_source(source, like, dialect=from_dialect, entry=entry)
     dialect = to_dialect or arrays.own_dialect(destination)
     target = _target(checkpoint.spec, dialect, conventions)

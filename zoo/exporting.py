@@ -13,9 +13,10 @@ import numpy as np
 import backends
 import weights as arrays
 from weights.formats.files import atomic, require_free
-from zoo import arch
-from zoo.arch import Graph, Spec, model_name
+from zoo import families
+from zoo.arch import Graph, Spec
 from zoo.errors import ExportError
+from zoo.families import model_name
 from zoo.live import spec_of
 from zoo.loading import Source, resolve
 from zoo.models import get_weights, realisation
@@ -123,7 +124,9 @@ def export(
     opset = engine.OPSET if opset is None else opset
     realise = realisation(group_conv, optimize)
     if isinstance(model, str | Spec):
-        _ = arch.spec(model, **overrides)  # what is wrong with these is told before a file is read
+        _ = families.spec(
+            model, **overrides
+        )  # what is wrong with these is told before a file is read
         spec, found = resolve(model, weights, overrides, adapt=adapt, seed=seed)
     else:
         spec, found = _of_live_model(model, weights, overrides)

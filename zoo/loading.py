@@ -13,7 +13,7 @@ import numpy as np
 
 import weights as arrays
 from weights import Checkpoint
-from zoo import arch
+from zoo import families
 from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import SpecError, WeightsError
@@ -66,7 +66,7 @@ def resolved(
     Weights from a file bring their conventions, classes and channels with them, unless ``model`` is
     a spec, which states them all, or ``overrides`` do.
     """
-    wanted = arch.spec(model, **overrides)
+    wanted = families.spec(model, **overrides)
     if weights is None:
         return Resolved(wanted, arrays.initialise(wanted.graph, seed))
     if isinstance(weights, str | Path):
@@ -110,7 +110,7 @@ def from_source(
     if not pretrained.is_tag(str(source)):
         tags = ", ".join(sorted({entry.tag for entry in pretrained.list_pretrained()}))
         raise WeightsError(f"{source}: no such file, and no published weights ({tags})")
-    name = arch.base_model(wanted) if wanted is not None else None
+    name = families.base_model(wanted) if wanted is not None else None
     if name is None:
         raise SpecError(
             f"weights {str(source)!r}: model must be a network of the catalogue, of which they are"

@@ -12,7 +12,7 @@ import numpy as np
 import backends
 import weights as arrays
 from backends import Name
-from zoo import arch
+from zoo import arch, families
 from zoo.arch import Graph, Spec
 from zoo.errors import ZooError, unknown
 from zoo.live import spec_of
@@ -135,7 +135,7 @@ def create(
         >>> model = create("shufflenet_v1_0.5x_g3", backend="numpy", num_classes=10)
     """
     realise = realisation(group_conv, optimize)
-    asked = arch.spec(model, **overrides)  # what is wrong is told before a file is read
+    asked = families.spec(model, **overrides)  # what is wrong is told before a file is read
     if features_only and outputs:
         raise ZooError(
             "outputs and features_only can not both be given: each says what is returned"
@@ -308,6 +308,6 @@ def cost(
     Raises:
         InputError: the network does not admit the size.
     """
-    graph = model if isinstance(model, Graph) else arch.spec(model, **overrides).graph
+    graph = model if isinstance(model, Graph) else families.spec(model, **overrides).graph
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     return arch.cost(graph, (1, graph.in_channels, *(size or graph.image_size)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import backends
-from zoo import arch
+from zoo import families
 from zoo.arch import Graph, Spec
 from zoo.blocks import Idioms, write
 from zoo.errors import ZooError, unknown
@@ -74,7 +74,7 @@ def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
 
 def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[Graph, str]:
     if isinstance(model, str | Spec):
-        return arch.spec(model, **overrides).graph, backend or "torch"
+        return families.spec(model, **overrides).graph, backend or "torch"
     engine: Any = backends.backend_of(model)
     own = engine.__name__.rpartition(".")[2]
     if overrides:
@@ -84,7 +84,7 @@ def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[
 
 def _title(graph: Graph, backend: str) -> str:
     spec = graph.origin
-    name = arch.model_name(spec) if isinstance(spec, Spec) else "A network"
+    name = families.model_name(spec) if isinstance(spec, Spec) else "A network"
     framework = {"torch": "PyTorch", "mindspore": "MindSpore"}[backend]
     line = (
         f"Names of parameters are parity-zoo's, whose files load as they are. "

@@ -10,7 +10,7 @@ import numpy as np
 
 import backends
 from weights import Checkpoint
-from zoo import arch
+from zoo import arch, families
 from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import InputError, ZooError
@@ -96,10 +96,10 @@ def _known(source: Any, weights: str | Path | None) -> tuple[Preprocessing, arch
     if isinstance(source, str | Path) and Path(source).is_file() and weights is None:
         source = from_source(source, None)
     if isinstance(source, str | Spec):
-        spec = arch.spec(source)
+        spec = families.spec(source)
         if weights is None:
             raise ZooError(
-                f"{arch.model_name(spec)}: pictures are prepared as weights want it: give weights=,"
+                f"{families.model_name(spec)}: pictures are prepared as weights want it: give weights=,"
                 " a model made with some, or a preprocessing (imagenet or megvii)"
             )
         found = from_source(weights, spec)

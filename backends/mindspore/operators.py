@@ -10,7 +10,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from backends.mindspore import layers
-from zoo.arch import Operator, operators, windows
+from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer, Name
 from zoo.blocks.idioms import Entry
 
@@ -20,11 +20,11 @@ def _one(value: tuple[int, ...]) -> Any:
     return value[0] if len(set(value)) == 1 else value
 
 
-def _window(op: windows.Window) -> tuple[Argument, Argument]:
+def _window(op: operators.Window) -> tuple[Argument, Argument]:
     return Argument("kernel_size", _one(op.kernel_size)), Argument("stride", _one(op.stride))
 
 
-def _conv(op: windows.Conv2d, shape: Any) -> Layer:
+def _conv(op: operators.Conv2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
         where: tuple[Argument, ...] = (Argument("pad_mode", "same", "pad_mode", "same"),)
     else:
@@ -49,29 +49,29 @@ def _conv(op: windows.Conv2d, shape: Any) -> Layer:
     )
 
 
-def _max_pool(op: windows.MaxPool2d, shape: Any) -> Layer:
+def _max_pool(op: operators.MaxPool2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
         mode = Argument("pad_mode", "same", "pad_mode", "valid")
         return Layer("nn.MaxPool2d", (*_window(op), mode))
     return _symmetric("MaxPool2d", op)
 
 
-def _avg_pool(op: windows.AvgPool2d, shape: Any) -> Layer:
+def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
         mode = Argument("pad_mode", "same", "pad_mode", "valid")
         return Layer("nn.AvgPool2d", (*_window(op), mode))
     if not op.count_include_pad and any(op.padding):
         where = (
             Argument("pad_mode", "pad", "pad_mode", "valid"),
-            Argument("padding", _one(windows.symmetric(op.padding) or ()), "padding", 0),
+            Argument("padding", _one(operators.symmetric(op.padding) or ()), "padding", 0),
             Argument("count_include_pad", False, "count_include_pad", True),
         )
         return Layer("nn.AvgPool2d", (*_window(op), *where))
     return _symmetric("AvgPool2d", op)
 
 
-def _symmetric(kind: str, op: windows.Pool) -> Layer:
-    padding = _one(windows.symmetric(op.padding) or ())
+def _symmetric(kind: str, op: operators.Pool) -> Layer:
+    padding = _one(operators.symmetric(op.padding) or ())
     if padding == 0:
         return Layer(f"nn.{kind}", _window(op))
     which = Argument("kind", Name(f"nn.{kind}"))
@@ -112,9 +112,9 @@ def _shuffle(op: operators.ChannelShuffle, shape: Any) -> Layer:
 
 
 OPERATORS: dict[type[Operator], Entry] = {
-    windows.Conv2d: _conv,
-    windows.MaxPool2d: _max_pool,
-    windows.AvgPool2d: _avg_pool,
+    operators.Conv2d: _conv,
+    operators.MaxPool2d: _max_pool,
+    operators.AvgPool2d: _avg_pool,
     operators.BatchNorm2d: _batch_norm,
     operators.ReLU: lambda op, shape: Layer("nn.ReLU"),
     operators.ReLU6: lambda op, shape: Layer("nn.ReLU6"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arch import Operator, operators, windows
+from zoo.arch import Operator, operators
 from zoo.errors import InputError
 
 Array = np.ndarray
@@ -29,11 +29,11 @@ def apply(op: Operator, inputs: list[Array], held: Arrays, training: bool) -> Ar
     raise TypeError(f"the numpy backend has no {type(op).__name__}")
 
 
-def _windows(op: windows.Window, x: Array, fill: float, dilation: tuple[int, int]) -> Any:
+def _windows(op: operators.Window, x: Array, fill: float, dilation: tuple[int, int]) -> Any:
     """Yield ((i, j), the pixels that the window's offset (i, j) sees) over a padded input."""
     reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
     size = (x.shape[2], x.shape[3])
-    top, left, bottom, right = windows.sides(op.padding, size, (reach[0], reach[1]), op.stride)
+    top, left, bottom, right = operators.sides(op.padding, size, (reach[0], reach[1]), op.stride)
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
     rows = x.shape[2] - reach[0] + 1
     columns = x.shape[3] - reach[1] + 1
@@ -43,7 +43,7 @@ def _windows(op: windows.Window, x: Array, fill: float, dilation: tuple[int, int
 
 
 @apply.register
-def _(op: windows.Conv2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _(op: operators.Conv2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
     weight, groups = held["weight"], op.groups
     total: Array | float = 0.0
     for (i, j), seen in _windows(op, inputs[0], 0.0, op.dilation):
@@ -61,14 +61,14 @@ def _(op: windows.Conv2d, inputs: list[Array], held: Arrays, training: bool) -> 
 
 
 @apply.register
-def _(op: windows.MaxPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _(op: operators.MaxPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
     return np.asarray(
         np.max([seen for _, seen in _windows(op, inputs[0], -np.inf, (1, 1))], axis=0)
     )
 
 
 @apply.register
-def _(op: windows.AvgPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _(op: operators.AvgPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
     total = sum(seen for _, seen in _windows(op, inputs[0], 0.0, (1, 1)))
     if op.count_include_pad:
         return np.asarray(total / (op.kernel_size[0] * op.kernel_size[1]))

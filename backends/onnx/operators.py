@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, helper, numpy_helper
 
-from zoo.arch import Node, Operator, Shape, operators, windows
+from zoo.arch import Node, Operator, Shape, operators
 
 
 @dataclass
@@ -46,17 +46,19 @@ Emit = Callable[[Emission, Node, Any, Shape], None]
 """Adds what realises a node, for the shape of its first input."""
 
 
-def _window(op: windows.Window, shape: Shape, dilation: tuple[int, int] = (1, 1)) -> dict[str, Any]:
+def _window(
+    op: operators.Window, shape: Shape, dilation: tuple[int, int] = (1, 1)
+) -> dict[str, Any]:
     reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
     size = (shape[2], shape[3])
     return {
         "kernel_shape": op.kernel_size,
         "strides": op.stride,
-        "pads": windows.sides(op.padding, size, (reach[0], reach[1]), op.stride),
+        "pads": operators.sides(op.padding, size, (reach[0], reach[1]), op.stride),
     }
 
 
-def _conv(e: Emission, node: Node, op: windows.Conv2d, shape: Shape) -> None:
+def _conv(e: Emission, node: Node, op: operators.Conv2d, shape: Shape) -> None:
     e.add(
         "Conv",
         node.name,
@@ -67,11 +69,11 @@ def _conv(e: Emission, node: Node, op: windows.Conv2d, shape: Shape) -> None:
     )
 
 
-def _max_pool(e: Emission, node: Node, op: windows.MaxPool2d, shape: Shape) -> None:
+def _max_pool(e: Emission, node: Node, op: operators.MaxPool2d, shape: Shape) -> None:
     e.add("MaxPool", node.name, node.inputs, ceil_mode=0, **_window(op, shape))
 
 
-def _avg_pool(e: Emission, node: Node, op: windows.AvgPool2d, shape: Shape) -> None:
+def _avg_pool(e: Emission, node: Node, op: operators.AvgPool2d, shape: Shape) -> None:
     # A mean that counts its padding is written as that of a map that was padded before. Readers
     # pass over count_include_pad (OpenCV honors it in PyTorch's files only) or read it each in
     # their own way; there is nothing to read where nothing is padded. ONNX Runtime and OpenVINO
@@ -155,9 +157,9 @@ def _plain(kind: str, **values: Any) -> Emit:
 
 
 OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
-    windows.Conv2d: ("Conv", _conv),
-    windows.MaxPool2d: ("MaxPool", _max_pool),
-    windows.AvgPool2d: ("AveragePool", _avg_pool),
+    operators.Conv2d: ("Conv", _conv),
+    operators.MaxPool2d: ("MaxPool", _max_pool),
+    operators.AvgPool2d: ("AveragePool", _avg_pool),
     operators.BatchNorm2d: ("BatchNormalization", _batch_norm),
     operators.ReLU: ("Relu", _plain("Relu")),
     operators.ReLU6: ("Clip", _relu6),

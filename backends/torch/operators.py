@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from backends.torch import layers
-from zoo.arch import Operator, operators, windows
+from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer
 from zoo.blocks.idioms import Entry
 
@@ -18,12 +18,12 @@ def _one(value: tuple[int, ...]) -> Any:
     return value[0] if len(set(value)) == 1 else value
 
 
-def _window(op: windows.Window) -> tuple[Argument, Argument]:
+def _window(op: operators.Window) -> tuple[Argument, Argument]:
     return Argument("kernel_size", _one(op.kernel_size)), Argument("stride", _one(op.stride))
 
 
-def _conv(op: windows.Conv2d, shape: Any) -> Layer:
-    padding = windows.symmetric(op.padding)
+def _conv(op: operators.Conv2d, shape: Any) -> Layer:
+    padding = operators.symmetric(op.padding)
     name = "SidedConv2d" if padding is None else "nn.Conv2d"
     sides: Any = op.padding if padding is None else _one(padding)
     where: tuple[Argument, ...] = (
@@ -46,15 +46,15 @@ def _conv(op: windows.Conv2d, shape: Any) -> Layer:
     )
 
 
-def _max_pool(op: windows.MaxPool2d, shape: Any) -> Layer:
-    padding = windows.symmetric(op.padding)
+def _max_pool(op: operators.MaxPool2d, shape: Any) -> Layer:
+    padding = operators.symmetric(op.padding)
     if padding is None:
         return Layer("SameUpperMaxPool2d", _window(op))
     return Layer("nn.MaxPool2d", (*_window(op), Argument("padding", _one(padding), "padding", 0)))
 
 
-def _avg_pool(op: windows.AvgPool2d, shape: Any) -> Layer:
-    padding = windows.symmetric(op.padding)
+def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
+    padding = operators.symmetric(op.padding)
     if padding is None:
         return Layer("SameUpperAvgPool2d", _window(op))
     counts = Argument("count_include_pad", op.count_include_pad, "count_include_pad", True)
@@ -91,9 +91,9 @@ def _slice(op: operators.Slice, shape: Any) -> Inline:
 
 
 OPERATORS: dict[type[Operator], Entry] = {
-    windows.Conv2d: _conv,
-    windows.MaxPool2d: _max_pool,
-    windows.AvgPool2d: _avg_pool,
+    operators.Conv2d: _conv,
+    operators.MaxPool2d: _max_pool,
+    operators.AvgPool2d: _avg_pool,
     operators.BatchNorm2d: _batch_norm,
     operators.ReLU: lambda op, shape: Layer("nn.ReLU", in_place="inplace"),
     operators.ReLU6: lambda op, shape: Layer("nn.ReLU6"),

@@ -20,8 +20,7 @@ import weights as arrays
 import zoo
 from backends.onnx import operators
 from zoo.arch import Graph
-from zoo.arch.operators import HardSigmoid
-from zoo.arch.windows import AvgPool2d
+from zoo.arch.operators import AvgPool2d, HardSigmoid
 from zoo.models import realisation
 from zoo.proof.conditioning import well_conditioned_weights
 

@@ -25,8 +25,7 @@ import numpy as np
 
 from weights.canonical import Weights
 from zoo.arch import Graph, Node, Shape
-from zoo.arch.operators import BatchNorm2d
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import BatchNorm2d, Conv2d
 from zoo.errors import WeightsError
 
 MINDSPORE_ROLES = {

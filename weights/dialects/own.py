@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from weights.dialects.dialect import Dialect, layer_patterns
-from zoo.arch.catalogue import FAMILIES
 from zoo.arch.spec import Spec
+from zoo.families.registry import models
 
 
 def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
@@ -34,7 +34,7 @@ def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
 def _kinds(family: type[Spec]) -> Iterator[Spec]:
     """Yield networks of a family that differ in more than numbers: in what they have, how many."""
     seen = set()
-    for spec in FAMILIES[family].values():
+    for spec in models(family.family).values():
         values = (getattr(spec, field.name) for field in dataclasses.fields(spec))
         kind = tuple(
             len(value) if isinstance(value, tuple) else value

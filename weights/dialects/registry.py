@@ -16,8 +16,8 @@ from weights.dialects import (
 )
 from weights.dialects.dialect import Dialect
 from weights.dialects.own import own
-from zoo.arch.catalogue import FAMILIES
 from zoo.errors import unknown
+from zoo.families.registry import family_types
 
 PEERS = (
     megvii.V1,
@@ -43,7 +43,7 @@ def dialects() -> tuple[Dialect, ...]:
 
     Their names say more than ours: where both fit, theirs bring conventions with them.
     """
-    found = (*PEERS, *(dialect for family in FAMILIES for dialect in own(family)))
+    found = (*PEERS, *(dialect for family in family_types() for dialect in own(family)))
     keys = [(dialect.name, dialect.family) for dialect in found]
     for key in keys:
         if keys.count(key) > 1:

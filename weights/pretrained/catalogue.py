@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from weights.pretrained.entry import Pretrained
-from zoo.arch.catalogue import CATALOGUE
 from zoo.arch.preprocessing import IMAGENET, Preprocessing
 from zoo.errors import UnknownNameError, unknown
+from zoo.families.registry import catalog
 
 # MindCV. The accuracies are those of the pages below, at the last commits that list all the files
 # (later versions list the 0.5x alone, with the same figures). The pictures' treatment is not on the
@@ -217,8 +217,8 @@ def find(model: str, tag: str) -> Pretrained:
         UnknownNameError: there is no such model, or none of its weights has this tag; those there
             are are named.
     """
-    if model not in CATALOGUE:
-        raise unknown("model", model, CATALOGUE)
+    if model not in catalog():
+        raise unknown("model", model, catalog())
     if model not in _INDEX:
         raise UnknownNameError(
             f"no weights are published for {model!r}; there are some for {', '.join(_INDEX)}"

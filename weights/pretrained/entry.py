@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from weights.dialects import find_dialect
-from zoo.arch.catalogue import CATALOGUE
 from zoo.arch.preprocessing import Preprocessing
+from zoo.families.registry import catalog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,5 +76,5 @@ class Pretrained:
     @property
     def conventions(self) -> str | None:
         """The preset that the network has: its code base's."""
-        (dialect,) = find_dialect(self.dialect, CATALOGUE[self.model].family)
+        (dialect,) = find_dialect(self.dialect, catalog()[self.model].family)
         return dialect.conventions

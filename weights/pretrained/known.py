@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from weights.pretrained.catalogue import list_pretrained
-from zoo.arch import Spec, base_model
+from zoo.arch import Spec
 from zoo.arch.preprocessing import MEGVII, Preprocessing
+from zoo.families import base_model
 
 IMAGENET_CLASSES = 1000
 OURS = ("zoo", "zoo_mindspore")

@@ -1,6 +1,5 @@
-"""The architecture language: operators, graph, families, catalogue, cost. Imports no framework."""
+"""The architecture language: operators, graph, spec, builder, cost. Imports no framework."""
 
-from zoo.arch.catalogue import base_model, list_models, model_name, spec, spec_from_json
 from zoo.arch.cost import Cost, NodeCost, cost
 from zoo.arch.features import Feature
 from zoo.arch.graph import INPUT, Graph, Node
@@ -20,10 +19,5 @@ __all__ = [
     "Shape",
     "Spec",
     "Traits",
-    "base_model",
     "cost",
-    "list_models",
-    "model_name",
-    "spec",
-    "spec_from_json",
 ]

@@ -10,22 +10,25 @@ from zoo.arch.graph import INPUT, Graph, Node, infer
 from zoo.arch.operator import Operator, Shape
 from zoo.arch.operators import (
     Add,
+    AvgPool2d,
     BatchNorm2d,
     ChannelShuffle,
     Concat,
+    Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
     HardSigmoid,
     HardSwish,
     Linear,
+    MaxPool2d,
     Mul,
+    Padding,
     ReLU,
     ReLU6,
     Sigmoid,
     Slice,
 )
-from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, Padding
 from zoo.errors import GraphError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zoo.arch.feature_info import FeatureInfo
 from zoo.arch.graph import INPUT, Graph
 from zoo.arch.head import head_of, joints
-from zoo.arch.windows import Window
+from zoo.arch.operators import Window
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from typing import Any
 
 from zoo.arch.graph import INPUT, Graph, Node
 from zoo.arch.operator import Shape
-from zoo.arch.operators import Flatten, GlobalAvgPool2d, Linear
-from zoo.arch.windows import Conv2d, Pool
+from zoo.arch.operators import Conv2d, Flatten, GlobalAvgPool2d, Linear, Pool
 
 
 @dataclass(frozen=True)

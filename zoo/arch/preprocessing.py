@@ -92,12 +92,15 @@ class Preprocessing:
         """
         if not isinstance(fields, dict):
             raise SpecError(f"a preprocessing must be a JSON object, not {type(fields).__name__}")
+        names = [field.name for field in dataclasses.fields(cls)]
+        if set(fields) != set(names):
+            raise SpecError(f"the fields of a preprocessing must be {names}, not {list(fields)}")
         read: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
         }
         try:
             return cls(**read)
-        except TypeError as error:  # a field too many or too few, or of another type
+        except TypeError as error:  # of another type
             raise SpecError(f"not the fields of a preprocessing: {error}") from None
 
 

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 import backends as engines_of
-from zoo.arch import Spec, model_name
-from zoo.arch import spec as spec_of
+from zoo.arch import Spec
 from zoo.arch.spec import require_positive
 from zoo.bench.engine import ROUNDS, Engine, EngineError, Turn, take_turns
 from zoo.bench.measurement import Failure, Form, Measurement
 from zoo.bench.report import BenchmarkReport
 from zoo.bench.work import Work, prepare
 from zoo.errors import UnknownNameError, ZooError
+from zoo.families import model_name
+from zoo.families import spec as spec_of
 from zoo.loading import Source, resolve
 from zoo.machine import cores, machine, version
 

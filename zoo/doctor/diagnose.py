@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import backends
-from zoo import arch
+from zoo import families
 from zoo.bench.engine import THREAD_VARIABLES, Engine, EngineError, least_disturbed
 from zoo.bench.measurement import FLOAT32, Form
 from zoo.bench.work import Work, prepare
@@ -45,7 +45,7 @@ def diagnose(progress: Callable[[str, int, int], None] | None = None) -> Diagnos
     found: list[Health] = []
     measured = OneDNN(verdict="MindSpore is not installed: there is nothing to measure")
     with tempfile.TemporaryDirectory(prefix="zoo-doctor-") as folder:
-        spec = arch.spec(NETWORK, image_size=IMAGE_SIZE)
+        spec = families.spec(NETWORK, image_size=IMAGE_SIZE)
         work = prepare(Path(folder), spec, None, seed=0)
         for i, name in enumerate(names):
             if progress:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo import arch
-from zoo.arch import model_name
+from zoo import families
 from zoo.errors import InputError
 from zoo.evaluation.network import COLOURS, Network, require_colours
 from zoo.evaluation.pipeline import Transforms, asked, known_of_onnx, unknown_pipeline
 from zoo.exporting import open_exported
+from zoo.families import model_name
 from zoo.recipes import Recipe
 
 PROBE = 224
@@ -34,7 +34,9 @@ def exported(
         raise InputError(f"{name}: input: rank (={len(file.input_shape)}) must be 4, of images")
     batch, channels, height, width = file.input_shape
     require_colours(name, COLOURS if channels is None else channels)
-    spec = arch.spec_from_json(file.metadata["zoo.spec"]) if "zoo.spec" in file.metadata else None
+    spec = (
+        families.spec_from_json(file.metadata["zoo.spec"]) if "zoo.spec" in file.metadata else None
+    )
     size = height or (spec.image_size if spec else None)
     pipeline = asked(transforms, recipe, size)
     if pipeline is None:

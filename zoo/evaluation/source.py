@@ -11,12 +11,13 @@ import numpy as np
 import backends
 from weights import Checkpoint, pretrained
 from weights.pretrained import Pretrained
-from zoo import arch
-from zoo.arch import Spec, base_model, model_name
+from zoo import families
+from zoo.arch import Spec
 from zoo.errors import WeightsError
 from zoo.evaluation.exported import exported
 from zoo.evaluation.network import Call, Network, require_colours
 from zoo.evaluation.pipeline import Pipeline, Transforms, asked, known_of_file, unknown_pipeline
+from zoo.families import base_model, model_name
 from zoo.loading import Source, from_source, resolve
 from zoo.models import create, realisation
 from zoo.recipes import Recipe
@@ -152,7 +153,7 @@ def _read(
 ) -> tuple[Spec, Mapping[str, np.ndarray], Checkpoint | None]:
     """Return a spec, weights that fit it, and the file that they come from."""
     if isinstance(source, str | Path):
-        wanted = arch.spec(model, **overrides) if model is not None else None
+        wanted = families.spec(model, **overrides) if model is not None else None
         source = from_source(source, wanted)
     if isinstance(source, Checkpoint):
         spec, arrays = resolve(model or source.spec, source, overrides, adapt=False, seed=0)

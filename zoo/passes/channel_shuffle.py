@@ -25,8 +25,7 @@ import numpy as np
 
 from zoo.arch.graph import INPUT, Graph, Node
 from zoo.arch.operator import Operator, Shape
-from zoo.arch.operators import Add, ChannelPermute, ChannelShuffle, Flatten, Linear, ReLU
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import Add, ChannelPermute, ChannelShuffle, Conv2d, Flatten, Linear, ReLU
 from zoo.passes.placement import Place, Tensors
 from zoo.passes.rewrite import Weights, ordered
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.arch.graph import Graph, Node
-from zoo.arch.operators import BatchNorm2d, Dropout, Linear
+from zoo.arch.operators import BatchNorm2d, Conv2d, Dropout, Linear
 from zoo.arch.spec import Spec
-from zoo.arch.windows import Conv2d
 from zoo.errors import ConventionError, SpecError, ZooError
 from zoo.passes.bundles import bundles, layout
 from zoo.passes.channels import Trace, trace

@@ -15,8 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from zoo.arch.graph import Graph, Node
-from zoo.arch.operators import BatchNorm2d, Concat
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import BatchNorm2d, Concat, Conv2d
 from zoo.passes.rewrite import Weights, count_readers, ordered
 
 

@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zoo.arch import INPUT, Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d
-from zoo.arch.windows import Conv2d, MaxPool2d
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, MaxPool2d
 from zoo.proof.flow import unreached
 from zoo.proof.seen import Told, blind_offsets, channels, scale_of, statistics
 

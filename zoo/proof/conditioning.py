@@ -25,8 +25,7 @@ import numpy as np
 import weights as arrays
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, Linear, Mul
-from zoo.arch.windows import Conv2d, MaxPool2d
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Linear, MaxPool2d, Mul
 from zoo.passes import Weights
 from zoo.proof import ties
 from zoo.proof.levers import clear, levers

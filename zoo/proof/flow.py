@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from zoo.arch import Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, GlobalAvgPool2d
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, GlobalAvgPool2d
 
 ARRAY = 1e-9
 """How small the gradient of an array may be beside that of the whole network: what is below is

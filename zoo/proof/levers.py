@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zoo.arch import Graph
-from zoo.arch.operators import Add, BatchNorm2d, Concat, GlobalAvgPool2d, Linear, Mul
-from zoo.arch.windows import Conv2d
+from zoo.arch.operators import Add, BatchNorm2d, Concat, Conv2d, GlobalAvgPool2d, Linear, Mul
 from zoo.passes import Weights
 
 REACH = 0.05

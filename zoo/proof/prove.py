@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 import backends
-from zoo.arch import Spec, model_name, spec
+from zoo.arch import Spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
+from zoo.families import model_name, spec
 from zoo.loading import Source, resolve
 from zoo.models import GROUP_CONV, for_inference
 from zoo.proof.candidate import Candidate

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.arch import Node
-from zoo.arch.windows import Conv2d, MaxPool2d
+from zoo.arch.operators import Conv2d, MaxPool2d
 from zoo.proof.sights import Places, places
 
 VARIES = 1e-4

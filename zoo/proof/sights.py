@@ -10,8 +10,7 @@ import numpy as np
 
 from backends.numpy.operators import apply
 from zoo.arch import Graph
-from zoo.arch.operators import Dropout, Mul
-from zoo.arch.windows import Conv2d, MaxPool2d, Window, sides
+from zoo.arch.operators import Conv2d, Dropout, MaxPool2d, Mul, Window, sides
 
 FEW = 256
 """Of so many values of a drawn channel, some are not clipped. An offset that sees fewer, at the

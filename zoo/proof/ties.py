@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 
 from zoo.arch import Graph
-from zoo.arch.windows import Conv2d, MaxPool2d, sides
+from zoo.arch.operators import Conv2d, MaxPool2d, sides
 from zoo.passes import Weights
 
 GAP = 3e-6

@@ -15,7 +15,7 @@ import backends
 from weights import Checkpoint, load_weights, pretrained
 from weights.formats.files import atomic, require_free
 from weights.pretrained import Preprocessing
-from zoo import arch
+from zoo import families
 from zoo.arch import Spec
 from zoo.errors import ExportError, InputError, ZooError, unknown
 from zoo.exporting import export
@@ -152,7 +152,7 @@ def quantize(
             )
         except ExportError as error:
             raise ExportError(str(error).replace(str(float_file), str(path))) from None
-        spec = arch.spec_from_json(engine.File(float_file).metadata["zoo.spec"])
+        spec = families.spec_from_json(engine.File(float_file).metadata["zoo.spec"])
         classes, unclear = _classes(stated, truth, seen, spec.num_classes, labels)
         steps(f"calibrating by {method}")
         calibrated = engine.Calibrated(float_file, _batches(pixels, how), method)
@@ -236,8 +236,8 @@ def _preprocessing(
 ) -> Preprocessing:
     """Return how an image becomes the input: as asked, or as it is known of the weights."""
     if isinstance(model, str | Spec):
-        spec = arch.spec(model, **overrides)
-        graph, name = spec.graph, arch.base_model(spec)
+        spec = families.spec(model, **overrides)
+        graph, name = spec.graph, families.base_model(spec)
         if preprocessing is None and isinstance(weights, str | Path):
             if Path(weights).exists():
                 preprocessing = load_weights(weights, model=spec).preprocessing

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from zoo import arch
+from zoo import families
 from zoo.arch import Spec
 from zoo.errors import SpecError, ZooError, unknown
 from zoo.recipes.optimizers import Optimizer
@@ -126,7 +126,7 @@ class Recipe(Part):
     @functools.cached_property
     def spec(self) -> Spec:
         """The network."""
-        return arch.spec(self.network, **self.overrides)
+        return families.spec(self.network, **self.overrides)
 
     def steps_per_epoch(self, images: int) -> int:
         """Return how many batches an epoch of so many images has."""

@@ -9,8 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from zoo.arch import Operator
-from zoo.arch.operators import Linear
-from zoo.arch.windows import Conv2d, Padding, Sides
+from zoo.arch.operators import Conv2d, Linear, Padding, Sides
 from zoo.proof.mutants.arithmetic import enlarged, padding_of, positive, with_zeros
 from zoo.proof.mutants.mutation import (
     Arrays,

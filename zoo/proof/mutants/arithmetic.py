@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from zoo.arch import windows
+from zoo.arch import operators
 from zoo.proof.mutants.mutation import Namespace
 
 
@@ -64,15 +64,15 @@ def size_of(x: Any) -> int:
     return math.prod(int(n) for n in x.shape) // int(x.shape[1])
 
 
-def padding_of(op: windows.Window, x: Any) -> windows.Sides:
+def padding_of(op: operators.Window, x: Any) -> operators.Sides:
     """Return the padding (top, left, bottom, right) of a window over a map."""
     dilation = getattr(op, "dilation", (1, 1))
     reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
     size = (int(x.shape[2]), int(x.shape[3]))
-    return windows.sides(op.padding, size, (reach[0], reach[1]), op.stride)
+    return operators.sides(op.padding, size, (reach[0], reach[1]), op.stride)
 
 
-def enlarged(ns: Namespace, x: Any, sides: windows.Sides, how: str) -> Any:
+def enlarged(ns: Namespace, x: Any, sides: operators.Sides, how: str) -> Any:
     """Pad a map with copies: of its ``"edge"``, ``"mirrored"``, or of the other side."""
     top, left, bottom, right = sides
     for axis, before, after in ((2, top, bottom), (3, left, right)):
@@ -88,7 +88,7 @@ def enlarged(ns: Namespace, x: Any, sides: windows.Sides, how: str) -> Any:
     return x
 
 
-def with_zeros(ns: Namespace, x: Any, sides: windows.Sides) -> Any:
+def with_zeros(ns: Namespace, x: Any, sides: operators.Sides) -> Any:
     """Pad a map with zeros."""
     top, left, bottom, right = sides
     rows = [0.0] * top + [1.0] * int(x.shape[2]) + [0.0] * bottom

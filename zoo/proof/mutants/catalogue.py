@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Literal
 
-from zoo.arch import Graph, Operator, operators, windows
+from zoo.arch import Graph, Operator, operators
 from zoo.proof.mutants.activations import activations
 from zoo.proof.mutants.affine import affine
 from zoo.proof.mutants.channels import channels
@@ -21,14 +21,14 @@ from zoo.proof.mutants.wiring import WIRINGS
 Nodes = Literal["first", "kinds", "all"]
 """The first node that a mutation can be put at, one for each setting of the operator, or all."""
 
-_BASES = (Operator, windows.Window, windows.Pool)
+_BASES = (Operator, operators.Window, operators.Pool)
 
 
 def kinds() -> list[type[Operator]]:
     """Return every type of operator that there is."""
     found = {
         kind
-        for module in (operators, windows)
+        for module in (operators,)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Operator) and kind not in _BASES
     }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from zoo.arch import INPUT, Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, Concat
-from zoo.arch.windows import Conv2d, Pool
+from zoo.arch.operators import Add, BatchNorm2d, Concat, Conv2d, Pool
 from zoo.proof.mutants.mutation import Site
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arch import Spec, spec
+from zoo.arch import Spec
+from zoo.families import spec
 from zoo.proof.mutants.run import Bench, Verdict, tasks
 from zoo.proof.prove import Progress
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zoo.arch import Graph, spec
+from zoo.arch import Graph
+from zoo.families import spec
 from zoo.proof.conditioning import well_conditioned_images
 from zoo.proof.mutants.run import Bench
 from zoo.proof.mutants.workbench import workbench

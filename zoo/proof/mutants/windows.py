@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from zoo.arch import Operator
-from zoo.arch.windows import AvgPool2d, MaxPool2d, Padding, Sides, Window, sides
+from zoo.arch.operators import AvgPool2d, MaxPool2d, Padding, Sides, Window, sides
 from zoo.proof.mutants.arithmetic import (
     enlarged,
     gradient_of,

@@ -17,6 +17,7 @@ from zoo.arch.operators import (
     ChannelPermute,
     ChannelShuffle,
     Concat,
+    Conv2d,
     Dropout,
     GlobalAvgPool2d,
     HardSigmoid,
@@ -27,7 +28,6 @@ from zoo.arch.operators import (
     Sigmoid,
     Slice,
 )
-from zoo.arch.windows import Conv2d
 from zoo.errors import GraphError
 from zoo.passes import Weights
 from zoo.proof.mutants.mutation import Mutant

@@ -10,8 +10,15 @@ from functools import partial
 
 from zoo.arch import Graph, Operator
 from zoo.arch.builder import GraphBuilder
-from zoo.arch.operators import BatchNorm2d, ChannelPermute, ReLU6
-from zoo.arch.windows import AvgPool2d, Conv2d, MaxPool2d, Padding
+from zoo.arch.operators import (
+    AvgPool2d,
+    BatchNorm2d,
+    ChannelPermute,
+    Conv2d,
+    MaxPool2d,
+    Padding,
+    ReLU6,
+)
 
 
 def workbench(*, dropout: float = 0.2) -> Graph:

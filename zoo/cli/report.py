@@ -26,8 +26,8 @@ def report(
     ] = 10_000,
 ) -> None:
     """Put a run on one page: recipe, curves, evaluation, samples, checkpoints."""
+    from zoo.cli.progress import progress_bar
     from zoo.reporting.page import report as write
-    from zoo.table import progress_bar
 
     with progress_bar() as progress:
         path = write(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import backends
+from zoo.cli.progress import progress_bar
 from zoo.data import Dataset
 from zoo.evaluation.agreement import compare
 from zoo.evaluation.evaluation import results
@@ -21,7 +22,6 @@ from zoo.proof.photographs import photographs
 from zoo.proof.prove import parity
 from zoo.reporting.plots import draw_predicted
 from zoo.style import STYLE
-from zoo.table import progress_bar
 
 FRAMEWORKS: tuple[backends.Name, ...] = ("torch", "mindspore")
 TRAINED, TAG = "shufflenet_v1_1.0x_g3_cifar", "cifar10"

@@ -1,24 +1,31 @@
-"""What the command line prints about files of weights and about published ones."""
+"""``zoo inspect``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
-import weights as arrays
-from weights import formats, pretrained
-from weights.entries import choose
-from zoo.errors import WeightsError, unknown
-from zoo.style import STYLE
+from zoo.errors import WeightsError
 from zoo.text import visible
 
+if TYPE_CHECKING:
+    from rich.table import Table
 
-def print_file(path: Path, entry: str | None, depth: int) -> None:
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A file of weights.")],
+    entry: Annotated[str | None, typer.Option(help="Which set of arrays in the file.")] = None,
+    depth: Annotated[int, typer.Option(help="Sum up names to so many parts; 0 for all.")] = 2,
+) -> None:
+    """Show what is in a file of weights: code base, network, conventions, arrays, oddities."""
+    _print(file, entry, depth)
+
+
+def _print(path: Path, entry: str | None, depth: int) -> None:
     """Print what a file holds, and which network it is, or why it is none.
 
     Args:
@@ -29,6 +36,12 @@ def print_file(path: Path, entry: str | None, depth: int) -> None:
     Raises:
         WeightsError: the file can not be read at all.
     """
+    from rich.console import Console
+
+    import weights as arrays
+    from weights import formats
+    from weights.entries import choose
+
     console = Console()
     name, contents = formats.read(path)
     place, held, notes = choose(contents, entry)
@@ -50,6 +63,11 @@ def print_file(path: Path, entry: str | None, depth: int) -> None:
 
 
 def _table(held: Mapping[str, np.ndarray], depth: int) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from zoo.style import STYLE
+
     table = Table(**STYLE)
     table.add_column("name", no_wrap=True)
     for column in ("shape", "dtype", "values", "min", "mean", "max"):
@@ -84,30 +102,3 @@ def _range(members: list[np.ndarray]) -> tuple[str, str, str]:
     if not np.isfinite(values).all():
         return ("NaN or inf",) * 3
     return (f"{values.min():.3g}", f"{values.mean():.3g}", f"{values.max():.3g}")
-
-
-def print_pretrained(pattern: str) -> None:
-    """Print the published weights of the networks that match a pattern."""
-    entries = pretrained.list_pretrained(pattern)
-    if not entries:
-        raise unknown("model", pattern, {e.model for e in pretrained.list_pretrained()})
-    console = Console()
-    for entry in entries:
-        p = entry.preprocessing
-        accuracy = [
-            f"{name} {value:.2f} %"
-            for name, value in (("top-1", entry.top1), ("top-5", entry.top5))
-            if value is not None
-        ]
-        told = [*accuracy, entry.licence]
-        if entry.conventions is not None:  # our own files carry theirs
-            told.append(f"conventions {entry.conventions}")
-        lines = [
-            f"[bold]{entry.model}[/bold]  weights={entry.tag!r}",
-            f"  {', '.join(told)}",
-            *([f"  measured on {entry.measured_on}"] if entry.measured_on else []),
-            f"  {p.channel_order}, resize {p.resize} ({p.interpolation}), crop {p.crop}, "
-            f"mean {p.mean}, std {p.std}",
-            f"  {entry.url}, sha256 {entry.sha256[:16]}…",
-        ]
-        console.print(visible("\n".join(lines)), highlight=False, soft_wrap=True)

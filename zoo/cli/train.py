@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from zoo.commands.options import SkipCorrupt, parse
+from zoo.cli.options import SkipCorrupt, parse
 from zoo.errors import ZooError
 
 
@@ -81,8 +81,8 @@ def train(
     Under torchrun or msrun the processes share each batch.
     """
     from zoo import training
+    from zoo.cli.progress import progress_bar
     from zoo.evaluation.pipeline import open_recipe
-    from zoo.table import progress_bar
 
     if (recipe is None) == (resume is None):
         raise ZooError("give a RECIPE to start with, or --resume RUN to go on")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoo.commands.options import (
+from zoo.cli.options import (
     BatchSize,
     GroupConv,
     Model,
@@ -74,9 +74,9 @@ def evaluate(
     for path in confusion or ():
         require_writable(path, ".csv" if path.suffix.lower() == ".csv" else ".png")
 
+    from zoo.cli.progress import progress_bar
     from zoo.evaluation.agreement import compare
     from zoo.evaluation.evaluating import evaluate as measure
-    from zoo.table import progress_bar
 
     asked = {
         "model": model,

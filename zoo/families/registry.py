@@ -4,42 +4,93 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import importlib
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from zoo.arch import resnet9, shufflenet_v1, shufflenet_v2, shufflenet_v2_plus
-from zoo.arch.aliases import ALIASES
 from zoo.arch.spec import JSON_VERSION, Spec
 from zoo.errors import SpecError, unknown
 from zoo.text import TextError, parse_object
 
-FAMILIES: dict[type[Spec], dict[str, Spec]] = {
-    shufflenet_v1.ShuffleNetV1Spec: shufflenet_v1.MODELS,
-    shufflenet_v2.ShuffleNetV2Spec: shufflenet_v2.MODELS,
-    shufflenet_v2_plus.ShuffleNetV2PlusSpec: shufflenet_v2_plus.MODELS,
-    resnet9.ResNet9Spec: resnet9.MODELS,
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "shufflenet_v1": ("shufflenet_v1_",),
+    "shufflenet_v2": ("shufflenet_v2_", "se_shufflenet_v2_"),
+    "shufflenet_v2_plus": ("shufflenet_v2_plus_",),
+    "resnet9": ("resnet9",),
 }
+"""Family → how the names of its networks begin, so that one is loaded without the others.
+
+The file of that name has `MODELS`, name → spec, and may have `ALIASES`: what another zoo calls one
+of them → our name. An alias says which network, not whose: conventions stay the catalog's unless
+they are asked for (``conventions="torchvision"``) or come with weights.
+"""
 
 
-def _catalogue() -> dict[str, Spec]:
-    catalogue: dict[str, Spec] = {}
-    for family, models in FAMILIES.items():
-        for name, entry in models.items():
-            if name in catalogue:
-                raise ValueError(f"{family.family}: the model name {name!r} is taken")
-            catalogue[name] = entry
-    return catalogue
+@cache
+def models(family: str) -> Mapping[str, Spec]:
+    """Return the networks of a family, by name."""
+    found: Mapping[str, Spec] = importlib.import_module(f"zoo.families.{family}").MODELS
+    for name, entry in found.items():
+        if _family(name) != family or entry.family != family:
+            raise ValueError(f"{family}: the row in FAMILIES does not lead to {name!r}")
+    return found
 
 
-CATALOGUE = _catalogue()
-if clash := [
-    alias for alias, name in ALIASES.items() if alias in CATALOGUE or name not in CATALOGUE
-]:
-    raise ValueError(f"aliases that are taken, or of no network: {', '.join(clash)}")
+@cache
+def aliases() -> Mapping[str, str]:
+    """Return what other zoos call networks of ours: their name → ours."""
+    found: dict[str, str] = {}
+    for family in FAMILIES:
+        module = importlib.import_module(f"zoo.families.{family}")
+        for alias, name in getattr(module, "ALIASES", {}).items():
+            if alias in found or alias in catalog() or name not in models(family):
+                raise ValueError(f"{family}: the alias {alias!r} is taken, or of no network")
+            found[alias] = name
+    return found
+
+
+@cache
+def catalog() -> Mapping[str, Spec]:
+    """Return all networks by name."""
+    return {name: entry for family in FAMILIES for name, entry in models(family).items()}
+
+
+@cache
+def family_type(family: str) -> type[Spec]:
+    """Return the kind of spec that the networks of a family have."""
+    return type(next(iter(models(family).values())))
+
+
+def family_types() -> list[type[Spec]]:
+    """Return the kinds of spec of all families."""
+    return [family_type(family) for family in FAMILIES]
+
+
+def _family(name: str) -> str | None:
+    """Return the family whose row has the longest beginning of a name."""
+    begun = {
+        start: family
+        for family, starts in FAMILIES.items()
+        for start in starts
+        if name.startswith(start)
+    }
+    return begun[max(begun, key=len)] if begun else None
+
+
+def _find(name: str) -> Spec:
+    family = _family(name)
+    if family and name in models(family):
+        return models(family)[name]
+    name = aliases().get(name, name)
+    if name not in catalog():
+        raise unknown("model", name, {*catalog(), *aliases()})
+    return catalog()[name]
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Return the names that match a shell-style pattern, sorted: ``list_models("*_g3")``."""
-    return sorted(fnmatch.filter(CATALOGUE, pattern))
+    return sorted(fnmatch.filter(catalog(), pattern))
 
 
 def spec(model: str | Spec, **overrides: Any) -> Spec:
@@ -60,10 +111,7 @@ def spec(model: str | Spec, **overrides: Any) -> Spec:
         10
     """
     if isinstance(model, str):
-        name = ALIASES.get(model, model)
-        if name not in CATALOGUE:
-            raise unknown("model", model, {*CATALOGUE, *ALIASES})
-        model = CATALOGUE[name]
+        model = _find(model)
     if not isinstance(model, Spec):
         raise SpecError(f"model must be a name or a spec, not {type(model).__name__}")
     return model.replace(**overrides) if overrides else model
@@ -71,7 +119,7 @@ def spec(model: str | Spec, **overrides: Any) -> Spec:
 
 def overridable() -> set[str]:
     """Return the names of all fields and conventions of all families, which `spec` changes."""
-    kinds = [kind for family in FAMILIES for kind in (family, family.conventions_type)]
+    kinds = [kind for family in family_types() for kind in (family, family.conventions_type)]
     return {field.name for kind in kinds for field in dataclasses.fields(kind)}
 
 
@@ -91,10 +139,9 @@ def spec_from_json(text: str) -> Spec:
         raise SpecError(f"not the JSON of a spec: {error}") from None
     if version != JSON_VERSION:
         raise SpecError(f"version (={version!r}) of the spec must be {JSON_VERSION}")
-    families = {spec_type.family: spec_type for spec_type in FAMILIES}
-    if not isinstance(family, str) or family not in families:
-        raise unknown("family", family, families)
-    return families[family].from_fields(fields)
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+    return family_type(family).from_fields(fields)
 
 
 def base_model(wanted: Spec) -> str | None:
@@ -105,9 +152,7 @@ def base_model(wanted: Spec) -> str | None:
     """
     conventions = dataclasses.asdict(wanted.conventions)
     fitting: dict[str, tuple[bool, int]] = {}
-    for name, entry in CATALOGUE.items():
-        if type(entry) is not type(wanted):
-            continue
+    for name, entry in models(wanted.family).items():
         free = {"num_classes", "in_channels", "conventions", *wanted.weightless}
         same = {field: getattr(wanted, field) for field in free}
         if dataclasses.replace(entry, **same) == wanted:
@@ -119,5 +164,5 @@ def base_model(wanted: Spec) -> str | None:
 
 def model_name(wanted: Spec) -> str:
     """Return the catalogue's name for a spec, or one made of its family and hash."""
-    names = [name for name, entry in CATALOGUE.items() if entry == wanted]
+    names = [name for name, entry in models(wanted.family).items() if entry == wanted]
     return names[0] if names else f"{wanted.family}_{wanted.sha256[:8]}"

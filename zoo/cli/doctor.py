@@ -23,10 +23,10 @@ def doctor(
     try:
         from rich.console import Console
 
+        from zoo.cli.progress import progress_bar
         from zoo.doctor.diagnose import diagnose
         from zoo.doctor.table import show
         from zoo.output import require_writable
-        from zoo.table import progress_bar
     except ImportError as error:  # NumPy, say: without it there is nothing to tell
         typer.echo(f"broken: {error}; pip install parity-zoo", err=True)
         raise typer.Exit(1) from None
@@ -45,9 +45,9 @@ def _kernels(json_file: Path | None) -> None:
     """Show what the kernels round; exit status 1 if one is coarser than proofs admit."""
     from rich.console import Console
 
+    from zoo.cli.progress import progress_bar
     from zoo.doctor.kernels import measure_kernels
     from zoo.output import require_writable
-    from zoo.table import progress_bar
 
     if json_file:
         require_writable(json_file, ".json")

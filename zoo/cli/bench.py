@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.options import Name, Overrides, parse, split
+from zoo.cli.options import Name, Overrides, parse, split
 from zoo.errors import ZooError
 
 
@@ -53,7 +53,7 @@ def bench(
 
     from zoo.bench.report import MEANINGS
     from zoo.bench.run import benchmark
-    from zoo.table import progress_bar
+    from zoo.cli.progress import progress_bar
 
     with progress_bar() as progress:
         report = benchmark(

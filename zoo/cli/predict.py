@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.options import (
+from zoo.cli.options import (
     BatchSize,
     GroupConv,
     Model,
@@ -64,8 +64,8 @@ def predict(
 
     from rich.console import Console
 
+    from zoo.cli.progress import progress_bar
     from zoo.evaluation.predicting import predict as see
-    from zoo.table import progress_bar
 
     with progress_bar() as progress:
         found = see(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo.commands.options import Name, Overrides, numbers, parse, split
+from zoo.cli.options import Name, Overrides, numbers, parse, split
 
 
 def quantize(
@@ -66,9 +66,9 @@ def quantize(
     fields = {key: value for key, value in fields.items() if value is not None}
     overrides = parse(changes) | ({} if image_size is None else {"image_size": image_size})
 
+    from zoo.cli.progress import progress_bar
     from zoo.quantization.quantize import quantize as write
     from zoo.quantization.sparing import TOLERANCE
-    from zoo.table import progress_bar
 
     with progress_bar() as progress:
         report = write(

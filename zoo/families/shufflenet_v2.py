@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal, cast
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
+from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
-from zoo.arch.windows import Padding
 from zoo.errors import SpecError
 
 # Table 5 of the paper: width → (stage 2, stage 3, stage 4), last convolution. The published 2.0x
@@ -304,3 +304,15 @@ def _models() -> dict[str, Spec]:
 
 MODELS = _models()
 """Name → spec of the published networks."""
+
+ALIASES = {
+    # torchvision and MindCV.
+    "shufflenet_v2_x0_5": "shufflenet_v2_0.5x",
+    "shufflenet_v2_x1_0": "shufflenet_v2_1.0x",
+    "shufflenet_v2_x1_5": "shufflenet_v2_1.5x",
+    "shufflenet_v2_x2_0": "shufflenet_v2_2.0x",
+    # pytorchcv; its V2b of 1.5x and 2.0x have another last convolution than the paper's.
+    "shufflenetv2b_wd2": "shufflenet_v2_0.5x",
+    "shufflenetv2b_w1": "shufflenet_v2_1.0x",
+}
+"""What other zoos call them → name."""

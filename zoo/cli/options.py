@@ -44,7 +44,7 @@ def parse(changes: list[str] | None, *, of_recipe: bool = False) -> dict[str, An
         changes: the texts.
         of_recipe: whether they are fields of a recipe instead of a spec.
     """
-    from zoo.arch.catalogue import overridable
+    from zoo.families import overridable
     from zoo.text import TextError
     from zoo.text import parse as value_of
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.options import GroupConv, Name, Overrides, numbers, parse
+from zoo.cli.options import GroupConv, Name, Overrides, numbers, parse
 from zoo.errors import ExportError
 
 

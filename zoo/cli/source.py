@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.commands.options import Name, Overrides, parse
+from zoo.cli.options import Name, Overrides, parse
 
 
 def source(

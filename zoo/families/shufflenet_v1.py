@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal, cast
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
+from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
-from zoo.arch.windows import Padding
 from zoo.errors import SpecError
 
 # Table 1 of the paper, its text for the other widths, and the authors' release:
@@ -252,3 +252,16 @@ def _models() -> dict[str, Spec]:
 
 MODELS = _models()
 """Name → spec of the published networks."""
+
+ALIASES = {
+    # MindCV.
+    **{
+        f"shufflenet_v1_g{groups}_{width * 10:02.0f}": f"shufflenet_v1_{width}x_g{groups}"
+        for groups in (3, 8)
+        for width in CHANNELS[groups]
+    },
+    # pytorchcv.
+    **{f"shufflenet_g{groups}_w1": f"shufflenet_v1_1.0x_g{groups}" for groups in CHANNELS},
+    "shufflenet_g3_wd2": "shufflenet_v1_0.5x_g3",
+}
+"""What other zoos call them → name."""

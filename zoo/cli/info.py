@@ -1,22 +1,40 @@
-"""What the command line prints: tables and a progress bar."""
+"""``zoo info``."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Annotated
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+import typer
 
+from zoo import families
 from zoo.arch import Cost, Spec
-from zoo.proof.prove import Progress as Report
-from zoo.style import STYLE
+from zoo.cli.options import Name, Overrides, parse
 
 
-def print_info(name: str, spec: Spec, cost: Cost, depth: int) -> None:
+def info(
+    name: Name,
+    size: Annotated[int | None, typer.Option(help="Height and width of the image.")] = None,
+    depth: Annotated[int, typer.Option(help="Sum up names to so many parts; 0 for all.")] = 2,
+    changes: Overrides = None,
+    spec_json: Annotated[bool, typer.Option("--spec", help="Print the spec as JSON only.")] = False,
+) -> None:
+    """Show what a network is and costs: shapes, parameters, multiply-adds, memory."""
+    from zoo import models
+
+    wanted = families.spec(name, **parse(changes))
+    if spec_json:
+        typer.echo(wanted.to_json())
+        return
+    _print(name, wanted, models.cost(wanted, image_size=size), depth)
+
+
+def _print(name: str, spec: Spec, cost: Cost, depth: int) -> None:
     """Print a row for each node, or for each name of ``depth`` parts, and the totals."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from zoo.style import STYLE
+
     console = Console()
     table = Table(title=f"{name}  ({spec.conventions_told})", **STYLE)
     table.add_column("name", no_wrap=True)
@@ -63,34 +81,3 @@ def _count(value: int) -> str:
 
 def _bytes(value: int) -> str:
     return f"{value / 2**20:.2f} MiB"
-
-
-@contextmanager
-def progress_bar() -> Iterator[Report]:
-    """Show a bar while the body runs, and hand it the function that moves it.
-
-    Where there is no terminal (a log, a pipe) a line a step goes to standard error instead.
-    """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        told: list[str] = []
-
-        def tell(what: str, done: int, total: int) -> None:
-            if told[-1:] != [what]:  # of what takes many steps (batches of images), the first
-                told.append(what)
-                print(f"[{done}/{total}] {what}", file=sys.stderr)
-
-        yield tell
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("references", total=None)
-        yield lambda what, done, total: bar.update(
-            task, description=what, completed=done, total=total
-        )

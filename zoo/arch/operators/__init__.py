@@ -1,0 +1,46 @@
+"""The operators: one frozen dataclass each, which states its traits once. A file of one kind each."""
+
+from zoo.arch.operators.activations import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid
+from zoo.arch.operators.affine import BatchNorm2d, Linear
+from zoo.arch.operators.heads import Dropout, Flatten, GlobalAvgPool2d
+from zoo.arch.operators.joins import Add, Mul
+from zoo.arch.operators.moves import ChannelPermute, ChannelShuffle, Concat, Slice
+from zoo.arch.operators.windows import (
+    AvgPool2d,
+    Conv2d,
+    MaxPool2d,
+    Padding,
+    Pool,
+    Sides,
+    Window,
+    sides,
+    symmetric,
+)
+
+__all__ = [
+    "Add",
+    "AvgPool2d",
+    "BatchNorm2d",
+    "ChannelPermute",
+    "ChannelShuffle",
+    "Concat",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "HardSigmoid",
+    "HardSwish",
+    "Linear",
+    "MaxPool2d",
+    "Mul",
+    "Padding",
+    "Pool",
+    "ReLU",
+    "ReLU6",
+    "Sides",
+    "Sigmoid",
+    "Slice",
+    "Window",
+    "sides",
+    "symmetric",
+]

@@ -1,1 +1,0 @@
-"""Commands of ``zoo`` that are more than a call: a module each, hung onto the app in `zoo.cli`."""

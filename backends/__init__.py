@@ -149,7 +149,7 @@ class Backend(Protocol):
                 leaves the choice.
 
         Raises:
-            SpecError: the framework can not do on this machine what the recipe asks for.
+            SpecError: the framework cannot do on this machine what the recipe asks for.
         """
 
     def batches(
@@ -205,7 +205,7 @@ class Entry:
         module: of ours.
         package: the framework.
         extra: of ours that installs it.
-        beside: further packages without which it can not be imported.
+        beside: further packages without which it cannot be imported.
         newest: the newest Python that the framework has wheels for; None for all.
     """
 
@@ -242,7 +242,7 @@ def load(name: str) -> Backend:
         if isinstance(error, ModuleNotFoundError) and (missing := missing_packages(name)):
             raise _missing(name, missing) from None
         raise BackendNotInstalledError(
-            f"backend {name!r}: {entry.package!r} is installed but can not be imported ({error}); "
+            f"backend {name!r}: {entry.package!r} is installed but cannot be imported ({error}); "
             f"{remedy(name)} installs versions that fit together"
         ) from error
 
@@ -332,7 +332,7 @@ def backend_of(model: Any) -> Backend:
     Raises:
         WeightsError: it belongs to none.
     """
-    # A model of a backend that has not been imported can not exist.
+    # A model of a backend that has not been imported cannot exist.
     for entry in BACKENDS.values():
         module = cast(Backend | None, sys.modules.get(entry.module))
         if module is not None and module.is_model(model):

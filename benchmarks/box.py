@@ -3,7 +3,7 @@
     python benchmarks/box.py runs/cifar10-torch --trained-on NAME --data NAME=PATH --data NAME=PATH
 
 writes ``weights/pretrained/box/MODEL-TAG.safetensors``, ``.md`` and ``.svg``, and prints the row
-that belongs into ``weights/pretrained/catalogue.py``, with the accuracy on the last set of images.
+that belongs into ``weights/pretrained/catalog.py``, with the accuracy on the last set of images.
 The network after the last epoch is evaluated (no choice is made by test images) on every set that
 is named, in PyTorch, MindSpore and ONNX Runtime.
 """
@@ -67,7 +67,7 @@ def card(
             f"![curves]({model}-{tag}.svg)",
             "",
             "Classes: " + ", ".join(run.classes) + ".",
-            "Licence: Apache-2.0. The images are not part of this project.",
+            "License: Apache-2.0. The images are not part of this project.",
             "",
             "The recipe:",
             "",
@@ -94,7 +94,7 @@ def main(
             param_hint="--begun-with",
         )
     model = base_model(run.recipe.spec)
-    assert model is not None, "a network of the catalogue"
+    assert model is not None, "a network of the catalog"
     found = {}
     for pair in data:
         name, _, path = pair.partition("=")

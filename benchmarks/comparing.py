@@ -19,7 +19,7 @@ TOURNAMENT = 0
 """The launch in which all engines take part."""
 NEAR = 1.1
 """Engines whose time is at most this many times the fastest's go on to the finals ..."""
-FINALISTS = 3
+FINALIZTS = 3
 """... up to so many a side and batch, but two in any case."""
 
 
@@ -115,7 +115,7 @@ def comparisons(model: str) -> list[Comparison]:
             if all(pair := (group("zoo", runtime), group("peer", runtime)))
         ),
         *(
-            Comparison(f"{runtime}, optimised over as trained", *pair, {}, {})
+            Comparison(f"{runtime}, optimized over as trained", *pair, {}, {})
             for runtime in (EAGER, ORT, OPENVINO, MINDSPORE)
             if all(pair := (group("zoo", runtime), group("zoo", runtime, optimized=False)))
         ),
@@ -131,18 +131,18 @@ def ranking(records: Mapping[str, Record], names: Collection[str], batch: int) -
 def fastest(records: Mapping[str, Record], names: Collection[str], batch: int) -> str | None:
     """Return the fastest engine of a group, if any ran."""
     ranked = ranking(records, names, batch)
-    finalists = [name for name in ranked if _in_finals(records[name], batch)]
+    finalizts = [name for name in ranked if _in_finals(records[name], batch)]
     best = ranked[:2]
-    if len(best) == 2 and set(best) <= set(finalists):
+    if len(best) == 2 and set(best) <= set(finalizts):
         # A third that was near may have come out first.
         return min(
-            finalists,
+            finalizts,
             key=lambda name: records[name].typical(batch, lambda r: not _in_tournament(r)),
         )
     return best[0] if best else None
 
 
-def finalists(records: Mapping[str, Record], model: str, batches: Collection[int]) -> set[str]:
+def finalizts(records: Mapping[str, Record], model: str, batches: Collection[int]) -> set[str]:
     """Return the engines that go on: the fastest of each side, and those of fixed questions."""
     found: set[str] = set()
     for batch in batches:
@@ -151,7 +151,7 @@ def finalists(records: Mapping[str, Record], model: str, batches: Collection[int
             limit = NEAR * records[ranked[0]].typical(batch, _in_tournament) if ranked else 0.0
             found |= {
                 name
-                for place, name in enumerate(ranked[:FINALISTS])
+                for place, name in enumerate(ranked[:FINALIZTS])
                 if place < 2 or records[name].typical(batch, _in_tournament) <= limit
             }
         for comparison in comparisons(model):

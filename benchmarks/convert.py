@@ -26,7 +26,7 @@ from rich.table import Table
 from safetensors.numpy import load_file, save_file
 
 import zoo
-from weights import randomise, save_weights
+from weights import randomize, save_weights
 
 RESULTS = Path(__file__).parent / "results" / "convert.json"
 MODEL = "shufflenet_v1_2.0x_g3"
@@ -58,8 +58,8 @@ def main(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         source, plain = folder / "theirs.pth", folder / "plain.safetensors"
-        save_weights(source, spec, randomise(spec.graph), dialect="megvii")
-        save_weights(plain, spec, randomise(spec.graph))
+        save_weights(source, spec, randomize(spec.graph), dialect="megvii")
+        save_weights(plain, spec, randomize(spec.graph))
         jobs: dict[str, Callable[[], Any]] = {
             "convert": lambda: zoo.convert(source, folder / "ours.ckpt", verify=None, force=True),
             "convert, other conventions": lambda: zoo.convert(
@@ -115,7 +115,7 @@ def growth(folder: Path, source: Path, verify: str) -> dict[str, Any]:
     """Return the growth of a process in bytes, and the frameworks that it imported."""
     tiny = zoo.spec("shufflenet_v1_0.5x_g3", num_classes=2, stage_repeats=(1, 1, 1))
     small = folder / "small.pth"
-    save_weights(small, tiny, randomise(tiny.graph), dialect="megvii", force=True)
+    save_weights(small, tiny, randomize(tiny.graph), dialect="megvii", force=True)
     arguments = [small, folder / f"small-{verify}.ckpt", source, folder / f"{verify}.ckpt", verify]
     command = [sys.executable, "-c", WORKER % (FRAMEWORKS,), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

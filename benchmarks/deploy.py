@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from comparing import compare, finalists
+from comparing import compare, finalizts
 from engines.base import BATCHES, IMAGE_SIZE, NoPeerError, Task
 from engines.deploy import ENGINES, MODELS
 from engines.peers import torch_name
@@ -57,8 +57,8 @@ def main(
         ",".join(MODELS)
     ),
     engines: Annotated[str, typer.Option(help="Names or patterns, by comma.")] = "*",
-    launches: Annotated[int, typer.Option(min=0, help="Of the finalists.")] = 3,
-    rounds: Annotated[int, typer.Option(min=1, help="Of a launch of finalists, a batch.")] = 3,
+    launches: Annotated[int, typer.Option(min=0, help="Of the finalizts.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Of a launch of finalizts, a batch.")] = 3,
     seconds: Annotated[float, typer.Option(help="Length of a block; no call is cut.")] = 0.5,
     tournament_rounds: Annotated[int, typer.Option(min=1, help="With all engines.")] = 2,
     patience: Annotated[
@@ -98,9 +98,9 @@ def main(
             console.print(f"{model}: {len(names)} engines", style="dim")
             field.launch(names, 0, first)
             console.print(f"{model}: {time.perf_counter() - start:.0f} s so far", style="dim")
-            chosen = finalists(field.measured(), model, BATCHES)
+            chosen = finalizts(field.measured(), model, BATCHES)
             for number in range(1, launches + 1):
-                console.print(f"{model}: launch {number} of {len(chosen)} finalists", style="dim")
+                console.print(f"{model}: launch {number} of {len(chosen)} finalizts", style="dim")
                 field.launch((n for n in names if n in chosen), number, then)
             if field.failed:
                 log.seek(0)
@@ -109,7 +109,7 @@ def main(
         results["models"][model] = {
             **_peer(model),
             "minutes": round((time.perf_counter() - start) / 60, 1),
-            "finalists": [name for name in names if name in chosen],
+            "finalizts": [name for name in names if name in chosen],
             "engines": field.summary(),
             "comparisons": compare(field.measured(), model),
             "skipped": field.skipped,
@@ -186,7 +186,7 @@ def tables(model: str, results: dict[str, Any]) -> None:
     for name, engine in results["engines"].items():
         cells = (engine["milliseconds"].get(str(batch)) for batch in BATCHES)
         told = [f"{cell:.2f}" if cell else "" for cell in cells]
-        mark = " *" if name in results["finalists"] else ""
+        mark = " *" if name in results["finalizts"] else ""
         error = f"{max(engine['errors'].values()):.0e}"
         times.add_row(name + mark, engine["about"], error, *told)
     ratios = Table(title="median of the rounds (smallest–largest)")

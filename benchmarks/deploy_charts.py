@@ -68,12 +68,12 @@ def ratios(measured: Row, path: Path) -> None:
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(9, 0.8 + 0.2 * len(rows)), layout="constrained")
         for y, (_, row) in enumerate(rows):
-            colour = OURS if row["passed"] else MISSED
+            color = OURS if row["passed"] else MISSED
             # Relative to what was wanted, so that one axis serves 1.12 and 10.
             rounds = [ratio / row["target"] for ratio in row["ratio_by_round"]]
-            axes.plot([min(rounds), max(rounds)], [y, y], color=colour, linewidth=1, alpha=0.5)
-            axes.plot(rounds, [y] * len(rounds), "|", color=colour, markersize=5, alpha=0.5)
-            axes.plot(row["ratio"] / row["target"], y, "o", color=colour, markersize=4)
+            axes.plot([min(rounds), max(rounds)], [y, y], color=color, linewidth=1, alpha=0.5)
+            axes.plot(rounds, [y] * len(rounds), "|", color=color, markersize=5, alpha=0.5)
+            axes.plot(row["ratio"] / row["target"], y, "o", color=color, markersize=4)
         axes.axvline(1, color=INK, linewidth=0.8)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
@@ -122,8 +122,8 @@ def _rates(results: Row, batch: int) -> list[tuple[str, str, float]]:
 
 def _bars(axes: Axes, model: str, rates: list[tuple[str, str, float]]) -> None:
     places = range(len(rates))
-    colours = [OURS if side == "zoo" else PEERS for _, side, _ in rates]
-    axes.barh(places, [rate for *_, rate in rates], color=colours, height=0.75)
+    colors = [OURS if side == "zoo" else PEERS for _, side, _ in rates]
+    axes.barh(places, [rate for *_, rate in rates], color=colors, height=0.75)
     for place, (*_, rate) in zip(places, rates, strict=True):
         axes.text(rate, place, f" {rate:.0f}" if rate >= 10 else f" {rate:.1f}", va="center")
     axes.set_yticks(places, [name for name, *_ in rates])

@@ -86,7 +86,7 @@ def _conditions(measured: Row) -> str:
     return (
         f"{width}×{height}, {settings['dtype']}, {settings['threads']} threads; {machine['cpu']} "
         f"({vectors}{matrices}), {machine['system']}, Python {machine['python']}; {versions}. "
-        f"{settings['launches']} launches of the finalists, {settings['rounds_per_launch']} rounds "
+        f"{settings['launches']} launches of the finalizts, {settings['rounds_per_launch']} rounds "
         f"each. All engines of a network have the peer's weights, and all logits were within "
         f"{settings['tolerance']:g} of the largest of the peer's own.\n"
     )

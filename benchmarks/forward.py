@@ -83,7 +83,7 @@ def measure(
         for worker in taking_part:
             worker.run(batch, 0.0)  # compiles and warms up; not counted
         for i in range(rounds):
-            # Back and forth, so that a steady drift favours nobody.
+            # Back and forth, so that a steady drift favors nobody.
             for worker in taking_part if i % 2 == 0 else taking_part[::-1]:
                 if not records[worker.name].is_done(batch):
                     worker.measure(records[worker.name], batch, (number, i), seconds)

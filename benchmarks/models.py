@@ -1,4 +1,4 @@
-"""The table of all networks, docs/models.md, from the catalogue and from what was measured.
+"""The table of all networks, docs/models.md, from the catalog and from what was measured.
 
     python benchmarks/models.py         # writes docs/models.md
     python benchmarks/models.py --check # fails if it is not what it would write

@@ -19,10 +19,10 @@ import typer
 
 import backends as engines
 from zoo.errors import unknown
-from zoo.proof.mutants.catalogue import Nodes
+from zoo.proof.mutants.catalog import Nodes
 from zoo.proof.mutants.networks import NETWORKS, bench
 from zoo.proof.mutants.run import Verdict, tasks
-from zoo.proof.mutants.score import summary as summarise
+from zoo.proof.mutants.score import summary as summarize
 
 RESULTS = Path(__file__).parent / "results" / "mutants.json"
 BACKENDS = ("numpy", "torch", "mindspore", "onnx", "openvino")
@@ -99,14 +99,14 @@ def main(
     """Give mutants to the proof."""
     if summary:
         rows = json.loads(out.read_text())["verdicts"]
-        typer.echo(summarise([Verdict(**row) for row in rows]))
+        typer.echo(summarize([Verdict(**row) for row in rows]))
         return
     names = _chosen(backends, list(BACKENDS), "backend")
     wanted = _chosen(networks, list(NETWORKS), "network")
     verdicts = run(out, wanted, names, nodes, sample, seed)
     versions = {name: engines.load(name).describe()["version"] for name in names}
     save(out, verdicts, {"nodes": nodes, "seed": seed, **versions})
-    typer.echo(summarise(verdicts))
+    typer.echo(summarize(verdicts))
 
 
 if __name__ == "__main__":

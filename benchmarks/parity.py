@@ -1,6 +1,6 @@
 """Parity of every network at every level, native and split: the errors behind the tolerances.
 
-    python benchmarks/parity.py                       # the whole catalogue, an hour
+    python benchmarks/parity.py                       # the whole catalog, an hour
     python benchmarks/parity.py --pattern '*cifar'    # some of it; the others' results are kept
     python benchmarks/parity.py --seeds 1,2,3         # other work: are there false alarms?
 

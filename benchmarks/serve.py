@@ -105,7 +105,7 @@ def build(name: str, task: Task) -> Server:
 
 
 def main(name: str, task: Task) -> None:
-    """Build an engine, say that it is ready (or why it can not be) and serve."""
+    """Build an engine, say that it is ready (or why it cannot be) and serve."""
     # What libraries print must not mix with the replies.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -43,7 +43,7 @@ class Field:
         environment: variables of their processes.
         log: where they write what they have to say.
         records: engine → what it did.
-        skipped: engine → why it can not run here.
+        skipped: engine → why it cannot run here.
         failed: engine → what went wrong: it died, or computes another function.
     """
 
@@ -62,7 +62,7 @@ class Field:
                 for worker in ready:
                     self._warm_up(worker, batch)
                 for i in range(effort.rounds):
-                    # Back and forth, so that a steady drift favours nobody.
+                    # Back and forth, so that a steady drift favors nobody.
                     for worker in ready if i % 2 == 0 else ready[::-1]:
                         self._block(worker, batch, (number, i), effort)
 

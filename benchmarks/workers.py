@@ -24,14 +24,14 @@ PAUSE = 0.05
 
 
 class EngineError(RuntimeError):
-    """An engine died, or told why it can not go on."""
+    """An engine died, or told why it cannot go on."""
 
 
 class Worker:
     """The process of one engine; it sleeps on its standard input until it is asked for a block.
 
     Attributes:
-        skipped: why the engine can not be measured, if so.
+        skipped: why the engine cannot be measured, if so.
     """
 
     def __init__(

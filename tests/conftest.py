@@ -38,7 +38,7 @@ def graph_mode():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
-    """Say how a worker of pytest-xdist ended: it itself can not, whatever stopped it."""
+    """Say how a worker of pytest-xdist ended: it itself cannot, whatever stopped it."""
     if not error:
         return
     try:

@@ -18,7 +18,7 @@ Kinds = Collection[type[Operator]]
 
 
 def kinds() -> set[type[Operator]]:
-    """Return all operators: the classes in the modules of `zoo.arch.operators`, without their bases."""
+    """Return all operators: the classes in `zoo.arch.operators`, without their bases."""
     modules = [
         importlib.import_module(f"zoo.arch.operators.{m.name}")
         for m in pkgutil.iter_modules(operators.__path__)
@@ -90,7 +90,7 @@ def _onnx() -> Kinds:
 
 
 def _mutated() -> Kinds:
-    from zoo.proof.mutants.catalogue import own
+    from zoo.proof.mutants.catalog import own
 
     return {mutation.op for mutation in own()}
 

@@ -113,7 +113,7 @@ def network(op: Operator, size: tuple[int, int]) -> Graph:
 
 def arrays_for(graph: Graph) -> weights.Weights:
     """Draw weights for such a network, under which an activation sees values of every region."""
-    arrays = weights.randomise(graph)
+    arrays = weights.randomize(graph)
     if graph.by_name["tested"].op.traits.kinks:
         for role in ("weight", "bias"):
             arrays[f"stem.bn.{role}"] *= np.float32(3)

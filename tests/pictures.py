@@ -38,7 +38,7 @@ class Same(Pictures):
 
 
 class Broken(Pictures):
-    """The third can not be read."""
+    """The third cannot be read."""
 
     def picture(self, index: int) -> Image.Image:
         if index == 2:

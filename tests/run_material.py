@@ -59,7 +59,7 @@ def inputs(data, part):
 
 def trained(data):
     """Weights at random, and a classifier that tells the training images apart."""
-    found = weights.randomise(RECIPE.spec.graph, seed=0)
+    found = weights.randomize(RECIPE.spec.graph, seed=0)
     x, labels = inputs(data, "train")
     model = zoo.create(RECIPE.spec, backend="onnx", weights=found, outputs="flatten")
     targets = np.eye(len(CLASSES))[labels] * 6 - 1

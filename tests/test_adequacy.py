@@ -9,7 +9,7 @@ import pytest
 
 import backends
 import zoo
-from weights import initialise
+from weights import initialize
 from zoo.arch import INPUT, Graph
 from zoo.arch.builder import GraphBuilder
 from zoo.proof.adequacy import coverage, gradient_gaps
@@ -254,7 +254,7 @@ def test_too_few_values_for_statistics_are_named(rng):
 
 
 def test_initial_weights_hide_what_they_are_known_to_hide(case):
-    weights = initialise(case.graph)
+    weights = initialize(case.graph)
     gaps = told(case, weights, case.images, False).gaps
     assert {"parameter", "statistics"} <= {gap.what for gap in gaps}
     assert "stem.bn (evaluation): bias is 0 in every place" in map(str, gaps)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import backends
 import zoo
-from weights import randomise, save_weights
+from weights import randomize, save_weights
 from zoo import cli
 from zoo.bench import engine as engines
 from zoo.bench.engine import Engine, EngineError, Turn, take_turns
@@ -100,10 +100,10 @@ def test_weights_of_a_file_are_what_is_measured(tmp_path, work):
     """And the negative control: an engine that computes something else has a large error."""
     spec = zoo.spec(NAME, image_size=32)
     other = tmp_path / "other.safetensors"
-    weights = randomise(spec.graph)
+    weights = randomize(spec.graph)
     weights["stage4.3.expand.bn.weight"][7] += 1  # one channel of one unit
     save_weights(other, spec, weights)
-    mine = prepare(tmp_path, spec, randomise(spec.graph), seed=0)
+    mine = prepare(tmp_path, spec, randomize(spec.graph), seed=0)
     for network, wrong in ((mine.network, False), (other, True)):
         job = dataclasses.replace(mine, network=network).job(NUMPY, 6, None)
         Engine(job).close()
@@ -123,11 +123,11 @@ def test_images_of_a_batch_may_not_be_swapped(work):
 
 BROKEN = {
     "raise ImportError('libgone.so: no such file')": "backend 'torch': 'torch' is installed but "
-    "can not be imported (libgone.so: no such file); pip install 'parity-zoo[torch]' installs "
+    "cannot be imported (libgone.so: no such file); pip install 'parity-zoo[torch]' installs "
     "versions that fit together",
     "raise OSError('wrong libc')": "OSError: wrong libc",
     "import os; os.abort()": "the process was ended by SIGABRT",
-    "import sys; sys.exit('no licence')": "the process was ended with status 1: no licence",
+    "import sys; sys.exit('no license')": "the process was ended with status 1: no license",
 }
 
 
@@ -270,7 +270,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     (tmp_path / "a.json").write_text("old")
     monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "disk full")))
-    with pytest.raises(zoo.ZooError, match=r"a\.json: can not be written: disk full$"):
+    with pytest.raises(zoo.ZooError, match=r"a\.json: cannot be written: disk full$"):
         write(tmp_path / "a.json", b"new")
     assert (tmp_path / "a.json").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1

@@ -14,21 +14,21 @@ from conftest import BACKENDS
 import backends
 import zoo
 from weights import pretrained
-from weights.pretrained import catalogue, download
+from weights.pretrained import catalog, download
 from zoo.proof.measure import relative_maximum
 
 BOXED = [entry for entry in pretrained.list_pretrained() if entry.packaged]
 NAMES = [entry.model for entry in BOXED]
 
 
-def test_the_box_holds_what_the_catalogue_lists_and_cards():
+def test_the_box_holds_what_the_catalog_lists_and_cards():
     expected = {
         f"{name}-cifar10{suffix}" for name in NAMES for suffix in (".safetensors", ".md", ".svg")
     }
     assert {path.name for path in download.BOX.iterdir()} == expected
     for entry in BOXED:
         card = (Path(__file__).parents[1] / entry.source).read_text()
-        assert f"{entry.top1:.2f} %" in card, "the catalogue's accuracy is the card's"
+        assert f"{entry.top1:.2f} %" in card, "the catalog's accuracy is the card's"
         # neither the recipe nor anything else tells of the machine that it was trained on
         assert "/work" not in card
         assert "/tmp" not in card
@@ -67,7 +67,7 @@ def test_trained_weights_see_real_images_as_the_card_says(entry):
         assert evaluation.top1 == pytest.approx(entry.top1, abs=0.005)
         assert evaluation.top5 == pytest.approx(entry.top5, abs=0.005)
         # the file has numbers for classes: the names are the weights'
-        assert evaluation.classes == catalogue.CIFAR10_CLASSES
+        assert evaluation.classes == catalog.CIFAR10_CLASSES
 
 
 def test_a_box_that_is_damaged_or_empty_says_so(tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def test_parity_writes_its_files(tmp_path):
 
 
 def test_parity_fails_with_status_1_and_the_name(monkeypatch):
-    """With a tolerance that float32 can not meet, the command has to fail."""
+    """With a tolerance that float32 cannot meet, the command has to fail."""
     from zoo.proof import tolerances
 
     monkeypatch.setattr(tolerances, "FORWARD", tolerances.Tolerance(limit=1e-12))
@@ -61,7 +61,7 @@ def test_parity_fails_with_status_1_and_the_name(monkeypatch):
     assert "numpy diverges at stem.conv (forward, every node: error " in result.stdout
 
 
-def test_photographs_are_real_and_normalised():
+def test_photographs_are_real_and_normalized():
     from zoo.proof.photographs import photographs
 
     images = photographs(64)
@@ -71,11 +71,11 @@ def test_photographs_are_real_and_normalised():
 
 
 def test_convert_and_inspect(tmp_path):
-    from weights import randomise, save_weights
+    from weights import randomize, save_weights
 
     spec = zoo.spec("shufflenet_v1_0.5x_g3")
     theirs, ours = tmp_path / "theirs.pth", tmp_path / "ours.ckpt"
-    save_weights(theirs, spec, randomise(spec.graph), dialect="megvii")
+    save_weights(theirs, spec, randomize(spec.graph), dialect="megvii")
     result = run("convert", str(theirs), str(ours), "--conventions", "paper")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
@@ -138,7 +138,7 @@ ERRORS = [
      "zoo: --set 'groups' must be KEY=VALUE"),
     (["convert", "missing.pth", "out.ckpt"], "zoo: missing.pth: no such file, and no published w"),
     (["convert", "mindcv/imagenet1k", "out.ckpt"],
-     "zoo: weights 'mindcv/imagenet1k': model must be a network of the catalogue, of which they"),
+     "zoo: weights 'mindcv/imagenet1k': model must be a network of the catalog, of which they"),
     (["convert", "missing.pth", "out.h5"], "zoo: out.h5: the suffix must be one of .safetensors, "),
     (["convert", "missing.pth", "out.pth", "--to", "mindvc"], "zoo: unknown dialect 'mindvc'; did"),
     (["convert", "missing.pth", "out.pth", "--set", "groups=3"],

@@ -7,7 +7,7 @@ import pytest
 
 import backends
 import zoo
-from weights import randomise
+from weights import randomize
 from zoo.arch import INPUT, Graph
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import MaxPool2d, ReLU6
@@ -113,7 +113,7 @@ def test_drawn_weights_do(rng):
     """The negative control: a kink is met within a few roundings, and so is a tie."""
     graph = zoo.spec("shufflenet_v1_0.5x_g3").graph
     images = well_conditioned_images(graph, 2, rng)
-    kink, tie = closest(graph, randomise(graph), images, True)
+    kink, tie = closest(graph, randomize(graph), images, True)
     assert kink < 1e-6
     assert tie < ties.GAP / 4
 
@@ -154,7 +154,7 @@ ODD = {
 @pytest.mark.parametrize("graph", [NETWORKS[3][0], clipped()], ids=["v2_plus", "relu6"])
 @pytest.mark.filterwarnings("error")
 def test_weights_are_made_for_any_images(rng, graph, change):
-    """What they can not show is told by adequacy; here nothing grows beyond all bounds."""
+    """What they cannot show is told by adequacy; here nothing grows beyond all bounds."""
     images = change(well_conditioned_images(graph, 4, rng))
     weights = well_conditioned_weights(graph, images, 0, training=False)
     assert weights.keys() == graph.parameters.keys()

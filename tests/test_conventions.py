@@ -48,7 +48,7 @@ def assert_same(some, other):
 
 def assert_converts(source, target, size, seed=0):
     """Exactly the same function, there and back bit by bit, and not the same without permuting."""
-    arrays = weights.randomise(source.graph, seed)
+    arrays = weights.randomize(source.graph, seed)
     before = {name: array.copy() for name, array in arrays.items()}
     found = convert_conventions(source, target, arrays)
     assert {n: a.shape for n, a in found.items()} == {
@@ -75,7 +75,7 @@ WIDTHS, WIDTHS_V2 = (
     for family in (ShuffleNetV1Spec, ShuffleNetV2Spec)
 )
 # Shuffle order: not where a bottleneck's channels divide unevenly among the groups (shared facts;
-# g4's stage 3 has 136 / 4 = 34 channels a group, of which its four readers can not take the same).
+# g4's stage 3 has 136 / 4 = 34 channels a group, of which its four readers cannot take the same).
 OTHER_ORDER = {
     "shufflenet_v1_0.5x_g8": "stage2.1.expand.conv: group 0 must read (1, 1, 1, 1, 1, 1, 0, 0) "
     "channels of the groups of stage2.1.compress.conv; that of the source reads "
@@ -270,7 +270,7 @@ def test_the_cifar_form(groups):
 def test_dtype_partial_weights_and_image_size():
     source = zoo.spec("shufflenet_v1_0.5x_g3")
     target = source.replace(conventions="pytorchcv", image_size=64)
-    arrays = {n: a.astype(np.float64) for n, a in weights.randomise(source.graph).items()}
+    arrays = {n: a.astype(np.float64) for n, a in weights.randomize(source.graph).items()}
     found = convert_conventions(source, target, arrays)
     assert {a.dtype for a in found.values()} == {np.dtype(np.float64)}
     assert not found["classifier.bias"].any()
@@ -320,17 +320,17 @@ REFUSED_V2 = [
 @pytest.mark.parametrize(("change", "reason"), REFUSED, ids=[str(c) for c, _ in REFUSED])
 def test_refusals(change, reason):
     source = zoo.spec("shufflenet_v1_0.5x_g3")
-    arrays = weights.randomise(source.graph)
+    arrays = weights.randomize(source.graph)
     with pytest.raises(ConventionError) as refused:
         convert_conventions(source, source.replace(**change), arrays)
-    assert str(refused.value) == (f"megvii can not become custom by permuting weights:\n  {reason}")
+    assert str(refused.value) == (f"megvii cannot become custom by permuting weights:\n  {reason}")
 
 
 @pytest.mark.parametrize(("change", "reason"), REFUSED_V2, ids=[str(c) for c, _ in REFUSED_V2])
 def test_refusals_of_v2(change, reason):
     source = tiny_v2()
     with pytest.raises(ConventionError) as refused:
-        convert_conventions(source, source.replace(**change), weights.randomise(source.graph))
+        convert_conventions(source, source.replace(**change), weights.randomize(source.graph))
     assert str(refused.value).partition(" by ")[2] == f"permuting weights:\n  {reason}"
 
 
@@ -339,7 +339,7 @@ def test_code_bases_that_are_not_the_same_function():
     with pytest.raises(ConventionError) as refused:
         convert_conventions(source, source.replace(conventions="mmpretrain"), {})
     assert str(refused.value) == (
-        "mindcv can not become mmpretrain by permuting weights:\n"
+        "mindcv cannot become mmpretrain by permuting weights:\n"
         f"  shuffle_order (='ng') to 'gn': {OTHER_ORDER['shufflenet_v1_0.5x_g8']}\n"
         "  pool_padding (='SAME_UPPER') to 'symmetric': "
         "stem.pool: padding (='SAME_UPPER') must be (1, 1, 1, 1)"
@@ -349,11 +349,11 @@ def test_code_bases_that_are_not_the_same_function():
 def test_a_bias_is_left_out_only_if_it_is_zero():
     source = zoo.spec("shufflenet_v1_0.5x_g3", conventions="pytorchcv")
     target = source.replace(classifier_bias=False)
-    arrays = weights.randomise(source.graph)
+    arrays = weights.randomize(source.graph)
     with pytest.raises(ConventionError) as refused:
         convert_conventions(source, target, arrays)
     assert str(refused.value) == (
-        "pytorchcv can not become custom by permuting weights:\n"
+        "pytorchcv cannot become custom by permuting weights:\n"
         "  classifier_bias (=True) to False: classifier.bias: must be zero to be left out"
     )
     arrays["classifier.bias"][:] = 0
@@ -395,11 +395,11 @@ def test_blame_for_a_combination_and_for_another_family():
     with pytest.raises(ConventionError) as refused:
         convert_conventions(Toy(), Toy().replace(first=True, second=True), {})
     assert str(refused.value) == (
-        "plain can not become custom by permuting weights:\n"
+        "plain cannot become custom by permuting weights:\n"
         "  first (=False) to True and second (=False) to True: "
         "conv: kernel_size (=(1, 1)) must be (3, 3)"
     )
-    with pytest.raises(SpecError, match=r"^a toy can not become a shufflenet_v1$"):
+    with pytest.raises(SpecError, match=r"^a toy cannot become a shufflenet_v1$"):
         convert_conventions(Toy(), zoo.spec("shufflenet_v1_0.5x_g3"), {})
 
 
@@ -478,7 +478,7 @@ def expected_of(source, target):
 
 
 def assert_exact_or_refused(source, target, seed, expected):
-    arrays = weights.randomise(source.graph, seed)
+    arrays = weights.randomize(source.graph, seed)
     if not target.conventions.classifier_bias and "classifier.bias" in arrays:
         arrays["classifier.bias"][:] = 0
     try:
@@ -553,7 +553,7 @@ ORDERS = st.permutations(range(4))
 )
 def test_a_refusal_is_a_proof(groups, source, target):
     one, other = chain(groups, source), chain(groups, target)
-    arrays = weights.randomise(one)
+    arrays = weights.randomize(one)
     try:
         found = match_weights(one, other, arrays)
     except ConventionError:
@@ -586,7 +586,7 @@ def se_net(late):
 
 def test_all_operators():
     early, late = se_net(False), se_net(True)
-    arrays = weights.randomise(early)
+    arrays = weights.randomize(early)
     found = match_weights(early, late, arrays)
     assert error(run(early, arrays, 8), run(late, found, 8)) < EXACT
     assert_same(match_weights(late, early, found), arrays)
@@ -600,7 +600,7 @@ def test_groups_change_places():
     assert found["a"].made.tolist() == [0, 1, 2, 3]
     assert found["b"].read.tolist() == [2, 3, 0, 1]
     assert sorted(found["b"].made[:2]) == [2, 3]
-    arrays = weights.randomise(one)
+    arrays = weights.randomize(one)
     changed = match_weights(one, other, arrays)
     assert error(run(one, arrays, 3), run(other, changed, 3)) < EXACT
 
@@ -616,7 +616,7 @@ def test_channels_that_depend_on_several_of_one_node_stay():
 
     same = graph((1, 2, 3, 0), (0, 1, 2, 3))
     assert math.prod(same.shapes()["flatten"]) == 16
-    arrays = weights.randomise(same)
+    arrays = weights.randomize(same)
     assert_same(match_weights(same, same, arrays), arrays)
     for other, node in [
         (graph((3, 0, 1, 2), (0, 1, 2, 3)), "add"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_dialects import DIALECTS, IDS, V1, V2, specs
 
 import zoo
-from weights import adapt, initialise, load_weights, randomise, save_weights
+from weights import adapt, initialize, load_weights, randomize, save_weights
 from weights.dialects import Dialect
 from weights.dialects.dialect import layer_patterns
 from weights.formats import FORMATS
@@ -52,7 +52,7 @@ def small(dialect, **overrides):
 def theirs(tmp_path):
     """A file in megvii's names, made by PyTorch, with what training scripts put beside."""
     spec = zoo.spec(MODEL, num_classes=10)
-    arrays = V1["megvii"].write(spec.graph, randomise(spec.graph, 3))
+    arrays = V1["megvii"].write(spec.graph, randomize(spec.graph, 3))
     state = {f"module.{name}": torch.from_numpy(array) for name, array in arrays.items()}
     state["module.first_conv.1.num_batches_tracked"] = torch.tensor(9)
     path = tmp_path / "theirs.pth.tar"
@@ -65,7 +65,7 @@ def theirs(tmp_path):
 def test_a_written_file_says_what_it_holds(to_format, key, tmp_path):
     dialect = DIALECTS[key]
     spec = small(dialect)
-    weights = randomise(spec.graph, 1)
+    weights = randomize(spec.graph, 1)
     path = tmp_path / f"file{SUFFIXES[to_format]}"
     save_weights(path, spec, weights, dialect=dialect.name)
     found = load_weights(path)
@@ -83,7 +83,7 @@ def test_there_and_back_gives_the_same_bytes(data, tmp_path_factory):
     family = data.draw(st.sampled_from([V1, V2]))
     first, second = (family[data.draw(st.sampled_from(sorted(family)))] for _ in range(2))
     spec = data.draw(specs(first))
-    weights = randomise(spec.graph, data.draw(st.integers(0, 9)))
+    weights = randomize(spec.graph, data.draw(st.integers(0, 9)))
     a, b = (data.draw(st.sampled_from(sorted(SUFFIXES))) for _ in range(2))
     here, there = folder / f"a{SUFFIXES[a]}", folder / f"b{SUFFIXES[b]}"
     back = folder / f"back{SUFFIXES[a]}"
@@ -109,7 +109,7 @@ def test_there_and_back_gives_the_same_bytes(data, tmp_path_factory):
 
 def round_trip(folder, first, second, spec, a="safetensors", b="npz"):
     """Convert there and back; return whether it was admitted. Weights without a bias at the end."""
-    weights = randomise(spec.graph, 2)
+    weights = randomize(spec.graph, 2)
     if "classifier.bias" in weights:
         weights["classifier.bias"][:] = 0
     here, there, back = (folder / f"{i}{SUFFIXES[f]}" for i, f in enumerate((a, b, a)))
@@ -155,7 +155,7 @@ def test_every_pair_of_formats(tmp_path):
 
 def test_why_v2_of_other_code_bases_is_another_function(tmp_path):
     save_weights(
-        tmp_path / "a.pth", small(V2["megvii"]), randomise(small(V2["megvii"]).graph),
+        tmp_path / "a.pth", small(V2["megvii"]), randomize(small(V2["megvii"]).graph),
         dialect="megvii",
     )  # fmt: skip
     reasons = {
@@ -171,7 +171,7 @@ def test_why_v2_of_other_code_bases_is_another_function(tmp_path):
         with pytest.raises(zoo.ConventionError) as error:
             zoo.convert(tmp_path / "a.pth", tmp_path / "b.ckpt", to_dialect=code_base)
         assert str(error.value) == (
-            f"megvii can not become {code_base} by permuting weights:\n{reason}"
+            f"megvii cannot become {code_base} by permuting weights:\n{reason}"
         )
     with pytest.raises(zoo.UnknownNameError, match=r"^unknown shufflenet_v2 dialect 'kuangliu'"):
         zoo.convert(tmp_path / "a.pth", tmp_path / "b.pth", to_dialect="kuangliu")
@@ -187,7 +187,7 @@ def test_what_arrays_do_not_tell_is_in_the_file(tmp_path):
         stage_strides=(1, 2),
         dropout=0.1,
     )
-    weights = randomise(spec.graph)
+    weights = randomize(spec.graph)
     save_weights(tmp_path / "a.safetensors", spec, weights)
     assert load_weights(tmp_path / "a.safetensors").spec == spec
     done = zoo.convert(tmp_path / "a.safetensors", tmp_path / "b.ckpt", num_classes=3)
@@ -208,7 +208,7 @@ def test_what_arrays_do_not_tell_is_in_the_file(tmp_path):
 
 def test_a_bias_is_added_as_zeros_and_left_out_only_as_zeros(tmp_path):
     spec = small(V1["mmpretrain"])
-    weights = randomise(spec.graph)
+    weights = randomize(spec.graph)
     save_weights(tmp_path / "a.pth", spec, weights, dialect="mmpretrain")
     with pytest.raises(zoo.ConventionError, match=r"classifier\.bias: must be zero to be left out"):
         zoo.convert(tmp_path / "a.pth", tmp_path / "b.pth", to_dialect="megvii")
@@ -271,7 +271,7 @@ def test_other_functions_are_refused_and_the_fields_named(theirs, tmp_path):
     with pytest.raises(zoo.ConventionError) as error:
         zoo.convert(theirs, tmp_path / "ours.ckpt", to_dialect="mindcv")
     assert str(error.value) == (
-        "megvii can not become mindcv by permuting weights:\n"
+        "megvii cannot become mindcv by permuting weights:\n"
         "  pool_padding (='symmetric') to 'SAME_UPPER': stem.pool: padding (=(1, 1, 1, 1)) must be "
         "'SAME_UPPER'"
     )
@@ -286,7 +286,7 @@ def test_other_functions_are_refused_and_the_fields_named(theirs, tmp_path):
 
 def test_nan_is_carried_over_and_reported(tmp_path):
     spec = zoo.spec(MODEL, num_classes=4)
-    weights = randomise(spec.graph)
+    weights = randomize(spec.graph)
     weights["stem.bn.bias"][3] = np.nan
     weights["classifier.weight"][0, 0] = np.inf
     save_weights(tmp_path / "a.npz", spec, weights)
@@ -298,7 +298,7 @@ def test_nan_is_carried_over_and_reported(tmp_path):
 
 def test_other_precisions_are_told(tmp_path):
     spec = zoo.spec(MODEL, num_classes=4)
-    weights = randomise(spec.graph)
+    weights = randomize(spec.graph)
     double = {name: array.astype(np.float64) for name, array in weights.items()}
     np.savez(tmp_path / "exact.npz", **double)
     assert zoo.load_weights(tmp_path / "exact.npz", model=spec).notes == ()
@@ -400,7 +400,7 @@ def test_a_full_disk_leaves_the_old_file(theirs, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code, theirs, path], capture_output=True, text=True, check=False
     )
-    assert f"WeightsError: {path}: can not be written: File too large" in done.stderr
+    assert f"WeightsError: {path}: cannot be written: File too large" in done.stderr
     assert path.read_bytes() == b"old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["old.ckpt", "theirs.pth.tar"]
 
@@ -410,14 +410,14 @@ def test_metadata_that_lies(tmp_path):
     from weights.checkpoint import metadata
 
     spec, other = zoo.spec(MODEL), zoo.spec(MODEL, conventions="pytorchcv")
-    arrays = randomise(spec.graph)
+    arrays = randomize(spec.graph)
     path = tmp_path / "lie.safetensors"
     formats.write(path, arrays, metadata(other, "zoo"))
     with pytest.raises(zoo.WeightsError, match=r"the file.s metadata says .* its arrays are "):
         zoo.load_weights(path)
     for change, text in (
         ({"zoo.spec_sha256": "0" * 64}, "the spec in the file's metadata is damaged: its sha256 "),
-        ({"zoo.spec": "{}"}, "the spec in the file's metadata can not be read: not the JSON of a "),
+        ({"zoo.spec": "{}"}, "the spec in the file's metadata cannot be read: not the JSON of a "),
     ):
         formats.write(path, arrays, metadata(spec, "zoo") | change, force=True)
         with pytest.raises(zoo.WeightsError, match=text):
@@ -431,13 +431,13 @@ def test_metadata_that_lies(tmp_path):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_network_takes_the_conventions_of_its_weights(backend, tmp_path, rng, graph_mode):
     spec = zoo.spec(MODEL, conventions="mindcv", num_classes=6)
-    weights = randomise(spec.graph, 5)
+    weights = randomize(spec.graph, 5)
     path = tmp_path / "theirs.ckpt"
     save_weights(path, spec, weights, dialect="mindcv")
     expected = zoo.create(spec, backend="numpy", weights=weights)
     x = rng.standard_normal((2, 3, 64, 64)).astype(np.float32)
     for model in (
-        zoo.create(MODEL, backend=backend, weights=path),  # the catalogue says megvii, 1000 classes
+        zoo.create(MODEL, backend=backend, weights=path),  # the catalog says megvii, 1000 classes
         zoo.create(MODEL, backend=backend, weights=zoo.load_weights(path), group_conv="split"),
         zoo.load(path, backend=backend),
     ):
@@ -465,7 +465,7 @@ def test_other_conventions_on_request(theirs, rng):
 @pytest.mark.parametrize("suffix", SUFFIXES.values())
 def test_our_own_file_is_enough(backend, suffix, tmp_path, rng):
     spec = zoo.spec(MODEL, conventions="paper", shuffle_order="ng", num_classes=4, image_size=96)
-    model = zoo.create(spec, backend=backend, weights=randomise(spec.graph, 2), group_conv="split")
+    model = zoo.create(spec, backend=backend, weights=randomize(spec.graph, 2), group_conv="split")
     path = tmp_path / f"own{suffix}"
     zoo.save(model, path)
     first = sha256(path)
@@ -497,7 +497,7 @@ def test_what_can_not_be_saved(tmp_path):
 def test_a_state_dict_of_ours_needs_the_name(tmp_path, rng):
     """Files that PyTorch wrote carry no spec: the name or spec given with them settles it."""
     spec = zoo.spec(MODEL, conventions="mindcv")
-    model = zoo.create(spec, backend="torch", weights=randomise(spec.graph))
+    model = zoo.create(spec, backend="torch", weights=randomize(spec.graph))
     torch.save(model.state_dict(), tmp_path / "state.pth")
     with pytest.raises(zoo.WeightsError, match="whose names do not tell the conventions; say whi"):
         zoo.load(tmp_path / "state.pth")
@@ -518,18 +518,18 @@ def test_heads_and_inputs_are_adapted_on_request(theirs, rng):
         f"{theirs}: num_classes (=10) must be 7 and in_channels (=3) must be 1; adapt=True starts "
         "a new classifier from the seed and fits the first convolution to the channels"
     )
-    grey = zoo.create(
+    gray = zoo.create(
         MODEL, backend="numpy", weights=theirs, num_classes=7, in_channels=1, adapt=True, seed=4,
         outputs="stage4",
     )  # fmt: skip
-    colour = zoo.create(MODEL, backend="numpy", weights=theirs, outputs="stage4")
+    color = zoo.create(MODEL, backend="numpy", weights=theirs, outputs="stage4")
     x = rng.standard_normal((1, 1, 64, 64))
-    assert relative_maximum(grey(x), colour(np.repeat(x, 3, axis=1))) < 1e-6
+    assert relative_maximum(gray(x), color(np.repeat(x, 3, axis=1))) < 1e-6
     spec = zoo.spec(MODEL, num_classes=7)
     found, notes = adapt(pretrained, pretrained.spec.graph, spec.graph, seed=4)
-    fresh = initialise(spec.graph, 4)
+    fresh = initialize(spec.graph, 4)
     assert np.array_equal(found["classifier.weight"], fresh["classifier.weight"])
-    assert notes == ("classifier: 10 classes became 7, newly initialised from seed 4",)
+    assert notes == ("classifier: 10 classes became 7, newly initialized from seed 4",)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 7])
@@ -537,7 +537,7 @@ def test_channels_are_adapted_as_timm_does(channels):
     """timm.models._manipulate.adapt_input_conv: sum for one, else repeat, cut, times 3 / n."""
     source = zoo.spec(MODEL, num_classes=5)
     target = source.replace(in_channels=channels)
-    weights = randomise(source.graph, 1)
+    weights = randomize(source.graph, 1)
     found, notes = adapt(weights, source.graph, target.graph)
     three = torch.from_numpy(weights["stem.conv.weight"])
     expected = three if channels == 3 else (
@@ -550,7 +550,7 @@ def test_channels_are_adapted_as_timm_does(channels):
 
 def test_what_can_not_be_adapted():
     source = zoo.spec(MODEL, in_channels=4)
-    weights = randomise(source.graph)
+    weights = randomize(source.graph)
     with pytest.raises(zoo.WeightsError) as error:
         adapt(weights, source.graph, zoo.spec(MODEL, in_channels=2).graph)
     assert str(error.value) == "stem.conv.weight: in_channels (=4) must be 3 to become 2"
@@ -567,15 +567,15 @@ def test_published_weights_by_name(tmp_path, monkeypatch):
     import dataclasses
 
     from weights import pretrained
-    from weights.pretrained import catalogue
+    from weights.pretrained import catalog
 
     spec = zoo.spec(MODEL, conventions="mindcv")
-    weights = randomise(spec.graph, 8)
+    weights = randomize(spec.graph, 8)
     save_weights(tmp_path / "file.ckpt", spec, weights, dialect="mindcv")
     entry = dataclasses.replace(
         pretrained.find(MODEL, "mindcv/imagenet1k"), sha256=sha256(tmp_path / "file.ckpt")[:8]
     )
-    monkeypatch.setitem(catalogue._INDEX, MODEL, {entry.tag: entry})
+    monkeypatch.setitem(catalog._INDEX, MODEL, {entry.tag: entry})
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     with pytest.raises(zoo.WeightsError, match="ZOO_OFFLINE"):

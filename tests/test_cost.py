@@ -110,7 +110,7 @@ def test_golden_structure(name):
     )
 
 
-def test_golden_files_are_those_of_the_catalogue():
+def test_golden_files_are_those_of_the_catalog():
     assert sorted(path.stem for path in GOLDEN.glob("*.json")) == zoo.list_models()
 
 

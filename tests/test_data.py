@@ -153,8 +153,8 @@ def test_train_and_test_may_be_classes_themselves(rng, tmp_path):
 
 def test_of_several_the_one_with_the_same_classes_is_the_test(rng, tmp_path):
     pictures = scenes(rng, "train/"), scenes(rng, "val/")
-    unlabelled = {"test/images/0.png": noise(rng, 5, 5, 3), "test/more/1.png": noise(rng, 5, 5, 3)}
-    files = as_files(pictures[0] | pictures[1] | unlabelled)
+    unlabeled = {"test/images/0.png": noise(rng, 5, 5, 3), "test/more/1.png": noise(rng, 5, 5, 3)}
+    files = as_files(pictures[0] | pictures[1] | unlabeled)
     dataset = open_dataset(store(files, tmp_path / "data", "folder"))
     require_same(dataset.test, pictures[1].values(), NUMBERS)
 
@@ -184,20 +184,20 @@ def test_order_is_that_of_torchvision(rng, tmp_path, size):
 
 
 def test_modes_become_rgb(rng, tmp_path):
-    """As Pillow converts them, without its warning of transparent colours in a palette."""
-    grey, colour = noise(rng, 6, 6), noise(rng, 6, 6, 3)
-    palette = Image.fromarray(colour).quantize(16)
+    """As Pillow converts them, without its warning of transparent colors in a palette."""
+    gray, color = noise(rng, 6, 6), noise(rng, 6, 6, 3)
+    palette = Image.fromarray(color).quantize(16)
     file = io.BytesIO()
     palette.save(file, "PNG", transparency=bytes(range(16)))
     files = {
-        "a/grey.png": png(grey),
+        "a/gray.png": png(gray),
         "a/palette.png": file.getvalue(),
-        "b/alpha.png": png(np.concatenate([colour, noise(rng, 6, 6, 1)], -1)),
-        "b/rgb.png": png(colour),
+        "b/alpha.png": png(np.concatenate([color, noise(rng, 6, 6, 1)], -1)),
+        "b/rgb.png": png(color),
     }
     dataset = open_dataset(store(files, tmp_path / "data", "zip"))
-    expected = [np.repeat(grey[..., None], 3, -1), np.asarray(palette.convert("RGB")), colour]
-    require_same(dataset.train, [*expected, colour], [0, 0, 1, 1])
+    expected = [np.repeat(gray[..., None], 3, -1), np.asarray(palette.convert("RGB")), color]
+    require_same(dataset.train, [*expected, color], [0, 0, 1, 1])
 
 
 def read_one(images: FileImages, index: int) -> np.ndarray:
@@ -272,7 +272,7 @@ def tiny(rng) -> tuple[dict[str, np.ndarray], list[int], dict[str, np.ndarray], 
         "t/wnids.txt": "\n".join(WNIDS).encode(),
         "t/words.txt": WORDS.encode(),
         "t/val/val_annotations.txt": "".join(lines[::-1]).encode(),
-        "t/test/images/test_0.JPEG": b"unlabelled, and never read",
+        "t/test/images/test_0.JPEG": b"unlabeled, and never read",
         "t/train/n01/n01_boxes.txt": b"n01_0.JPEG\t0\t0\t1\t1\n",
         "t/val/images/Thumbs.db": b"junk",
     }
@@ -393,7 +393,7 @@ def test_npz_damage(rng, tmp_path, changes, told):
     assert refusal(path) == f"{path}: {told}"
 
 
-# ── Images that can not be read ──────────────────────────────────────────────────────────────────
+# ── Images that cannot be read ──────────────────────────────────────────────────────────────────
 
 
 def with_damage(rng, shape=(16, 16, 3)) -> tuple[dict[str, np.ndarray], Files, list[str]]:
@@ -412,12 +412,10 @@ def test_corrupt_images_are_named_or_skipped(rng, tmp_path, kind):
     pictures, files, bad = with_damage(rng)
     path = store(files, tmp_path / "data", kind)
     message = refusal(path)
-    assert message.startswith(
-        f"{path}: 3 of 16 images can not be read: {path}/{bad[0]}: can not be"
-    )
-    assert f"{path}/{bad[0]}: can not be read as an image: its format is not known; " in message
-    assert f"{path}/{bad[1]}: can not be read as an image: " in message
-    assert f"{path}/{bad[2]}: can not be read as an image: the file is empty (skip_" in message
+    assert message.startswith(f"{path}: 3 of 16 images cannot be read: {path}/{bad[0]}: cannot be")
+    assert f"{path}/{bad[0]}: cannot be read as an image: its format is not known; " in message
+    assert f"{path}/{bad[1]}: cannot be read as an image: " in message
+    assert f"{path}/{bad[2]}: cannot be read as an image: the file is empty (skip_" in message
 
     dataset = open_dataset(path, skip_corrupt=True)
     assert dataset.skipped == tuple(f"{path}/{name}" for name in bad)
@@ -436,10 +434,10 @@ def test_corrupt_images_of_a_large_data_set_are_found_when_read(rng, tmp_path):
     dataset = open_dataset(path)
     assert len(dataset.train) == 16
     names = [dataset.train.images.name(i) for i in range(16)]
-    with pytest.raises(InputError, match=f"{path}/{bad[0]}: can not be read as an image: "):
+    with pytest.raises(InputError, match=f"{path}/{bad[0]}: cannot be read as an image: "):
         dataset.train.images.picture(names.index(f"{path}/{bad[0]}"))
     (path / "train/Zebra/1.png").unlink()
-    with pytest.raises(InputError, match=r"/train/Zebra/1\.png: can not be read: No such file"):
+    with pytest.raises(InputError, match=r"/train/Zebra/1\.png: cannot be read: No such file"):
         dataset.train.images.picture(1)
 
     dataset = open_dataset(path, skip_corrupt=True)
@@ -454,8 +452,8 @@ def test_many_corrupt_images_are_counted(tmp_path, rng):
     files = {f"{name}/{i}.png": b"x" for name in "ab" for i in range(6)}
     path = store(files, tmp_path / "data", "folder")
     message = refusal(path)
-    assert message.startswith(f"{path}: 12 of 12 images can not be read: {path}/a/0.png: ")
-    assert message.endswith("/b/3.png: can not be read as an image: its format is not known; and 2 "
+    assert message.startswith(f"{path}: 12 of 12 images cannot be read: {path}/a/0.png: ")
+    assert message.endswith("/b/3.png: cannot be read as an image: its format is not known; and 2 "
                             "more (skip_corrupt leaves them out)")  # fmt: skip
     good = {"b/0.png": png(noise(rng, 3, 3, 3))}
     path = store(files | good, tmp_path / "half", "folder")
@@ -470,7 +468,7 @@ def test_a_damaged_member_of_a_zip_is_named(rng, tmp_path):
     path.write_bytes(data)
     told = f"{path}/ant/1.png: the archive is damaged here or cut off"
     assert refusal(path) == (
-        f"{path}: 1 of 12 images can not be read: {told} (skip_corrupt leaves them out)"
+        f"{path}: 1 of 12 images cannot be read: {told} (skip_corrupt leaves them out)"
     )
     assert open_dataset(path, skip_corrupt=True).skipped == (f"{path}/ant/1.png",)
 
@@ -527,7 +525,7 @@ def test_wrong_paths(tmp_path, rng):
         path.write_bytes(path.read_bytes()[:-2000] if kind == "tar" else path.read_bytes()[:-60])
         if kind == "tar":  # its end is zeros
             path.write_bytes(path.read_bytes()[: 512 * 3 + 100])
-        assert refusal(path).startswith(f"{path}: is damaged or can not be read: ")
+        assert refusal(path).startswith(f"{path}: is damaged or cannot be read: ")
 
 
 def test_odd_members_of_archives(tmp_path):

@@ -1,4 +1,4 @@
-"""Names of code bases: tables that cover the networks, both directions, and what is recognised."""
+"""Names of code bases: tables that cover the networks, both directions, and what is recognized."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import zoo
-from weights import randomise
+from weights import randomize
 from weights.dialects import dialects, find_dialect, merge_pieces
 from weights.dialects.dialect import layer_patterns
-from weights.recognise import recognise
+from weights.recognize import recognize
 
 FAMILIES = ("shufflenet_v1", "shufflenet_v2")
 DIALECTS = {(d.name, d.family): d for d in dialects() if d.family in FAMILIES}
@@ -114,11 +114,11 @@ def spec_for(dialect, **overrides):
 
 
 def drawn(spec, seed=0):
-    return randomise(spec.graph, seed)
+    return randomize(spec.graph, seed)
 
 
 def test_tables_cover_every_layer_once():
-    """Those of code bases the layers of their networks, our own all layers of the catalogue."""
+    """Those of code bases the layers of their networks, our own all layers of the catalog."""
     for dialect in dialects():
         ours, theirs = zip(*dialect.rules, strict=True)
         assert len(set(ours)) == len(set(theirs)) == len(dialect.rules), dialect.name
@@ -148,13 +148,13 @@ def test_names_are_those_that_the_code_bases_print(key):
 
 @pytest.mark.parametrize("key", DIALECTS, ids=IDS)
 @pytest.mark.parametrize("split", [False, True])
-def test_a_network_is_recognised_by_names_and_shapes(key, split):
+def test_a_network_is_recognized_by_names_and_shapes(key, split):
     dialect = DIALECTS[key]
     spec = spec_for(dialect, num_classes=7, in_channels=2)
     weights = drawn(spec)
     told = None if dialect.conventions else spec.conventions
     written = dialect.write(spec.graph, weights, split=split)
-    found = recognise({f"module.net.{n}": a for n, a in written.items()}, conventions=told)
+    found = recognize({f"module.net.{n}": a for n, a in written.items()}, conventions=told)
     assert found.spec == spec
     assert "every name begins with 'module.net.'" in found.notes
     if not split:
@@ -163,12 +163,12 @@ def test_a_network_is_recognised_by_names_and_shapes(key, split):
         assert np.array_equal(found.weights[canonical], array)
 
 
-def test_recognised_networks_are_named_as_in_the_catalogue():
+def test_recognized_networks_are_named_as_in_the_catalog():
     for model in zoo.list_models():
         spec = zoo.spec(model, num_classes=5)
         shapes = {name: p.shape for name, p in spec.graph.parameters.items()}
         arrays = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
-        found = recognise(arrays, conventions=spec.conventions)
+        found = recognize(arrays, conventions=spec.conventions)
         assert found.spec == spec, model  # the image size of the CIFAR ones included
 
 
@@ -239,7 +239,7 @@ def test_there_and_back_is_exact_for_any_network(key, data):
     spec = data.draw(specs(dialect))
     weights = drawn(spec, data.draw(st.integers(0, 9)))
     written = dialect.write(spec.graph, weights, split=data.draw(st.booleans()))
-    found = recognise(written, dialect=dialect.name, conventions=spec.conventions)
+    found = recognize(written, dialect=dialect.name, conventions=spec.conventions)
     assert found.dialect is dialect
     assert found.spec.replace(image_size=64) == spec
     assert list(found.weights) == list(weights)
@@ -262,7 +262,7 @@ EXPAND = "features.3.branch_main_2.0.weight"
 
 def rejected(arrays, **told):
     with pytest.raises(zoo.WeightsError) as error:
-        recognise(arrays, **told)
+        recognize(arrays, **told)
     return str(error.value)
 
 
@@ -312,30 +312,30 @@ def test_conventions_that_names_do_not_tell_are_asked_for():
     candidates = re.findall(r"conventions='(\w+)'", text)
     assert candidates == ["megvii", "mindcv", "paper", "mmpretrain", "pytorchcv"]
     for preset in candidates:
-        found = recognise(drawn(zoo.spec(MODEL)), conventions=preset)
+        found = recognize(drawn(zoo.spec(MODEL)), conventions=preset)
         assert found.spec.conventions.concat_order == zoo.spec(
             MODEL, conventions=preset
         ).conventions.concat_order  # fmt: skip
     # A bias in the classifier is seen, and so is the small stem.
     biased = drawn(zoo.spec(MODEL, conventions="pytorchcv"))
-    assert recognise(biased, conventions="megvii").spec.conventions.classifier_bias
-    assert recognise(drawn(zoo.spec("shufflenet_v1_1.0x_g3_cifar"))).spec.preset_name == "kuangliu"
+    assert recognize(biased, conventions="megvii").spec.conventions.classifier_bias
+    assert recognize(drawn(zoo.spec("shufflenet_v1_1.0x_g3_cifar"))).spec.preset_name == "kuangliu"
 
 
 def test_what_is_not_a_weight_is_set_aside_and_told():
     arrays = MINDCV.write(zoo.spec(MODEL).graph, drawn(zoo.spec(MODEL)))
     extra = {f"moments.{name}": array for name, array in arrays.items()}
     extra |= {"global_step": np.array(7), "learning_rate": np.float32([0.1])}
-    found = recognise(extra | arrays)
+    found = recognize(extra | arrays)
     assert found.dialect is MINDCV
     assert found.notes == (
-        "246 arrays under 'moments.' are copies of the weights (an optimiser's, or an average): "
+        "246 arrays under 'moments.' are copies of the weights (an optimizer's, or an average): "
         "not read",
         "'global_step' is a single number, not a weight: not read",
         "'learning_rate' is a single number, not a weight: not read",
     )
     counted = megvii(**{"first_conv.1.num_batches_tracked": np.array(3)})
-    assert recognise(counted).notes == ("1 counters num_batches_tracked: not weights, not read",)
+    assert recognize(counted).notes == ("1 counters num_batches_tracked: not weights, not read",)
 
 
 SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 7, 12, 36, 120]), max_size=5).map(tuple)
@@ -361,7 +361,7 @@ def test_whatever_the_names_and_shapes_nothing_else_than_a_weights_error(data):
             arrays[re.sub(r"\d+", digits, name, count=1)] = array
     preset = data.draw(st.sampled_from([None, spec.conventions]))
     try:
-        found = recognise(arrays, conventions=preset)
+        found = recognize(arrays, conventions=preset)
     except zoo.WeightsError:
         return
     assert all(found.weights[n].shape == p.shape for n, p in found.spec.graph.parameters.items())
@@ -424,9 +424,9 @@ def test_what_does_not_fit_is_told_for_the_nearest_family():
     assert rejected(canonical, conventions="paper") == text
 
 
-def test_a_network_of_another_family_than_expected_is_still_recognised():
+def test_a_network_of_another_family_than_expected_is_still_recognized():
     for arrays, other in ((megvii(), MODEL_V2), (megvii_v2(), MODEL)):
-        found = recognise(arrays, like=zoo.spec(other))
+        found = recognize(arrays, like=zoo.spec(other))
         assert found.spec.family != zoo.spec(other).family
         assert found.spec.preset_name == "megvii"
     text = rejected(megvii(**{EXPAND: None}), like=zoo.spec(MODEL_V2))
@@ -435,12 +435,12 @@ def test_a_network_of_another_family_than_expected_is_still_recognised():
 
 def test_conventions_of_another_family_are_refused():
     with pytest.raises(zoo.UnknownNameError) as error:
-        recognise(megvii_v2(), conventions="paper")
+        recognize(megvii_v2(), conventions="paper")
     assert str(error.value).startswith(
         "unknown shufflenet_v2 preset 'paper'; known: megvii, mindcv"
     )
     with pytest.raises(zoo.SpecError, match=r"must be ShuffleNetV2Conventions"):
-        recognise(megvii_v2(), conventions=zoo.spec(MODEL).conventions)
+        recognize(megvii_v2(), conventions=zoo.spec(MODEL).conventions)
 
 
 def test_what_no_array_tells_is_what_was_expected():
@@ -450,13 +450,13 @@ def test_what_no_array_tells_is_what_was_expected():
         last_channels=8, squeeze_excite=True, stage_strides=(1, 2, 1), image_size=64, dropout=0.1,
     )  # fmt: skip
     arrays = drawn(spec)
-    alone = recognise(arrays, conventions="megvii").spec
+    alone = recognize(arrays, conventions="megvii").spec
     assert (alone.stage_strides, alone.residual) == ((2, 2, 2), True)
-    found = recognise(arrays, like=spec)
+    found = recognize(arrays, like=spec)
     assert found.spec == spec.replace(image_size=224, dropout=0.0)
     assert list(found.weights) == list(spec.graph.parameters)
     # Expectations that the arrays contradict are none.
-    assert recognise(arrays, like=spec.replace(last_channels=9)).spec.last_channels == 8
+    assert recognize(arrays, like=spec.replace(last_channels=9)).spec.last_channels == 8
 
 
 def test_layers_that_a_code_base_does_not_have():
@@ -477,7 +477,7 @@ def test_last_convolutions_as_wide_as_pytorchcv_has_them(width, last):
         theirs: np.broadcast_to(np.float32(0), shapes[ours])
         for theirs, ours in V2["pytorchcv"].names(spec.graph).items()
     }
-    assert recognise(arrays).spec == spec
+    assert recognize(arrays).spec == spec
 
 
 def test_a_long_stem_is_read_in_its_order():
@@ -486,4 +486,4 @@ def test_a_long_stem_is_read_in_its_order():
     spec = zoo.spec("shufflenet_v2_0.5x", stem_channels=channels, conventions="torchvision")
     weights = drawn(spec)
     shuffled = dict(sorted(weights.items(), reverse=True))
-    assert recognise(shuffled, conventions="torchvision").spec.stem_channels == channels
+    assert recognize(shuffled, conventions="torchvision").spec.stem_channels == channels

@@ -30,7 +30,7 @@ OTHER = np.random.default_rng(1).bytes(300_000)
 HALF = len(CONTENT) // 2
 
 
-# The server: each request takes the next behaviour of the script, the last one for ever.
+# The server: each request takes the next behavior of the script, the last one for ever.
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -194,9 +194,9 @@ def put(wanted, content, suffix=""):
 
 
 @pytest.mark.parametrize("known_size", [False, True])
-@pytest.mark.parametrize("behaviour", [ranged, rangeless, chunked])
-def test_a_file_is_downloaded_once(behaviour, known_size):
-    with serving(behaviour) as server:
+@pytest.mark.parametrize("behavior", [ranged, rangeless, chunked])
+def test_a_file_is_downloaded_once(behavior, known_size):
+    with serving(behavior) as server:
         wanted = entry(server, size=len(CONTENT) if known_size else None)
         path = pretrained.fetch(wanted)
         assert path == pretrained.cache_path(wanted)
@@ -206,9 +206,9 @@ def test_a_file_is_downloaded_once(behaviour, known_size):
     assert cached_files() == ["weights.ckpt", "weights.ckpt.sha256"]
 
 
-@pytest.mark.parametrize("behaviour", [breaking, truncating])
-def test_a_broken_connection_is_taken_up_where_it_broke(behaviour):
-    with serving(behaviour, ranged) as server:
+@pytest.mark.parametrize("behavior", [breaking, truncating])
+def test_a_broken_connection_is_taken_up_where_it_broke(behavior):
+    with serving(behavior, ranged) as server:
         assert pretrained.fetch(entry(server)).read_bytes() == CONTENT
     first, second = ranges(server)
     assert first is None
@@ -326,10 +326,10 @@ def test_a_lasting_error_ends_after_four_attempts():
     assert len(server.requests) == 4
 
 
-@pytest.mark.parametrize("behaviour", [ranged, chunked])
-def test_corrupt_bytes(behaviour):
+@pytest.mark.parametrize("behavior", [ranged, chunked])
+def test_corrupt_bytes(behavior):
     corrupt = CONTENT[:1000] + bytes([CONTENT[1000] ^ 1]) + CONTENT[1001:]
-    with serving(behaviour, content=corrupt) as server:
+    with serving(behavior, content=corrupt) as server:
         found = hashlib.sha256(corrupt).hexdigest()
         wanted = entry(server)
         refuse(wanted, wanted.url, f"sha256 (={found}) must start with {wanted.sha256}", "nothing")
@@ -342,9 +342,9 @@ def test_a_lasting_truncation():
         refuse(entry(server), "truncated: it broke off at", "of 300000 bytes (in 4 attempts)")
 
 
-@pytest.mark.parametrize(("behaviour", "asked"), [(ranged, "300000"), (chunked, "")])
-def test_too_large(behaviour, asked):
-    with serving(behaviour) as server:
+@pytest.mark.parametrize(("behavior", "asked"), [(ranged, "300000"), (chunked, "")])
+def test_too_large(behavior, asked):
+    with serving(behavior) as server:
         refuse(entry(server, size=100_000), f"size (={asked}", "must be at most 100000")
     assert len(server.requests) == 1
     assert all(p.stat().st_size == 0 for p in Path(os.environ["ZOO_CACHE"]).rglob("*.part"))
@@ -354,7 +354,7 @@ def test_a_hanging_server_is_given_up(monkeypatch):
     monkeypatch.setattr(download, "READ_SECONDS", 0.1)
     monkeypatch.setattr(download, "PAUSES", (0.0,))
     with serving(mute) as server:
-        refuse(entry(server), "can not be reached", "timed out", "(in 2 attempts)")
+        refuse(entry(server), "cannot be reached", "timed out", "(in 2 attempts)")
     with serving(hanging) as server:
         refuse(entry(server), "broke off", "(in 2 attempts)")
 
@@ -362,7 +362,7 @@ def test_a_hanging_server_is_given_up(monkeypatch):
 def test_unreachable():
     with serving(ranged) as server:
         wanted = entry(server)
-    refuse(wanted, wanted.url, "can not be reached", "Connection refused", "ZOO_MIRROR")
+    refuse(wanted, wanted.url, "cannot be reached", "Connection refused", "ZOO_MIRROR")
 
 
 def test_a_mirror_that_is_none(monkeypatch):
@@ -514,7 +514,7 @@ def test_a_file_has_to_be_the_one_that_came_first():
         ):
             pretrained.fetch(short)
         assert cached_files() == ["weights.ckpt.sha256"]
-        kept.write_text("no hash at all")  # or one of another file: the catalogue's digits hold
+        kept.write_text("no hash at all")  # or one of another file: the catalog's digits hold
         assert pretrained.fetch(short).read_bytes() == CONTENT
 
 
@@ -552,12 +552,12 @@ NETWORK = "shufflenet_v1_0.5x_g3"
 
 @pytest.fixture
 def published(monkeypatch, tmp_path):
-    """Weights in MindCV's names that are in the cache, and the catalogue's entry of them."""
+    """Weights in MindCV's names that are in the cache, and the catalog's entry of them."""
     import weights
     from weights.pretrained import store
 
     spec = zoo.spec(NETWORK, conventions="mindcv")
-    given = weights.randomise(spec.graph, 3)
+    given = weights.randomize(spec.graph, 3)
     file = tmp_path / "net.ckpt"
     weights.save_weights(file, spec, given, dialect="mindcv")
     known = next(e for e in pretrained.list_pretrained() if e.tag == "mindcv/imagenet1k")
@@ -591,7 +591,7 @@ def test_a_cache_that_can_be_read_only(published, monkeypatch):
     from weights.pretrained import store
 
     def refuse(*_, **__):
-        raise zoo.WeightsError("net-zoo.safetensors: can not be written: Read-only file system")
+        raise zoo.WeightsError("net-zoo.safetensors: cannot be written: Read-only file system")
 
     monkeypatch.setattr(store, "save_weights", refuse)
     _, given = published

@@ -33,7 +33,7 @@ from zoo.evaluation.pipeline import asked, known_of_file, of_preprocessing
 from zoo.evaluation.predicting import predict
 from zoo.images import find_pictures, read_truth
 from zoo.measures import measure, softmax
-from zoo.preprocessing import MEGVII, PRESETS, for_size, normalise, square
+from zoo.preprocessing import MEGVII, PRESETS, for_size, normalize, square
 from zoo.recipes import recipe
 from zoo.recipes.transforms import CenterCrop, RandomHorizontalFlip, Resize
 
@@ -155,7 +155,7 @@ def test_a_sabotaged_weight_is_a_disagreement(run, data, arrays):
     assert found.passed
     assert "all of them rounding" in str(found)
     assert json.loads(found.to_json())["disagreements"][0]["rounding"] is True
-    with pytest.raises(zoo.InputError, match=r"torch and near can not be compared: they were"):
+    with pytest.raises(zoo.InputError, match=r"torch and near cannot be compared: they were"):
         agreement([near, dataclasses.replace(good, names=good.names[::-1])])
 
 
@@ -243,7 +243,7 @@ def test_what_is_kept(run, data, tmp_path):
     assert (tmp_path / "evil.csv").read_text().splitlines()[1].startswith("'=1+1,")
     found.plot_confusion(tmp_path / "found.png")
     assert min(_size(tmp_path / "found.png")) > 300
-    with pytest.raises(zoo.ZooError, match="can not be written"):
+    with pytest.raises(zoo.ZooError, match="cannot be written"):
         found.save(tmp_path / "missing" / "found.json")
 
 
@@ -279,7 +279,7 @@ def test_a_preprocessing_is_the_same_as_transforms(name, rng):
     how = dataclasses.replace(PRESETS[name], mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     pipeline = of_preprocessing(how, 48, "test")
     found = pipeline.ordered(apply(picture, pipeline.transforms, None)[None])
-    expected = normalise(square(picture, for_size(how, 48))[None], for_size(how, 48))
+    expected = normalize(square(picture, for_size(how, 48))[None], for_size(how, 48))
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-4)
     area = dataclasses.replace(MEGVII, interpolation="area")
     with pytest.raises(zoo.SpecError, match=r"interpolation \(='area'\) must be one of nearest"):
@@ -320,16 +320,16 @@ REFUSED = [
     (dict(split="val"), "unknown split 'val'; "),
     (dict(batch_size=0), "batch_size (=0) must be at least 1"),
     (dict(recipe="cifar11"), "unknown recipe 'cifar11'; did you mean 'cifar10'"),
-    (dict(recipe="missing.json"), "missing.json: can not be read: "),
+    (dict(recipe="missing.json"), "missing.json: cannot be read: "),
     (dict(recipe="bad.json"), "bad.json: a recipe: it must be JSON: "),
-    (dict(recipe="cifar10", transforms="imagenet"), "transforms and recipe can not both be given:"),
+    (dict(recipe="cifar10", transforms="imagenet"), "transforms and recipe cannot both be given:"),
     (dict(transforms="imagnet"), "unknown preprocessing 'imagnet'; did you mean 'imagenet'?"),
     (dict(data="missing"), "missing: no such file or folder"),
     (dict(data="empty"), "empty: is no data set; looked for folders of images (train/<class>/ and"),
     (dict(data="two"), "two: has 2 classes, {run} (epoch 2) tells 6 apart"),
     (dict(data="others"), "others: its class 'gnu' is none of those that {run} (epoch 2) tells"),
     (dict(data="alone"), "alone: has no test images; split='train' (--split train) takes others"),
-    (dict(data="corrupt"), "corrupt: 1 of 18 images can not be read: corrupt/test/bee/1.png: "),
+    (dict(data="corrupt"), "corrupt: 1 of 18 images cannot be read: corrupt/test/bee/1.png: "),
     (dict(data="sizes", recipe="cifar10"), "sizes/test/fox/9.png: is 200 × 160 pixels after the"),
     (dict(data="train", truth="high.csv"), "high.csv: index (=6) must be from 0 to 5"),
     (dict(data=None, truth="high.csv"), "truth (--truth) needs data (--data), the folder that"),
@@ -397,7 +397,7 @@ def test_corrupt_images_are_skipped_on_request(run, data, tmp_path):
     again = evaluate(run, given, backend="onnx", skip_corrupt=True)
     assert again.top1 == found.top1
     assert again.numbers.tolist() == kept
-    with pytest.raises(zoo.InputError, match=r"bee/1\.png: can not be read as an image"):
+    with pytest.raises(zoo.InputError, match=r"bee/1\.png: cannot be read as an image"):
         evaluate(run, given, backend="onnx")
 
 
@@ -485,7 +485,7 @@ def test_pictures_that_can_not_be_read(run, data, tmp_path):
     good = data / "test" / "ant" / "1.png"
     for inputs_, message in (
         ([good, gone], f"{gone}: no such file or folder"),
-        ([good, bad], f"{bad}: can not be read as an image: "),
+        ([good, bad], f"{bad}: cannot be read as an image: "),
         ([good, strip], f"{strip}: sides (=300 and 2 pixels) must be at most 50 to 1"),
         ([], "there are no images: give files or folders"),
     ):
@@ -571,8 +571,8 @@ def test_the_predict_command(run, data, tmp_path):
     )  # fmt: skip
     told = json.loads(done.stdout)
     assert [len(row["classes"]) for row in told["images"]] == [1, 1, 1]
-    assert f"skipped: {tmp_path / 'bad.png'}: can not be read as an image" in done.stderr
-    with pytest.raises(zoo.InputError, match=r"bad\.png: can not be read as an image"):
+    assert f"skipped: {tmp_path / 'bad.png'}: cannot be read as an image" in done.stderr
+    with pytest.raises(zoo.InputError, match=r"bad\.png: cannot be read as an image"):
         call("predict", run, tmp_path / "bad.png")
 
 

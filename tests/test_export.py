@@ -27,17 +27,17 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture
-def randomised() -> dict[str, np.ndarray]:
-    return arrays.randomise(zoo.spec(SMALL).graph, 7)
+def randomized() -> dict[str, np.ndarray]:
+    return arrays.randomize(zoo.spec(SMALL).graph, 7)
 
 
 @pytest.mark.parametrize("optimize", [False, True])
 @pytest.mark.parametrize("opset", [11, 13, 17, 21])
 def test_a_file_computes_what_the_network_does(
-    tmp_path: Path, images: np.ndarray, randomised: dict, optimize: bool, opset: int
+    tmp_path: Path, images: np.ndarray, randomized: dict, optimize: bool, opset: int
 ) -> None:
     path = tmp_path / "net.onnx"
-    report = zoo.export(SMALL, path, weights=randomised, optimize=optimize, opset=opset)
+    report = zoo.export(SMALL, path, weights=randomized, optimize=optimize, opset=opset)
     assert report.error <= 5e-6
     assert report.size == path.stat().st_size
     model = onnx.load(path)
@@ -45,7 +45,7 @@ def test_a_file_computes_what_the_network_does(
     assert model.opset_import[0].version == report.opset == opset
     shape = model.graph.input[0].type.tensor_type.shape
     assert [d.dim_param or d.dim_value for d in shape.dim] == ["batch", 3, 32, 32]
-    exact = zoo.create(SMALL, backend="numpy", weights=randomised)(images)
+    exact = zoo.create(SMALL, backend="numpy", weights=randomized)(images)
     found = zoo.open_exported(path)(images)
     assert np.abs(found - exact).max() <= 5e-6 * np.abs(exact).max()
     kinds = {node.op_type for node in model.graph.node}
@@ -54,7 +54,7 @@ def test_a_file_computes_what_the_network_does(
 
 
 @pytest.mark.parametrize("name", [SMALL, "shufflenet_v1_0.5x_g3_cifar", "shufflenet_v2_plus_small"])
-def test_nodes_and_initialisers_have_the_names_of_the_graph(tmp_path: Path, name: str) -> None:
+def test_nodes_and_initializers_have_the_names_of_the_graph(tmp_path: Path, name: str) -> None:
     spec = zoo.spec(name, image_size=32)
     zoo.export(spec, tmp_path / "net.onnx")
     model, graph = onnx.load(tmp_path / "net.onnx"), spec.graph
@@ -76,26 +76,26 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     assert (bare.labels, bare.mean, bare.std) == (None, None, None)
 
 
-def test_a_file_is_read_back_unless_it_is_optimised(
-    tmp_path: Path, randomised: dict, images: np.ndarray
+def test_a_file_is_read_back_unless_it_is_optimized(
+    tmp_path: Path, randomized: dict, images: np.ndarray
 ) -> None:
-    zoo.export(SMALL, tmp_path / "net.onnx", weights=randomised, group_conv="split")
+    zoo.export(SMALL, tmp_path / "net.onnx", weights=randomized, group_conv="split")
     found = zoo.load_weights(tmp_path / "net.onnx")
     assert found.spec == zoo.spec(SMALL)
-    for name, array in randomised.items():
+    for name, array in randomized.items():
         np.testing.assert_array_equal(found[name], array)
-    zoo.export(SMALL, tmp_path / "fast.onnx", weights=randomised, optimize=True)
+    zoo.export(SMALL, tmp_path / "fast.onnx", weights=randomized, optimize=True)
     with pytest.raises(WeightsError, match="holds a network for inference"):
         zoo.load_weights(tmp_path / "fast.onnx")
 
 
 @pytest.mark.parametrize("backend", ["torch", "mindspore", "numpy", "onnx"])
 def test_a_live_model_is_exported_with_its_weights(
-    tmp_path: Path, backend: str, randomised: dict, images: np.ndarray
+    tmp_path: Path, backend: str, randomized: dict, images: np.ndarray
 ) -> None:
-    model = zoo.create(SMALL, backend=backend, weights=randomised)
+    model = zoo.create(SMALL, backend=backend, weights=randomized)
     zoo.export(model, tmp_path / "net.onnx", optimize=True)
-    exact = zoo.create(SMALL, backend="numpy", weights=randomised)(images)
+    exact = zoo.create(SMALL, backend="numpy", weights=randomized)(images)
     found = zoo.open_exported(tmp_path / "net.onnx")(images)
     assert np.abs(found - exact).max() <= 5e-6 * np.abs(exact).max()
 
@@ -135,7 +135,7 @@ def test_a_folder_that_can_not_be_written_to(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("weights.formats.files.os.fsync", full)
-    with pytest.raises(WeightsError, match=r"net.onnx: can not be written: No space left"):
+    with pytest.raises(WeightsError, match=r"net.onnx: cannot be written: No space left"):
         zoo.export(SMALL, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -151,7 +151,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     table = operators.OPERATORS | {zoo.arch.operators.ChannelShuffle: ("Identity", wrong)}
     monkeypatch.setattr("backends.onnx.proto.OPERATORS", table)
     with pytest.raises(ExportError, match="from the float64 reference; tolerance"):
-        zoo.export(SMALL, tmp_path / "net.onnx", weights=arrays.randomise(zoo.spec(SMALL).graph))
+        zoo.export(SMALL, tmp_path / "net.onnx", weights=arrays.randomize(zoo.spec(SMALL).graph))
     assert not list(tmp_path.iterdir())
 
 
@@ -179,16 +179,16 @@ def test_what_a_file_does_not_admit(tmp_path: Path) -> None:
             file(np.zeros(shape))
         assert message in str(error.value)
     (tmp_path / "broken.onnx").write_bytes(b"no model")
-    with pytest.raises(WeightsError, match=r"broken.onnx: ONNX Runtime can not load it"):
+    with pytest.raises(WeightsError, match=r"broken.onnx: ONNX Runtime cannot load it"):
         zoo.open_exported(tmp_path / "broken.onnx")
     with pytest.raises(WeightsError, match=r"none.onnx: no such file"):
         zoo.open_exported(tmp_path / "none.onnx")
 
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
-def test_models_of_a_run_time(backend: str, images: np.ndarray, randomised: dict) -> None:
-    model = zoo.create(SMALL, backend=backend, weights=randomised)
-    exact = zoo.create(SMALL, backend="numpy", weights=randomised)(np.repeat(images, 3, axis=0))
+def test_models_of_a_run_time(backend: str, images: np.ndarray, randomized: dict) -> None:
+    model = zoo.create(SMALL, backend=backend, weights=randomized)
+    exact = zoo.create(SMALL, backend="numpy", weights=randomized)(np.repeat(images, 3, axis=0))
     for count in (0, 1, 2, 3, 9):  # chunks, and what is left of them
         found = model(np.repeat(images, 3, axis=0)[:count])
         assert found.shape == (count, 10)
@@ -205,7 +205,7 @@ def test_models_of_a_run_time(backend: str, images: np.ndarray, randomised: dict
     np.testing.assert_array_equal(stages[0], stages[2])
     graph = zoo.spec(SMALL).graph
     with pytest.raises(ZooError, match="no training mode"):
-        backends.load(backend).forward(graph, randomised, images, training=True, dtype="float32")
+        backends.load(backend).forward(graph, randomized, images, training=True, dtype="float32")
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -226,4 +226,4 @@ def test_the_command(tmp_path: Path) -> None:
     refused = runner.invoke(app, [*arguments, "--force", "--std", "a"])
     assert str(refused.exception) == "--std: 'a' must be numbers, comma-separated"
     refused = runner.invoke(app, [*arguments, "--force", "--labels", str(tmp_path)])
-    assert "can not be read" in str(refused.exception)
+    assert "cannot be read" in str(refused.exception)

@@ -200,7 +200,7 @@ WRONG = [
     ({"features_only": True, "out_indices": (1, -3)}, zoo.SpecError,
      "out_indices (=(1, -3)) must name each map once"),
     ({"features_only": True, "outputs": ["stem"]}, zoo.ZooError,
-     "outputs and features_only can not both be given: each says what is returned"),
+     "outputs and features_only cannot both be given: each says what is returned"),
     ({"out_indices": (1,)}, zoo.ZooError,
      "out_indices (=(1,)) must be given with features_only=True"),
 ]  # fmt: skip

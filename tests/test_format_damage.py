@@ -79,7 +79,7 @@ def record(name, dims, type, data, more=b""):
     return field(1, field(1, name) + field(2, tensor))
 
 
-def initialiser(dims, type, *more, raw=b""):
+def initializer(dims, type, *more, raw=b""):
     field, number = protobuf.bytes_field, protobuf.integer_field
     tensor = (
         b"".join(number(1, d) for d in dims) + number(2, type) + field(8, b"a") + b"".join(more)
@@ -160,35 +160,35 @@ DAMAGED = {
         lambda: record(b"w", [1], b"Bool", b"\x02"), "'w': the bytes of bool must be 0 or 1"),
     # ONNX
     "onnx: negative": (
-        lambda: initialiser([2, -3], 1),
+        lambda: initializer([2, -3], 1),
         "'a': shape (=[2, -3]) must hold numbers from 0 to 2147483647",
     ),
     "onnx: huge": (
-        lambda: initialiser([1 << 30, 1 << 30], 1, raw=ONE),
+        lambda: initializer([1 << 30, 1 << 30], 1, raw=ONE),
         f"'a': data (=4 bytes) must be {1 << 62} bytes: shape [1073741824, 1073741824] of float32",
     ),
     "onnx: external": (
-        lambda: initialiser([1], 1, protobuf.integer_field(14, 1), raw=None),
+        lambda: initializer([1], 1, protobuf.integer_field(14, 1), raw=None),
         "'a': its data are in another file, which is not read; save the model as one file",
     ),
     "onnx: external path": (
-        lambda: initialiser([1], 1, protobuf.bytes_field(13, b"\x0a\x00"), raw=None),
+        lambda: initializer([1], 1, protobuf.bytes_field(13, b"\x0a\x00"), raw=None),
         "'a': its data are in another file, which is not read; save the model as one file",
     ),
     "onnx: no data": (
-        lambda: initialiser([1], 1, raw=None),
+        lambda: initializer([1], 1, raw=None),
         "'a': data (=0 bytes) must be 4 bytes: shape [1] of float32",
     ),
     "onnx: data twice": (
-        lambda: initialiser([1], 1, protobuf.bytes_field(4, ONE), raw=ONE),
+        lambda: initializer([1], 1, protobuf.bytes_field(4, ONE), raw=ONE),
         "'a': its data are in the wrong field, or in two",
     ),
     "onnx: stored otherwise": (
-        lambda: initialiser([1], 1, protobuf.integer_field(4, 1), raw=None),
+        lambda: initializer([1], 1, protobuf.integer_field(4, 1), raw=None),
         "'a': field 4 of a tensor is stored as 0, must be 5 or 2",
     ),
     "onnx: dtype": (
-        lambda: initialiser([1], 99),
+        lambda: initializer([1], 99),
         "'a': data_type (=99) must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, "
         "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26",
     ),
@@ -349,7 +349,7 @@ def test_what_onnx_reads_too_is_the_same():
             model = onnx.load_from_string(data)
         except Exception:  # it reads nodes as well
             continue
-        unread = [note for note in contents.notes if note.startswith("initialiser")]
+        unread = [note for note in contents.notes if note.startswith("initializer")]
         assert len(model.graph.initializer) == len(contents.entries[""]) + len(unread)
         for tensor in model.graph.initializer:
             if tensor.name in contents.entries[""]:

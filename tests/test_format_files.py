@@ -60,7 +60,7 @@ def test_an_unreadable_file(tmp_path, monkeypatch):
     monkeypatch.setattr(type(path), "read_bytes", denied)
     with pytest.raises(WeightsError) as error:
         formats.read(path)
-    assert str(error.value) == f"{path}: can not be read: Permission denied"
+    assert str(error.value) == f"{path}: cannot be read: Permission denied"
 
 
 def test_what_can_not_be_written(tmp_path):
@@ -124,7 +124,7 @@ def test_a_refusing_system_leaves_the_old_file(step, tmp_path, monkeypatch):
     with pytest.raises(WeightsError) as error:
         formats.write(path, NEW, force=True)
     monkeypatch.undo()
-    assert str(error.value) == f"{path}: can not be written: Permission denied"
+    assert str(error.value) == f"{path}: cannot be written: Permission denied"
     assert_old(path)
 
 
@@ -164,7 +164,7 @@ for suffix in sys.argv[2:]:
     try:
         formats.write(path, {"w": np.zeros(300_000, np.float32)}, force=True)
     except WeightsError as error:
-        assert str(error) == f"{path}: can not be written: File too large", error
+        assert str(error) == f"{path}: cannot be written: File too large", error
     else:
         raise AssertionError(suffix)
 """

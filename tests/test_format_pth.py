@@ -203,7 +203,7 @@ def test_whole_checkpoint(form):
         "entry 'device': a device, not read",
         "entry 'dtype': torch.float16, not read",
         "entry 'random': a tuple of 2, not read",
-        "entry 'optimizer': optimiser state, not read",
+        "entry 'optimizer': optimizer state, not read",
         f"entry 'scheduler': a dict of {len(given_['scheduler'])} without arrays, not read",
         "entry 'counts': a dict of 1 without arrays, not read",
         "entry 'mixed.version' = None",

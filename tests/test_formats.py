@@ -154,7 +154,7 @@ def test_what_can_not_be_written(name):
 @pytest.mark.parametrize(
     ("name", "arrays", "metadata", "text"),
     [
-        ("npz", {"a\0b": np.ones(2)}, {}, "'a\\x00b': a zip can not hold this name"),
+        ("npz", {"a\0b": np.ones(2)}, {}, "'a\\x00b': a zip cannot hold this name"),
         ("npz", {"a": np.ones(2)}, {"a": "b" * 70000},
          "metadata (=70008 bytes) must be at most 65535 in npz"),
         ("safetensors", {"__metadata__": np.ones(2)}, {},
@@ -251,7 +251,7 @@ def test_mindspore_reads_ours(tmp_path, metadata):
 def test_onnx_models_are_read():
     bits = np.array([1.5, -2.0, 65504], np.float16).view(np.uint16).tolist()
     kinds, kind = onnx.TensorProto, helper.make_tensor
-    initialisers = [
+    initializers = [
         kind("float_data", kinds.FLOAT, [2, 2], [1.5, -0.0, 3e38, 1e-42]),
         kind("double_data", kinds.DOUBLE, [2], [1 / 3, np.pi]),
         kind("int64_data", kinds.INT64, [3], [-1, 2**62, -(2**63)]),
@@ -264,7 +264,7 @@ def test_onnx_models_are_read():
         kind("scalar", kinds.FLOAT, [], [4.0]),
         numpy_helper.from_array(np.arange(6, dtype=np.float64).reshape(2, 3), "raw"),
     ]
-    expected = {t.name: numpy_helper.to_array(t) for t in initialisers}
+    expected = {t.name: numpy_helper.to_array(t) for t in initializers}
     half = onnx.TensorProto(name="half", dims=[3], data_type=kinds.FLOAT16, int32_data=bits)
     wide = np.array([1.5, -3], np.float32)
     brain = onnx.TensorProto(name="bf16", dims=[2], data_type=kinds.BFLOAT16)
@@ -275,7 +275,7 @@ def test_onnx_models_are_read():
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "float_data"], ["y"])], "g", [value],
         [helper.make_tensor_value_info("y", kinds.FLOAT, [2, 2])],
-        [*initialisers, half, brain, text],
+        [*initializers, half, brain, text],
     )  # fmt: skip
     model = helper.make_model(graph)
     helper.set_model_props(model, {"b": "1", "a": "é"})
@@ -283,7 +283,7 @@ def test_onnx_models_are_read():
     assert_same(contents.entries[""], expected)
     assert list(contents.entries[""]) == list(expected)
     assert contents.metadata == {"b": "1", "a": "é"}
-    assert contents.notes == ("initialiser 's': text, not read", "a graph of 1 nodes, not read")
+    assert contents.notes == ("initializer 's': text, not read", "a graph of 1 nodes, not read")
 
 
 def test_onnx_numbers_that_are_not_packed_are_read():

@@ -117,7 +117,7 @@ def test_heads_of_other_networks(case, backend):
     graph = Graph(4, (4, 4), nodes, (nodes[-1].name,), origin=Origin(5))
     assert head_of(graph) == expected
     engine = backends.load(backend)
-    given = weights.randomise(graph)
+    given = weights.randomize(graph)
     x = np.random.default_rng(0).standard_normal((2, 4, 4, 4)).astype(np.float32)
     reference, model = backends.load("numpy").build(graph), engine.build(graph)
     for made, of in ((reference, backends.load("numpy")), (model, engine)):

@@ -221,6 +221,6 @@ def test_relu_after_a_concat_goes_to_its_parts() -> None:
 
 def test_weights_may_be_missing() -> None:
     graph = zoo.spec("shufflenet_v2_0.5x_cifar").graph
-    weights = arrays.initialise(graph, 0)
+    weights = arrays.initialize(graph, 0)
     assert optimize(graph)[0] == optimize(graph, weights)[0]
     assert optimize(graph)[1] == {}

@@ -12,7 +12,7 @@ import weights
 def everything(engine, seed):
     """Return all that a proof asks of a backend, under weights from a seed."""
     graph = small_network()
-    arrays = weights.randomise(graph, seed)
+    arrays = weights.randomize(graph, seed)
     (x, targets), y = small_batches(1)[0], np.arange(12) % 5
     found = []
     for training in (False, True):

@@ -18,8 +18,8 @@ import zoo
 from zoo.errors import WeightsError
 
 NAME = "shufflenet_v1_0.5x_g3_cifar"
-GIVEN = weights.randomise(zoo.spec(NAME).graph, 5)
-OTHERS = weights.randomise(zoo.spec(NAME).graph, 6)
+GIVEN = weights.randomize(zoo.spec(NAME).graph, 5)
+OTHERS = weights.randomize(zoo.spec(NAME).graph, 6)
 
 
 class Users(nn.Module):
@@ -59,9 +59,9 @@ WRAPPED = {
     "data parallel": nn.DataParallel,
     "in a user's module": lambda m: Users(net=m),
     "deep in several": lambda m: Users(net=AveragedModel(torch.compile(m))),
-    "batch norm synchronised": nn.SyncBatchNorm.convert_sync_batchnorm,
+    "batch norm synchronized": nn.SyncBatchNorm.convert_sync_batchnorm,
     "float64": lambda m: m.double(),
-    "scaled by a parametrisation": lambda m: changed(
+    "scaled by a parametrization": lambda m: changed(
         lambda m: nn.utils.parametrize.register_parametrization(m.classifier, "weight", Doubled()),
         m,
     ),
@@ -69,7 +69,7 @@ WRAPPED = {
 
 
 class Doubled(nn.Module):
-    """A parametrisation that is exact both ways."""
+    """A parametrization that is exact both ways."""
 
     def forward(self, x):
         return x * 2
@@ -144,7 +144,7 @@ def test_reading_a_spectral_norm_changes_nothing(training):
         assert not np.array_equal(first["classifier.weight"], GIVEN["classifier.weight"])
 
 
-def quantised(model):
+def quantized(model):
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
     quantize_(model, Int8WeightOnlyConfig())
@@ -179,8 +179,8 @@ REFUSED = {
         "BatchNorm2d(27, eps=1e-05, momentum=0.1, affine=True, bias=True, "
         "track_running_stats=True); and 1 more",
     ),
-    "quantised": (
-        quantised,
+    "quantized": (
+        quantized,
         "classifier.weight: is a Int8Tensor (torchao), which holds no plain numbers: take the "
         "weights before it is made",
     ),
@@ -212,12 +212,12 @@ def test_models_that_are_others_say_what_is(case, tmp_path):
 UNHOLDABLE = {
     "weight norm": (
         lambda m: parametrizations.weight_norm(m.classifier),
-        "classifier.weight: is parametrised by _WeightNorm, which does not give these values back "
+        "classifier.weight: is parametrized by _WeightNorm, which does not give these values back "
         "bit by bit",
     ),
     "spectral norm by hooks": (
         lambda m: torch.nn.utils.spectral_norm(m.classifier),
-        "classifier.weight: is computed by SpectralNorm from other values: it can not be set",
+        "classifier.weight: is computed by SpectralNorm from other values: it cannot be set",
     ),
 }
 

@@ -14,8 +14,8 @@ import zoo
 from zoo.errors import WeightsError
 
 NAME = "shufflenet_v1_0.5x_g3_cifar"
-GIVEN = weights.randomise(zoo.spec(NAME).graph, 5)
-OTHERS = weights.randomise(zoo.spec(NAME).graph, 6)
+GIVEN = weights.randomize(zoo.spec(NAME).graph, 5)
+OTHERS = weights.randomize(zoo.spec(NAME).graph, 6)
 
 
 class Users(nn.Cell):

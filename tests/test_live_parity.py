@@ -138,7 +138,7 @@ BAD = {
         dict(weights="w.pth"),
         "weights must not be given with a live model, which has its own",
     ),
-    "other classes": (dict(num_classes=3), "num_classes can not be changed in a live model"),
+    "other classes": (dict(num_classes=3), "num_classes cannot be changed in a live model"),
     "the form for inference": (
         dict(optimize=True),
         "optimize must not be asked of a live model: it is proven as it is",

@@ -47,16 +47,16 @@ def test_initial_weights_are_those_of_the_release():
     # A seed is a promise across versions: python -c "import zoo, hashlib; ..." below gave this.
     import hashlib
 
-    found = weights.initialise(zoo.spec(SMALL).graph, seed=0)
+    found = weights.initialize(zoo.spec(SMALL).graph, seed=0)
     digest = hashlib.sha256(b"".join(a.tobytes() for a in found.values())).hexdigest()
     assert digest == "870b746d4142953ac1c31a9fe0843976d0f85628b3adff7b0feec4eaab0ea6fe"
     conv = found["stage3.1.compress.conv.weight"]
     bound = np.sqrt(6 / conv.shape[1])
     assert 0.98 * bound < np.abs(conv).max() <= bound
     assert abs(conv.std() / bound - 1 / np.sqrt(3)) < 0.02
-    other = weights.initialise(zoo.spec(SMALL).graph, seed=1)
+    other = weights.initialize(zoo.spec(SMALL).graph, seed=1)
     assert not np.array_equal(other["stem.conv.weight"], found["stem.conv.weight"])
-    fewer = weights.initialise(zoo.spec(SMALL, num_classes=10).graph, seed=0)
+    fewer = weights.initialize(zoo.spec(SMALL, num_classes=10).graph, seed=0)
     assert all(np.array_equal(fewer[n], found[n]) for n in found if n != "classifier.weight")
 
 
@@ -75,7 +75,7 @@ def test_creating_a_model_leaves_the_random_state_alone():
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(FORMS, FORMS[::3])))
 def test_weights_move_between_live_models(source, target):
     graph = zoo.spec(SMALL).graph
-    given = weights.randomise(graph, 5)
+    given = weights.randomize(graph, 5)
     first = zoo.create(SMALL, backend=source[0], group_conv=source[1], weights=given)
     second = zoo.create(SMALL, backend=target[0], group_conv=target[1], seed=9)
     zoo.set_weights(second, zoo.get_weights(first))
@@ -101,7 +101,7 @@ def test_native_names():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_modes_sizes_and_outputs(backend, x, graph_mode):
-    model = zoo.create(SMALL, backend=backend, weights=weights.randomise(zoo.spec(SMALL).graph))
+    model = zoo.create(SMALL, backend=backend, weights=weights.randomize(zoo.spec(SMALL).graph))
     (logits,) = predict(backend, model, x)
     assert logits.shape == (2, 1000)
     before = zoo.get_weights(model)
@@ -132,7 +132,7 @@ def test_modes_sizes_and_outputs(backend, x, graph_mode):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_outputs_are_the_values_inside_the_whole_network(backend, x, graph_mode):
     graph = zoo.spec(SMALL).graph
-    given = weights.randomise(graph)
+    given = weights.randomize(graph)
     values, _ = backends.load("numpy").forward(graph, given, x, training=False, dtype="float64")
     names = ["stage2.0.compress.bn", "stage2.0.compress.relu", "stage3", "classifier"]
     model = zoo.create(SMALL, backend=backend, outputs=names, weights=given)
@@ -141,7 +141,7 @@ def test_outputs_are_the_values_inside_the_whole_network(backend, x, graph_mode)
 
 
 def test_torch_models_are_ordinary_modules(x):
-    model = zoo.create(SMALL, backend="torch", weights=weights.randomise(zoo.spec(SMALL).graph))
+    model = zoo.create(SMALL, backend="torch", weights=weights.randomize(zoo.spec(SMALL).graph))
     model.eval()
     batch = torch.from_numpy(x)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def test_torch_models_are_ordinary_modules(x):
         for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
             assert torch.equal(twin(batch), expected)
             assert zoo.get_weights(twin).keys() == zoo.get_weights(model).keys()
-            zoo.set_weights(twin, weights.randomise(zoo.spec(SMALL).graph, 1))
+            zoo.set_weights(twin, weights.randomize(zoo.spec(SMALL).graph, 1))
             assert not torch.equal(twin(batch), expected)
             assert torch.equal(model(batch), expected)
         exported = torch.export.export(model, (batch,)).module()
@@ -166,7 +166,7 @@ def test_torch_models_are_ordinary_modules(x):
 @pytest.mark.slow
 def test_torch_compile(x):
     model = zoo.create(
-        SMALL, backend="torch", weights=weights.randomise(zoo.spec(SMALL).graph)
+        SMALL, backend="torch", weights=weights.randomize(zoo.spec(SMALL).graph)
     ).eval()
     compiled = torch.compile(model, fullgraph=True)
     batch = torch.from_numpy(x)
@@ -184,7 +184,7 @@ def test_torch_distributed(x, tmp_path):
     try:
         parallel = torch.nn.parallel.DistributedDataParallel(model)
         parallel(torch.from_numpy(x)).square().mean().backward()
-        zoo.set_weights(parallel, weights.randomise(zoo.spec(SMALL).graph, 2))
+        zoo.set_weights(parallel, weights.randomize(zoo.spec(SMALL).graph, 2))
         first, second = zoo.get_weights(parallel), zoo.get_weights(model)
     finally:
         torch.distributed.destroy_process_group()
@@ -195,7 +195,7 @@ def test_torch_distributed(x, tmp_path):
 def test_mindspore_models_are_ordinary_cells(x):
     import mindspore as ms
 
-    given = weights.randomise(zoo.spec(SMALL).graph)
+    given = weights.randomize(zoo.spec(SMALL).graph)
     cell = zoo.create(SMALL, backend="mindspore", weights=given)
     batch = ms.Tensor(x)
     found = {}

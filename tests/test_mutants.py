@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo.arch.operators import ReLU
 from zoo.cli import app
-from zoo.proof.mutants import catalogue
+from zoo.proof.mutants import catalog
 from zoo.proof.mutants.mutation import Attribute, Function, sites
 from zoo.proof.mutants.networks import bench
 from zoo.proof.mutants.run import suspects_of_gradients, tasks
@@ -47,9 +47,9 @@ def roles_of(kind):
     return {r for n in graph.nodes if type(n.op) is kind for r in n.op.parameters()}
 
 
-@pytest.mark.parametrize("kind", catalogue.kinds(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", catalog.kinds(), ids=lambda kind: kind.__name__)
 def test_every_attribute_region_and_parameter_has_mutants(kind):
-    own = [m for m in catalogue.mutations() if m.op is kind]
+    own = [m for m in catalog.mutations() if m.op is kind]
     covered = {what for m in own for what in m.covers}
     regions = {f"region {i}" for i in range(len(kind.traits.regions))}
     assert fields_of(kind) | regions | roles_of(kind) <= covered
@@ -58,8 +58,8 @@ def test_every_attribute_region_and_parameter_has_mutants(kind):
     assert {m.level for m in own} == {"forward", "batch_statistics", "gradients"}
 
 
-def test_the_catalogue_is_as_large_as_promised():
-    names = Counter((m.op, m.name) for m in catalogue.mutations())
+def test_the_catalog_is_as_large_as_promised():
+    names = Counter((m.op, m.name) for m in catalog.mutations())
     assert max(names.values()) == 1
     assert len(names) >= 150
     assert len({w.name for w in WIRINGS}) == len(WIRINGS) >= 20
@@ -67,9 +67,9 @@ def test_the_catalogue_is_as_large_as_promised():
 
 
 def test_the_workbench_has_every_operator_and_admits_every_mutation(workbench):
-    assert {type(n.op) for n in workbench.graph.nodes} == set(catalogue.kinds())
-    made = {(m.operator, m.mutation) for m in catalogue.mutants(workbench.graph)}
-    assert {(m.op.__name__, m.name) for m in catalogue.mutations()} - made == set()
+    assert {type(n.op) for n in workbench.graph.nodes} == set(catalog.kinds())
+    made = {(m.operator, m.mutation) for m in catalog.mutants(workbench.graph)}
+    assert {(m.op.__name__, m.name) for m in catalog.mutations()} - made == set()
 
 
 BLURRED = {("ReLU6", "gradient passes above 6")}
@@ -187,8 +187,8 @@ def test_doubters_are_shown(monkeypatch):
     assert "numpy: 20 of 20 mistakes seen, 20 of them named at their place" in done.output
     assert done.exit_code == 0
     same = Function(name="nothing", op=ReLU, body=lambda ns, layer, x, *rest: layer(*x))
-    monkeypatch.setattr(catalogue, "mutations", lambda: (same,))
-    monkeypatch.setattr(catalogue, "WIRINGS", ())
+    monkeypatch.setattr(catalog, "mutations", lambda: (same,))
+    monkeypatch.setattr(catalog, "WIRINGS", ())
     done = CliRunner().invoke(app, command)
     assert "numpy: 0 of 1 mistakes seen" in done.output
     assert "unseen shufflenet_v2_0.5x_cifar, ReLU, nothing: at stem.relu (numpy)" in done.output

@@ -248,7 +248,7 @@ def test_scopes_that_are_no_calls(backend, case):
 
     rows = tuple(Node(*row) for row in WOVEN[case])
     graph = Graph(4, (5, 6), rows, (rows[-1].name, "input", rows[1].name))
-    given = weights.randomise(graph)
+    given = weights.randomize(graph)
     x = np.random.default_rng(0).standard_normal((2, 4, 5, 6)).astype(np.float32)
     found = []
     for name in ("numpy", backend):
@@ -270,7 +270,7 @@ def test_a_layer_and_a_scope_of_one_name_are_refused():
     import backends
 
     rows = (Node("a.b", conv(), ("input",)), Node("a", conv(), ("a.b",)))
-    with pytest.raises(GraphError, match=r"^a: a node with parameters can not be a scope as well$"):
+    with pytest.raises(GraphError, match=r"^a: a node with parameters cannot be a scope as well$"):
         backends.load("torch").build(Graph(4, (5, 5), rows, ("a",)))
 
 

@@ -24,7 +24,7 @@ FAMILIES = [V1, V2, V2_PLUS, "resnet9"]
 def bare(name, **changes):
     """Return a network without a classifier at random weights."""
     spec = zoo.spec(name, num_classes=0, **changes)
-    return zoo.create(spec, weights=weights.randomise(spec.graph, 1)).eval()
+    return zoo.create(spec, weights=weights.randomize(spec.graph, 1)).eval()
 
 
 @pytest.mark.parametrize("name", zoo.list_models())
@@ -46,7 +46,7 @@ def test_every_network_is_cut_where_its_classifier_reads(name):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", [V1, V2_PLUS])
 def test_every_backend_returns_what_a_classifier_would_read(name, backend, rng, graph_mode):
-    given = weights.randomise(zoo.spec(name).graph, 1)
+    given = weights.randomize(zoo.spec(name).graph, 1)
     size = min(zoo.spec(name).image_size, 64)
     x = rng.standard_normal((2, 3, size, size)).astype(np.float32)
     part = zoo.create(name, weights=given, backend="numpy", outputs=[pre_logits(name)])
@@ -99,7 +99,7 @@ def test_files_that_do_not_tell_are_believed_where_none_is_expected(name, tmp_pa
 
 
 def test_a_classifier_that_a_file_has_is_left_out(tmp_path, caplog):
-    given = weights.randomise(zoo.spec("resnet9").graph, 1)
+    given = weights.randomize(zoo.spec("resnet9").graph, 1)
     whole = zoo.create("resnet9", weights=given).eval()
     zoo.save(whole, tmp_path / "whole.pth")
     with caplog.at_level(logging.INFO, "zoo"):
@@ -132,7 +132,7 @@ def test_conversions(tmp_path):
     assert done.error == 0
     back = zoo.convert(tmp_path / "theirs.pth", tmp_path / "back.ckpt", model=done.spec)
     assert back.error == 0
-    with pytest.raises(zoo.ConventionError, match="megvii can not become mindcv"):
+    with pytest.raises(zoo.ConventionError, match="megvii cannot become mindcv"):
         zoo.convert(tmp_path / "bare.pth", tmp_path / "theirs.ckpt", to_dialect="mindcv")
     zoo.save(zoo.create("shufflenet_v1_0.5x_g3"), tmp_path / "whole.pth")
     cut = zoo.convert(tmp_path / "whole.pth", tmp_path / "cut.pth", num_classes=0)

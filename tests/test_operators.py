@@ -104,7 +104,7 @@ def test_split_group_convolution_is_the_same_function(name, rng):
     engine = backends.load(name)
     for key in ("group conv 1x1", "group conv 3x3, bias"):
         graph = network(TABLE[key], (9, 8))
-        arrays = weights.randomise(graph)
+        arrays = weights.randomize(graph)
         split, split_arrays = split_group_conv(graph, arrays)
         assert len(split.nodes) > len(graph.nodes)
         x = rng.standard_normal((2, 3, 9, 8)).astype(np.float32)
@@ -117,7 +117,7 @@ def test_split_group_convolution_is_the_same_function(name, rng):
 def test_dropout_zeroes_and_scales_in_training(name, rng, graph_mode):
     engine = backends.load(name)
     graph = network(Dropout(p=0.4), (32, 32))
-    arrays = weights.randomise(graph)
+    arrays = weights.randomize(graph)
     x = rng.standard_normal((2, 3, 32, 32)).astype(np.float32)
     values, _ = engine.forward(graph, arrays, x, training=True, dtype="float32")
     dropped = values["tested"] == 0
@@ -145,7 +145,7 @@ def test_a_trainers_depthwise_convolutions_with_a_stride_are_the_same_function(o
         found = []
         for change in (lambda module: module, thin):
             module = build(graph)
-            set_parameters(module, weights.randomise(graph))
+            set_parameters(module, weights.randomize(graph))
             layer = change(module.double()).get_submodule("tested")
             x = torch.from_numpy(np.random.default_rng(3).standard_normal((2, 12, *size)))
             x.requires_grad_()

@@ -18,7 +18,7 @@ from zoo.passes import merge_group_conv, split_group_conv
 @given(name=st.sampled_from(zoo.list_models("shufflenet_v1*")), seed=st.integers(0, 2**32))
 def test_split_and_merge_are_inverse(name, seed):
     graph = zoo.spec(name).graph
-    arrays = weights.randomise(graph, seed)
+    arrays = weights.randomize(graph, seed)
     split, pieces = split_group_conv(graph, arrays)
     assert list(pieces) == list(split.parameters)
     assert {n: a.shape for n, a in pieces.items()} == {
@@ -35,7 +35,7 @@ def test_split_and_merge_are_inverse(name, seed):
 
 def test_the_split_network_is_the_same_function():
     graph = zoo.spec("shufflenet_v1_0.5x_g8", image_size=32).graph
-    arrays = weights.randomise(graph)
+    arrays = weights.randomize(graph)
     split, pieces = split_group_conv(graph, arrays)
     numpy = backends.load("numpy")
     x = np.random.default_rng(0).standard_normal((2, 3, 32, 32))

@@ -159,7 +159,7 @@ def mindcv(theirs, ours):
 SIZES = {pytorchcv: 193}
 """The smallest images of those that do not take 64×64: pytorchcv ends in a 7×7 average pool."""
 
-# (whose, their name, our name, or the family's for a width that is not in the catalogue).
+# (whose, their name, our name, or the family's for a width that is not in the catalog).
 NETWORKS = [
     (torchvision, "shufflenet_v2_x0_5", "shufflenet_v2_0.5x"),
     (torchvision, "shufflenet_v2_x1_0", "shufflenet_v2_1.0x"),

@@ -73,7 +73,7 @@ def test_code_in_a_picture_is_not_run(way, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
     for split in ("train", "val"):
         (folder / split / "ant" / "0.png").write_bytes(EPS)
-    with pytest.raises(zoo.InputError, match=r"ant/0\.png: can not be read as an image: its"):
+    with pytest.raises(zoo.InputError, match=r"ant/0\.png: cannot be read as an image: its"):
         way(folder)
     assert not started.exists()
 

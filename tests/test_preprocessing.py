@@ -34,7 +34,7 @@ def files(tmp_path_factory):
         conventions = {} if dialect == "zoo" else {"conventions": dialect}
         spec = zoo.spec(V1, **conventions)
         found[dialect] = folder / f"{dialect}.{suffix}"
-        given = weights.randomise(spec.graph, 1)
+        given = weights.randomize(spec.graph, 1)
         weights.save_weights(found[dialect], spec, given, dialect=dialect)
     return found
 
@@ -87,7 +87,7 @@ def test_conversions_carry_it_on(files, tmp_path):
     # Under another code base's names: what the file says counts more than its names.
     source = tmp_path / "own.npz"
     spec = zoo.spec(V1, conventions="megvii")
-    weights.save_weights(source, spec, weights.randomise(spec.graph), preprocessing=OWN)
+    weights.save_weights(source, spec, weights.randomize(spec.graph), preprocessing=OWN)
     zoo.convert(source, tmp_path / "theirs.pth", to_dialect="megvii")
     found = zoo.load_weights(tmp_path / "theirs.pth")
     assert (found.dialect, found.preprocessing) == ("megvii", OWN)
@@ -122,7 +122,7 @@ def test_a_damaged_preprocessing_is_told(files, tmp_path):
     ):
         metadata = weights.metadata(spec, "zoo") | {"zoo.preprocessing": text}
         formats.write(tmp_path / "bad.npz", dict(arrays), metadata, force=True)
-        message = rf"bad\.npz: the preprocessing in the file's metadata can not be read: {told}"
+        message = rf"bad\.npz: the preprocessing in the file's metadata cannot be read: {told}"
         with pytest.raises(zoo.WeightsError, match=message):
             zoo.load_weights(tmp_path / "bad.npz")
 
@@ -203,7 +203,7 @@ WRONG = [
     (lambda: zoo.transforms("megvii")(np.zeros((8, 8, 4), np.uint8)), zoo.InputError,
      "pixels (=uint8 (8, 8, 4)) must be uint8 (H, W, 3), RGB"),
     (lambda: zoo.transforms("megvii")("missing.png"), zoo.InputError,
-     "missing.png: can not be read: No such file or directory"),
+     "missing.png: cannot be read: No such file or directory"),
     (lambda: zoo.transforms("megvii")(Image.new("I;16", (9, 9))), zoo.InputError,
      "mode (=I;16) must have 8 bits a channel"),
 ]  # fmt: skip
@@ -225,7 +225,7 @@ def test_networks_for_other_images(files):
         zoo.transforms(gray)
 
 
-def test_quantisation_calibrates_on_what_the_weights_want(files):
+def test_quantization_calibrates_on_what_the_weights_want(files):
     from zoo.preprocessing import for_size
     from zoo.quantization.quantize import _preprocessing
 

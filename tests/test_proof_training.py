@@ -30,9 +30,9 @@ def references():
     return References(make_case(network, seed=0, images=None, weights=None, variants=VARIANTS))
 
 
-def findings(references, backend, variant, realise=None):
+def findings(references, backend, variant, realize=None):
     """Return measure → finding of one variant."""
-    candidate = Candidate("liar", backend, references.case.graph, *([realise] if realise else []))
+    candidate = Candidate("liar", backend, references.case.graph, *([realize] if realize else []))
     object.__setattr__(references.case, "variants", (variant,))
     found = {f.measure.removeprefix(f"{variant}: "): f for f in training(candidate, references)}
     assert list(found) == list(TOLERANCES)

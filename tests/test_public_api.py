@@ -40,7 +40,7 @@ def test_type_checkers_see_the_same_names():
 
 
 def run(code: str, *blocked: str) -> str:
-    """Run code in a fresh interpreter in which some packages can not be imported."""
+    """Run code in a fresh interpreter in which some packages cannot be imported."""
     guard = (
         "import sys, importlib.abc\n"
         "class Blocked(importlib.abc.MetaPathFinder):\n"
@@ -115,6 +115,6 @@ def test_a_broken_framework_is_told_apart_from_a_missing_one(tmp_path, monkeypat
     with pytest.raises(backends.BackendNotInstalledError) as error:
         backends.load("torch")
     assert str(error.value) == (
-        "backend 'torch': 'torch' is installed but can not be imported (numpy.core.multiarray "
+        "backend 'torch': 'torch' is installed but cannot be imported (numpy.core.multiarray "
         "failed to import); pip install 'parity-zoo[torch]' installs versions that fit together"
     )

@@ -18,7 +18,7 @@ import weights
 import zoo
 from zoo import cli
 from zoo.images import find_pictures, folder_classes, read, read_truth
-from zoo.preprocessing import MEGVII, PRESETS, for_size, normalise
+from zoo.preprocessing import MEGVII, PRESETS, for_size, normalize
 from zoo.quantization import measure, quantize, sparing
 
 CLASSES, SIZE = 10, 64
@@ -52,9 +52,9 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def arrays(data):
     """Weights of the network: features at random, and a classifier by the nearest scene."""
-    found = weights.randomise(SPEC.graph, seed=0)
+    found = weights.randomize(SPEC.graph, seed=0)
     how = for_size(PRESETS["imagenet"], SIZE)
-    images = normalise(find_pictures(data / "seen").pixels(how), how)
+    images = normalize(find_pictures(data / "seen").pixels(how), how)
     model = zoo.create(SPEC, backend="onnx", weights=found, outputs="flatten")
     features = model(images).reshape(CLASSES, 3, -1).mean(1)
     middle = features.mean(0)
@@ -113,7 +113,7 @@ def test_what_it_costs_is_reported(data, arrays, report):
     assert settings["preprocessing"]["crop"] == SIZE
     assert {key for key in file.metadata if not key.startswith("zoo.")} == set()
     how = for_size(PRESETS["imagenet"], SIZE)
-    images = normalise(find_pictures(data / "others").pixels(how), how)
+    images = normalize(find_pictures(data / "others").pixels(how), how)
     exact = zoo.create(SPEC, backend="numpy", weights=arrays)(images)
     assert sparing.relative_l2(file(images), exact) == pytest.approx(
         costs.agreement.relative_l2, rel=1e-3
@@ -152,7 +152,7 @@ def test_the_calibrations_images_are_measured_on_where_there_are_no_others(data,
     assert "on x86 without it" in report.notes[1]
     assert report.float32_units == ("stem", "stage2.0")
     assert 0.1 < report.float32_share < 0.5
-    # Excluded: no node there has filters of 8 bits. The logits are never quantised.
+    # Excluded: no node there has filters of 8 bits. The logits are never quantized.
     import onnx
 
     graph = onnx.load(path).graph
@@ -188,7 +188,7 @@ def test_pads_join_the_pools_that_read_them(tmp_path, rng):
     """Run-times do so in float32, not between 8-bit nodes."""
     engine, spec = backends.load("onnx"), zoo.spec("shufflenet_v1_0.5x_g3", image_size=SIZE)
     path = tmp_path / "net.onnx"
-    zoo.export(spec, path, weights=weights.randomise(spec.graph), optimize=True)
+    zoo.export(spec, path, weights=weights.randomize(spec.graph), optimize=True)
     x = rng.standard_normal((2, 3, SIZE, SIZE)).astype(np.float32)
     written = engine.Calibrated(path, [x]).quantize()
     pools = [node for node in written.graph.node if node.op_type == "AveragePool"]
@@ -237,13 +237,13 @@ REFUSED = [
     (dict(calibration="missing"), "missing: no such folder"),
     (dict(calibration="table.csv"), "table.csv: is a file, not a folder"),
     (dict(calibration="empty"), "empty: there are no images in it (.bmp, .gif, .jpeg, .jpg, .pgm"),
-    (dict(calibration="text"), "text/a/1.jpg: can not be read as an image: its format is not"),
-    (dict(calibration="cut"), "cut/1.jpg: can not be read as an image: image file is truncated"),
-    (dict(calibration="deep"), "deep/1.png: can not be read as an image: mode (=I;16) must"),
+    (dict(calibration="text"), "text/a/1.jpg: cannot be read as an image: its format is not"),
+    (dict(calibration="cut"), "cut/1.jpg: cannot be read as an image: image file is truncated"),
+    (dict(calibration="deep"), "deep/1.png: cannot be read as an image: mode (=I;16) must"),
     (dict(calibration="strip"), "strip/1.png: sides (=300 and 2 pixels) must be at most 50 to 1"),
     (dict(evaluate="missing"), "missing: no such folder"),
-    (dict(evaluate="cut"), "cut/1.jpg: can not be read as an image: image file is truncated"),
-    (dict(truth="missing.csv"), "missing.csv: can not be read: [Errno 2] No such file or"),
+    (dict(evaluate="cut"), "cut/1.jpg: cannot be read as an image: image file is truncated"),
+    (dict(truth="missing.csv"), "missing.csv: cannot be read: [Errno 2] No such file or"),
     (dict(truth="words.csv"), "words.csv: must be CSV with the columns file and index, a whole"),
     (dict(truth="table.csv"), "table.csv: has no line for class 0/0.jpg"),
     (dict(truth="high.csv", evaluate="one"), "high.csv: index (=10) must be from 0 to 9"),
@@ -260,7 +260,7 @@ REFUSED = [
     (dict(path="old.onnx"), "old.onnx: exists and is kept; force=True (--force) replaces it"),
     (dict(weights="missing.pth"), "missing.pth: no such file, and no published weights ("),
     (dict(labels=["cat"]), "labels (=1) must be 10, one a class"),
-    (dict(image_size=SIZE, in_channels=1), "in_channels (=1) must be 3: images are read in colour"),
+    (dict(image_size=SIZE, in_channels=1), "in_channels (=1) must be 3: images are read in color"),
     (dict(num_clases=3), "unknown override 'num_clases'; did you mean 'num_classes'"),
 ]  # fmt: skip
 
@@ -349,7 +349,7 @@ def test_the_command(data, arrays, tmp_path, monkeypatch, capsys):
     }  # fmt: skip
     assert zoo.open_exported(out).std == [1 / 255] * 3
     for option, message in (
-        (["--std", "1,2"], "zoo: std (=[1.0, 2.0]) must be 3 numbers, one a colour"),
+        (["--std", "1,2"], "zoo: std (=[1.0, 2.0]) must be 3 numbers, one a color"),
         (["--mean", "x"], "zoo: --mean: 'x' must be numbers, comma-separated"),
         (["--json", "report.txt"], "zoo: report.txt: the suffix must be .json"),
         ([], f"zoo: {out}: exists and is kept; force=True (--force) replaces it"),
@@ -403,8 +403,8 @@ def test_pictures_are_prepared_as_torchvision_does(size, tmp_path, rng):
     ]  # fmt: skip
     expected = transforms.Compose(steps)(Image.open(path)).numpy()
     pixels = read(path, how)
-    assert np.allclose(normalise(pixels[None], how)[0], expected, atol=1e-6)
-    bgr = normalise(pixels[None], MEGVII)[0]
+    assert np.allclose(normalize(pixels[None], how)[0], expected, atol=1e-6)
+    bgr = normalize(pixels[None], MEGVII)[0]
     assert np.array_equal(bgr, pixels[..., ::-1].transpose(2, 0, 1))
 
 

@@ -84,7 +84,7 @@ def test_changes_reach_into_the_parts():
             SpecError,
             "batch_size (=128) must be divisible by accumulate (=3)",
         ),
-        ({"clip_value": 1, "clip_norm": 1}, SpecError, "can not both be set"),
+        ({"clip_value": 1, "clip_norm": 1}, SpecError, "cannot both be set"),
         ({"label_smoothing": 2}, SpecError, "label_smoothing (=2) must be from 0 to 1"),
         ({"ema": float("nan")}, SpecError, "ema"),
     ],

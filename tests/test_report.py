@@ -141,8 +141,8 @@ def test_samples(run, data, figures):
     right = np.flatnonzero(found.predictions == found.labels)
     assert len(captions) - len(wrong) == 4
     assert len(wrong) == min(4, 18 - len(right))
-    colours = {one.xaxis.label.get_color() for one in axes[: len(captions) - len(wrong)]}
-    assert colours == {chart.RIGHT}
+    colors = {one.xaxis.label.get_color() for one in axes[: len(captions) - len(wrong)]}
+    assert colors == {chart.RIGHT}
     name, label = wrong[0].split(" ")[0], wrong[0].rpartition(" ")[2]
     assert found.confusion[CLASSES.index(label), CLASSES.index(name)] > 0
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import backends
 import zoo
-from weights import randomise, save_weights
+from weights import randomize, save_weights
 from weights.dialects import find_dialect
 from zoo.arch import Node
 from zoo.arch.operators import Add, BatchNorm2d, GlobalAvgPool2d, ReLU
@@ -88,7 +88,7 @@ def test_published_count():
 )
 def test_files_of_the_tutorial(dialect, dropout, x, graph_mode, tmp_path):
     net = Described(*dropout)
-    theirs = find_dialect(dialect)[0].write(SPEC.graph, randomise(SPEC.graph, 1))
+    theirs = find_dialect(dialect)[0].write(SPEC.graph, randomize(SPEC.graph, 1))
     net.load_state_dict({name: torch.from_numpy(a) for name, a in theirs.items()})
     expected = run(net.eval(), x)
     path = tmp_path / "theirs.pth"
@@ -181,7 +181,7 @@ def test_every_level():
 def test_the_weights_fit_images_of_any_size(size, rng):
     larger = zoo.spec(SPEC, image_size=size)
     assert larger.graph.parameters == SPEC.graph.parameters
-    canonical = randomise(SPEC.graph)
+    canonical = randomize(SPEC.graph)
     net = filled(Described(), canonical)
     net.classifier[0] = nn.AdaptiveMaxPool2d(1)  # of the whole map
     x = rng.standard_normal((2, 3, size, size)).astype(np.float32)
@@ -227,5 +227,5 @@ def test_bad_input(overrides, kind, message):
 def test_a_larger_image_is_no_obstacle_to_verification(tmp_path):
     """A network for 128 pixels does not admit the 64 that others are verified on."""
     spec = zoo.spec("resnet9", image_size=128, channels=(4, 8, 8, 8))
-    save_weights(tmp_path / "a.safetensors", spec, randomise(spec.graph))
+    save_weights(tmp_path / "a.safetensors", spec, randomize(spec.graph))
     assert zoo.convert(tmp_path / "a.safetensors", tmp_path / "b.ckpt").error == 0.0

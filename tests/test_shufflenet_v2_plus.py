@@ -1,4 +1,4 @@
-"""ShuffleNet V2+: its structure, its two dialects, what is recognised, and parity in training."""
+"""ShuffleNet V2+: its structure, its two dialects, what is recognized, and parity in training."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from conftest import BACKENDS, FRAMEWORKS
 
 import backends
 import zoo
-from weights import randomise
+from weights import randomize
 from weights.dialects import find_dialect
 from weights.dialects.dialect import layer_patterns
-from weights.recognise import recognise
+from weights.recognize import recognize
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import HardSigmoid, HardSwish, ReLU
 from zoo.families.shufflenet_v2_plus import ShuffleNetV2PlusSpec
@@ -53,7 +53,7 @@ def dialect_of(name):
 
 
 def written_in(name, spec, seed=0):
-    return dialect_of(name).write(spec.graph, randomise(spec.graph, seed))
+    return dialect_of(name).write(spec.graph, randomize(spec.graph, seed))
 
 
 def test_hard_activations_by_hand():
@@ -110,7 +110,7 @@ REFUSED = [
     (dict(units=("9x9",) * 11), f"{KIND}'9x9') must be one of 3x3, 5x5, 7x7, xception"),
     (dict(units=([],) * 11), f"{KIND}[]) must be one of 3x3, 5x5, 7x7, xception"),
     (dict(units=(*("3x3",) * 5, *("xception",) * 6)),
-     "units: the first of stage 4 can not be of the kind 'xception', whose three depthwise "
+     "units: the first of stage 4 cannot be of the kind 'xception', whose three depthwise "
      "convolutions would each halve the map"),
     (dict(stem_channels=0), "stem_channels (=0) must be a whole number of at least 1"),
     (dict(last_channels=-1), "last_channels (=-1) must be a whole number of at least 1"),
@@ -140,21 +140,21 @@ def test_tables_cover_every_layer_once():
 
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("spec", [*map(zoo.spec, MODELS), TINY], ids=[*MODELS, "tiny"])
-def test_a_network_is_recognised_by_names_and_shapes(name, spec):
+def test_a_network_is_recognized_by_names_and_shapes(name, spec):
     spec = spec.replace(classifier_bias=spec is TINY)
     arrays = written_in(name, spec)
-    found = recognise({f"module.{n}": a for n, a in arrays.items()})
+    found = recognize({f"module.{n}": a for n, a in arrays.items()})
     assert found.spec.replace(image_size=spec.image_size) == spec
     assert found.dialect is dialect_of(name)
     assert "every name begins with 'module.'" in found.notes
-    for canonical, array in randomise(spec.graph).items():
+    for canonical, array in randomize(spec.graph).items():
         assert np.array_equal(found.weights[canonical], array)
     again = found.dialect.write(spec.graph, found.weights)
     assert all(np.array_equal(again[n], a) for n, a in arrays.items())
 
 
 def test_the_kind_of_a_unit_decides_what_its_names_mean():
-    found = recognise(written_in("megvii", TINY)).weights
+    found = recognize(written_in("megvii", TINY)).weights
     theirs = written_in("megvii", TINY)
     for i, ours in enumerate(("stage2.0.compress.conv", "stage2.1.xception.0.depthwise.conv")):
         same = theirs[f"features.{i}.branch_main.0.weight"]
@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_listed_in_their_names():
     arrays["features.18.branch_main.12.weight"] = np.ones((3, 3))
     del arrays["LastSE.SE_opr.2.bias"]
     with pytest.raises(zoo.WeightsError) as error:
-        recognise(arrays)
+        recognize(arrays)
     assert str(error.value) == (
         f"2 of {len(arrays)} arrays do not fit {SMALL} in dialect megvii:\n"
         "    features.18.branch_main.12.weight: shape (3, 3) must be (208, 208, 1, 1)\n"
@@ -202,7 +202,7 @@ def test_every_level():
 def test_files_go_there_and_back(tmp_path, rng, graph_mode):
     spec = replace(TINY, in_channels=3)
     x = rng.standard_normal((2, 3, 64, 64)).astype(np.float32)
-    model = zoo.create(spec, backend="torch", weights=randomise(spec.graph)).eval()
+    model = zoo.create(spec, backend="torch", weights=randomize(spec.graph)).eval()
     (expected,) = backends.load("torch").predict(model, x)
     zoo.save(model, tmp_path / "model.safetensors")
     zoo.convert(tmp_path / "model.safetensors", tmp_path / "megvii.pth", to_dialect="megvii")

@@ -43,7 +43,7 @@ def test_files_of_pytorch_load_checkpoints_strictly_and_compute_the_same_bits(fo
     name, changes = form
     path = zoo.write_source(name, tmp_path / "written_torch.py", **changes)
     spec = zoo.spec(name, **changes)
-    given = weights.randomise(spec.graph, 1)
+    given = weights.randomize(spec.graph, 1)
     model = zoo.create(spec, weights=given).eval()
     zoo.save(model, tmp_path / "weights.pth")
     written = opened(path)().eval()
@@ -65,7 +65,7 @@ def test_files_of_mindspore_load_checkpoints_strictly_and_compute_the_same_bits(
     import mindspore as ms
 
     path = zoo.write_source(name, tmp_path / f"written_{name[:7]}.py", backend="mindspore")
-    given = weights.randomise(zoo.spec(name).graph, 1)
+    given = weights.randomize(zoo.spec(name).graph, 1)
     model = zoo.create(name, backend="mindspore", weights=given)
     zoo.save(model, tmp_path / "weights.ckpt")
     written = opened(path)().set_train(False)
@@ -122,7 +122,7 @@ def test_live_models_are_written_as_they_are(tmp_path):
     with torch.no_grad():
         found, expected = written(x), model(x)
     assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
-    with pytest.raises(zoo.ZooError, match=r"^num_classes can not be changed in a live model$"):
+    with pytest.raises(zoo.ZooError, match=r"^num_classes cannot be changed in a live model$"):
         zoo.write_source(model, tmp_path / "other.py", num_classes=3)
 
 

@@ -17,7 +17,7 @@ EIGHT = [f"shufflenet_v1_{w}x_g{g}" for w in ("0.5", "1.0", "1.5", "2.0") for g 
 WIDTHS = ("0.5x", "1.0x", "1.5x", "2.0x")
 
 
-def test_the_catalogue_is_complete_and_sorted():
+def test_the_catalog_is_complete_and_sorted():
     papers = [f"shufflenet_v1_1.0x_g{g}" for g in (1, 2, 4)]
     cifar = [f"shufflenet_v1_{base}_cifar" for base in ("1.0x_g2", "1.0x_g3", "0.5x_g3")]
     v2 = [f"shufflenet_v2_{w}{stem}" for w in WIDTHS for stem in ("", "_tiny", "_cifar")]

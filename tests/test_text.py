@@ -113,7 +113,7 @@ def test_what_a_run_says_of_itself(finished, tmp_path, text):
     (tmp_path / "run" / "run.json").write_text(text)
     with pytest.raises(TrainingError) as error:
         zoo.open_run(tmp_path / "run")
-    assert str(error.value) == f"{tmp_path / 'run'}: the run can not be read: {INFOS[text]}"
+    assert str(error.value) == f"{tmp_path / 'run'}: the run cannot be read: {INFOS[text]}"
 
 
 ROWS = {
@@ -129,7 +129,7 @@ def test_tables_of_numbers(finished, tmp_path, text):
     (tmp_path / "run" / "epochs.csv").write_bytes(text)
     with pytest.raises(TrainingError) as error:
         _ = zoo.open_run(tmp_path / "run").epochs
-    assert str(error.value).endswith(f"epochs.csv: can not be read: {ROWS[text]}")
+    assert str(error.value).endswith(f"epochs.csv: cannot be read: {ROWS[text]}")
 
 
 def test_empty_fields_are_left_out(tmp_path):
@@ -191,7 +191,7 @@ def test_what_the_run_time_refuses_is_told(tmp_path):
     file = zoo.open_exported(file_of(tmp_path / "a.onnx"))
     assert file(np.ones((2, 3, 4, 4))).max() == 2
     file._session.run = lambda *_: (_ for _ in ()).throw(RuntimeError("[ONNXRuntimeError] : 6"))
-    with pytest.raises(zoo.InputError, match=r"a\.onnx: ONNX Runtime can not run it: \[ONNX"):
+    with pytest.raises(zoo.InputError, match=r"a\.onnx: ONNX Runtime cannot run it: \[ONNX"):
         file(np.ones((2, 3, 4, 4)))
 
 

@@ -17,7 +17,7 @@ PROGRAM = """
 
     name, backend, way = sys.argv[1:]
     spec = zoo.spec(name)
-    given = [weights.randomise(spec.graph, seed) for seed in (1, 2)]
+    given = [weights.randomize(spec.graph, seed) for seed in (1, 2)]
     models = [zoo.create(name, backend=backend, weights=w) for w in given]
     engine = backends.load(backend)
     if backend == "torch":

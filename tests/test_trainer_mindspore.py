@@ -72,7 +72,7 @@ def test_dropout_is_independent_draws_with_the_right_rate(graph_mode, p):
         assert zeros.mean(1).std() == pytest.approx(spread / 512**0.5, rel=0.4)
         assert zeros.mean(0).std() == pytest.approx(spread / 64**0.5, rel=0.2)
     flat = np.array([values.ravel() for values in drawn])
-    flat = np.concatenate([flat, np.roll(flat, 1, axis=1)])  # and with their neighbours
+    flat = np.concatenate([flat, np.roll(flat, 1, axis=1)])  # and with their neighbors
     apart = np.corrcoef(flat) - np.eye(len(flat))
     assert abs(apart).max() < 5 / flat.shape[1] ** 0.5
     # Its gradient goes through what is kept, and the same draws.
@@ -99,7 +99,7 @@ def test_float16_is_near_and_bfloat16_is_refused(engine):
     with pytest.raises(SpecError) as caught:
         engine.trainer(graph, weights, small_recipe(MOMENTUM, precision="bfloat16"))
     assert str(caught.value) == (
-        "precision (=bfloat16): MindSpore can not train in it on a CPU (no convolution, batch "
+        "precision (=bfloat16): MindSpore cannot train in it on a CPU (no convolution, batch "
         "norm or pool takes it); use float32"
     )
 
@@ -185,7 +185,7 @@ def test_two_processes_take_the_steps_of_one(engine, tmp_path):
         trainer.restore(weights, {}, 0)
         steps_of(trainer, [(x[:6], y[:6]) for x, y in batches])
         assert farthest(arrays, trainer.weights(), weights) > 10 * TOLERANCE
-    # Counts that float32 can not hold, and the same bits everywhere.
+    # Counts that float32 cannot hold, and the same bits everywhere.
     expected = np.array([[2**31 - 1 + 1, 2.0**-30], [1e300, 0.1 + 0.7]])
     np.testing.assert_array_equal(first["sum"], expected)
     np.testing.assert_array_equal(second["sum"], expected)

@@ -27,7 +27,7 @@ import backends
 from zoo.errors import WeightsError
 from zoo.recipes import decayed
 
-# name → (optimiser, other fields, momentum of each step or None, what makes it another)
+# name → (optimizer, other fields, momentum of each step or None, what makes it another)
 TABLE = {
     "sgd": (SGD_PLAIN, {}, None, {"optimizer.weight_decay": 0.01}),
     "momentum": (MOMENTUM, {}, None, {"optimizer.momentum": 0.89}),

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 
 def _final(run: zoo.Run) -> dict[str, np.ndarray]:
-    """Return all arrays that a run ends with: weights, optimiser, moving mean."""
+    """Return all arrays that a run ends with: weights, optimizer, moving mean."""
     found = load_state(run)
     arrays = {f"weights.{name}": array for name, array in found.weights.items()}
     for slot, values in found.slots.items():
@@ -85,8 +85,8 @@ def test_what_is_saved_is_what_was_evaluated(whole):
         x = np.stack(
             [np.asarray(test.images.picture(i)).transpose(2, 0, 1) for i in range(len(test))]
         )
-        (normalise,) = run.recipe.evaluate
-        mean, std = (np.array(v).reshape(3, 1, 1) for v in (normalise.mean, normalise.std))
+        (normalize,) = run.recipe.evaluate
+        mean, std = (np.array(v).reshape(3, 1, 1) for v in (normalize.mean, normalize.std))
         (logits,) = backends.load(other).predict(
             model.eval() if other == "torch" else model,
             ((x / 255 - mean) / std).astype(np.float32),
@@ -218,7 +218,7 @@ def test_a_run_goes_on_in_another_framework(first, second, tmp_path):
     # Measured: 0.1 % of the way one way round, 0.8 % the other: from initial weights a ReLU that
     # flips by rounding moves a few parameters.
     assert off < 2e-2 * way
-    # the negative control: the same, but the optimiser forgets its momentum
+    # the negative control: the same, but the optimizer forgets its momentum
     forgetful = tmp_path / "forgetful"
     zoo.train(tiny.replace(epochs=1), data, forgetful, backend=first)
     found = zoo.open_run(forgetful)
@@ -293,7 +293,7 @@ def test_a_full_disk_leaves_the_checkpoints_before_it(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(TrainingError) as caught:
         zoo.resume(run.path, data=tiny_data())
-    assert "the checkpoint can not be written" in str(caught.value)
+    assert "the checkpoint cannot be written" in str(caught.value)
     assert "No space left on device" in str(caught.value)
     assert threads_of_batches() == []  # though the error, and its traceback, are still here
     assert written
@@ -358,10 +358,10 @@ def test_folders_are_not_written_over(tmp_path, monkeypatch):
     # a checkpoint of another network
     other = tiny_recipe(epochs=2, **{"overrides.stage_channels": [48, 96, 384]})
     (run.path / "recipe.json").write_text(other.to_json())
-    with pytest.raises(TrainingError, match="the checkpoint can not be gone on from: "):
+    with pytest.raises(TrainingError, match="the checkpoint cannot be gone on from: "):
         zoo.resume(run.path, data=tiny_data())
     (run.path / "recipe.json").write_text("{")
-    with pytest.raises(TrainingError, match="run: the run can not be read: "):
+    with pytest.raises(TrainingError, match="run: the run cannot be read: "):
         zoo.open_run(run.path)
 
 

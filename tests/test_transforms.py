@@ -1,4 +1,4 @@
-"""The input pipeline: three realisations of the transforms, what is drawn, batches and targets."""
+"""The input pipeline: three realizations of the transforms, what is drawn, batches and targets."""
 
 from __future__ import annotations
 
@@ -155,10 +155,10 @@ def test_what_is_avoided_differs(photographs: list[Image.Image]) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_normalise_rounds_as_torchvision_does(name: str) -> None:
+def test_normalize_rounds_as_torchvision_does(name: str) -> None:
     last = RECIPES[name].evaluate[-1]
     image = np.tile(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), (1, 1, 3))
-    found = reference.normalise(image, last)
+    found = reference.normalize(image, last)
     scaled = F.to_dtype(torch.from_numpy(image).permute(2, 0, 1), torch.float32, scale=True)
     np.testing.assert_array_equal(found, F.normalize(scaled, last.mean, last.std).numpy())
     exact = (image / 255 - last.mean) / last.std
@@ -166,7 +166,7 @@ def test_normalise_rounds_as_torchvision_does(name: str) -> None:
     # Dividing by 255 is what other libraries do: close, and not the same.
     divided = (image / np.float32(255) - np.float32(last.mean)) / np.float32(last.std)
     assert (divided.transpose(2, 0, 1) != found).any()
-    batch = reference.normalise(np.stack([image, image[::-1]]), last)
+    batch = reference.normalize(np.stack([image, image[::-1]]), last)
     np.testing.assert_array_equal(batch[0], found)
     np.testing.assert_array_equal(batch[1], found[:, ::-1])
     assert batch.flags.c_contiguous
@@ -237,7 +237,7 @@ def test_crops_of_our_draws_are_torchvisions(seed: int, width: int, height: int,
     np.testing.assert_array_equal(reference.resized_crop(picture, whole, box), expected)
 
 
-COLOURS = {
+COLORS = {
     "brightness": F.adjust_brightness,
     "contrast": F.adjust_contrast,
     "saturation": F.adjust_saturation,
@@ -245,21 +245,21 @@ COLOURS = {
 }
 
 
-@pytest.mark.parametrize("name", COLOURS)
-def test_changes_of_colour_are_torchvisions(name: str, photographs: list[Image.Image]) -> None:
+@pytest.mark.parametrize("name", COLORS)
+def test_changes_of_color_are_torchvisions(name: str, photographs: list[Image.Image]) -> None:
     step = ColorJitter(**{name: 0.5})
     picture = photographs[1].resize((101, 67))
     changed = 0
     for number in range(20):
         ((drawn, factor),) = reference.draw_jitter(step, generator_of(0, 0, number))
         assert drawn == name
-        expected = np.asarray(COLOURS[name](picture, factor))
+        expected = np.asarray(COLORS[name](picture, factor))
         np.testing.assert_array_equal(reference.jitter(picture, [(name, factor)]), expected)
         changed += (expected != np.asarray(picture)).any()
     assert changed > 15
 
 
-def test_the_order_of_changes_of_colour_matters_and_is_torchvisions() -> None:
+def test_the_order_of_changes_of_color_matters_and_is_torchvisions() -> None:
     step = ColorJitter(brightness=0.9, contrast=0.9, saturation=0.9, hue=0.5)
     picture = noise(31, 17)
     orders = set()
@@ -267,7 +267,7 @@ def test_the_order_of_changes_of_colour_matters_and_is_torchvisions() -> None:
         drawn = reference.draw_jitter(step, generator_of(1, 0, number))
         orders.add(tuple(name for name, _ in drawn))
         if number < 30:
-            changes = [lambda p, n=n, f=f: COLOURS[n](p, f) for n, f in drawn]
+            changes = [lambda p, n=n, f=f: COLORS[n](p, f) for n, f in drawn]
             expected = torchvision(picture, changes)
             np.testing.assert_array_equal(reference.jitter(picture, drawn), expected)
             backwards = np.asarray(reference.jitter(picture, drawn[::-1]))
@@ -348,8 +348,8 @@ def test_areas_and_shapes_are_drawn_as_asked(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
-def test_factors_of_colour_are_drawn_as_asked(engine: str, name: str) -> None:
-    """Of two colours whose distance a factor stretches."""
+def test_factors_of_color_are_drawn_as_asked(engine: str, name: str) -> None:
+    """Of two colors whose distance a factor stretches."""
     count, width = 400, 0.4
     pair = {"brightness": (0, 100), "contrast": (60, 160), "saturation": (60, 160)}[name]
     picture = np.full((2, 2, 3), pair[0], np.uint8)

@@ -68,7 +68,7 @@ def small_network(*, norm: bool = True, dropout: float = 0.0) -> Graph:
 
 def small_weights(graph: Graph) -> dict[str, np.ndarray]:
     """Return weights with random statistics of the batch norm."""
-    return weights.randomise(graph, 3)
+    return weights.randomize(graph, 3)
 
 
 def small_batches(steps: int, size: int = 12) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -36,14 +36,14 @@ def tiny_images(count: int, seed: int) -> Split:
     pixels = draw.integers(0, 120, (count, 16, 16, 3))
     for image, label in zip(pixels, labels, strict=True):
         at = draw.integers(2, 6)
-        colour = draw.integers(90, 135, 3)
+        color = draw.integers(90, 135, 3)
         if label == 0:
-            image[at + 4, :] += colour
-            image[:, at + 4] += colour
+            image[at + 4, :] += color
+            image[:, at + 4] += color
         elif label == 1:
-            image[at::5, at::5] += 2 * colour - 90
+            image[at::5, at::5] += 2 * color - 90
         else:
-            image[:, at % 3 :: 3] += colour
+            image[:, at % 3 :: 3] += color
     return Split(ArrayImages(pixels.clip(0, 255).astype(np.uint8)), labels, CLASSES)
 
 

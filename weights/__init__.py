@@ -12,7 +12,7 @@ from weights.checkpoint import (
     save_weights,
 )
 from weights.dialects import find_dialect, list_dialects
-from zoo.passes.initialise import initialise, randomise
+from zoo.passes.initialize import initialize, randomize
 
 __all__ = [
     "Checkpoint",
@@ -21,12 +21,12 @@ __all__ = [
     "check",
     "describe",
     "find_dialect",
-    "initialise",
+    "initialize",
     "list_dialects",
     "load_weights",
     "metadata",
     "own_dialect",
-    "randomise",
+    "randomize",
     "require_same_network",
     "save_weights",
 ]

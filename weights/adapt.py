@@ -11,7 +11,7 @@ from zoo.arch import INPUT, Graph, Node
 from zoo.arch.head import head_of
 from zoo.arch.operators import Conv2d, Linear
 from zoo.errors import WeightsError
-from zoo.passes.initialise import initialise
+from zoo.passes.initialize import initialize
 
 
 def adapt(
@@ -21,8 +21,8 @@ def adapt(
 
     A classifier for another number of classes starts anew from the seed, and so does one where
     there was none. A convolution that reads the image keeps what it learned, as timm does it
-    (``timm.models._manipulate.adapt_input_conv``): for one channel, the filters of the colours are
-    summed, so that a grey image gives what the same image in three equal colours gave; for other
+    (``timm.models._manipulate.adapt_input_conv``): for one channel, the filters of the colors are
+    summed, so that a gray image gives what the same image in three equal colors gave; for other
     numbers they are repeated in turn and scaled by 3 / channels, so that the sums keep their size.
 
     Args:
@@ -45,16 +45,16 @@ def adapt(
         if not roles or (before is not None and before.op == node.op):
             found |= {name: weights[name] for name in (f"{node.name}.{role}" for role in roles)}
         elif before is not None and _is_other_head(before, node, target):
-            fresh = fresh or initialise(target, seed)
+            fresh = fresh or initialize(target, seed)
             found |= {name: fresh[name] for name in (f"{node.name}.{role}" for role in roles)}
             notes.append(
                 f"{node.name}: {_classes(before)} classes became {_classes(node)}, newly "
-                f"initialised from seed {seed}"
+                f"initialized from seed {seed}"
             )
         elif before is None and _is_first_head(source, node):
-            fresh = fresh or initialise(target, seed)
+            fresh = fresh or initialize(target, seed)
             found |= {name: fresh[name] for name in (f"{node.name}.{role}" for role in roles)}
-            notes.append(f"{node.name}: {_classes(node)} classes, initialised from seed {seed}")
+            notes.append(f"{node.name}: {_classes(node)} classes, initialized from seed {seed}")
         elif before is not None and _is_other_input(before, node):
             found |= {f"{node.name}.{role}": weights[f"{node.name}.{role}"] for role in roles}
             name, channels = f"{node.name}.weight", _channels(node)

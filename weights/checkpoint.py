@@ -13,7 +13,7 @@ from weights import formats
 from weights.canonical import Weights, check
 from weights.dialects import find_dialect
 from weights.entries import choose
-from weights.recognise import Recognised, recognise
+from weights.recognize import Recognized, recognize
 from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.arch.spec import Conventions
@@ -67,7 +67,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     @property
     def model(self) -> str:
-        """The catalogue's name of the network, or its family where it is none of the catalogue."""
+        """The catalog's name of the network, or its family where it is none of the catalog."""
         return base_model(self.spec) or self.spec.family
 
     @property
@@ -149,10 +149,10 @@ def load_weights(
         stated = _stated(contents.metadata)
         pictures = _pictures(contents.metadata)
         if stated is not None and conventions is None:
-            found = recognise(arrays, dialect=dialect, like=stated, conventions=stated.conventions)
+            found = recognize(arrays, dialect=dialect, like=stated, conventions=stated.conventions)
             found = dataclasses.replace(found, spec=_with_details(found.spec, stated))
         else:
-            found = recognise(arrays, dialect=dialect, like=like, conventions=conventions)
+            found = recognize(arrays, dialect=dialect, like=like, conventions=conventions)
         weights, oddities = _canonical(found)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
@@ -192,7 +192,7 @@ def save_weights(
             the old file as it was.
 
     Raises:
-        WeightsError: the weights do not fit, or the destination exists or can not be written.
+        WeightsError: the weights do not fit, or the destination exists or cannot be written.
         UnknownNameError: no such dialect or format.
     """
     path = Path(path)
@@ -247,14 +247,14 @@ def _stated(written: Mapping[str, str]) -> Spec | None:
     if "zoo.optimized" in written:
         raise WeightsError(
             "holds a network for inference (optimize=True): its weights are folded and reordered, "
-            "and can not be read back; run the file as it is (zoo.open_exported)"
+            "and cannot be read back; run the file as it is (zoo.open_exported)"
         )
     if "zoo.spec" not in written:
         return None
     try:
         spec = spec_from_json(written["zoo.spec"])
     except ZooError as error:
-        raise WeightsError(f"the spec in the file's metadata can not be read: {error}") from None
+        raise WeightsError(f"the spec in the file's metadata cannot be read: {error}") from None
     if written.get("zoo.spec_sha256", spec.sha256) != spec.sha256:
         raise WeightsError(
             f"the spec in the file's metadata is damaged: its sha256 (={spec.sha256}) must be "
@@ -271,12 +271,12 @@ def _pictures(written: Mapping[str, str]) -> Preprocessing | None:
         return Preprocessing.from_json(written[PICTURES])
     except ZooError as error:
         raise WeightsError(
-            f"the preprocessing in the file's metadata can not be read: {error}"
+            f"the preprocessing in the file's metadata cannot be read: {error}"
         ) from None
 
 
 def _with_details(found: Spec, stated: Spec) -> Spec:
-    """Return the stated spec if it is what was found, but for what arrays can not tell."""
+    """Return the stated spec if it is what was found, but for what arrays cannot tell."""
     details = {field: getattr(stated, field) for field in type(stated).weightless}
     if type(found) is not type(stated) or dataclasses.replace(found, **details) != stated:
         raise WeightsError(
@@ -285,7 +285,7 @@ def _with_details(found: Spec, stated: Spec) -> Spec:
     return stated
 
 
-def _canonical(found: Recognised) -> tuple[Weights, tuple[str, ...]]:
+def _canonical(found: Recognized) -> tuple[Weights, tuple[str, ...]]:
     """Return checked float32 weights, and notes on values that are not what they should be."""
     weights = check(found.spec.graph, found.weights)
     notes = []

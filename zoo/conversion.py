@@ -115,7 +115,7 @@ def convert(
         force: replace an existing destination.
 
     Raises:
-        WeightsError: the source can not be understood, the destination exists or can not be
+        WeightsError: the source cannot be understood, the destination exists or cannot be
             written, or the verification failed. The destination is then as it was.
         ConventionError: source and destination are not the same function; the fields are named.
         UnknownNameError, SpecError: an argument that does not exist, or two that contradict.

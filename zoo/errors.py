@@ -35,11 +35,11 @@ class ConventionError(ZooError, ValueError):
 
 
 class ExportError(ZooError, ValueError):
-    """A model file that can not be written as asked: opset, batch, path."""
+    """A model file that cannot be written as asked: opset, batch, path."""
 
 
 class TrainingError(ZooError, RuntimeError):
-    """A run that can not go on: no finite loss, a folder or checkpoint that does not fit."""
+    """A run that cannot go on: no finite loss, a folder or checkpoint that does not fit."""
 
 
 class NotInstalledError(ZooError, ImportError):

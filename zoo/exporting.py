@@ -19,7 +19,7 @@ from zoo.errors import ExportError
 from zoo.families import model_name
 from zoo.live import spec_of
 from zoo.loading import Source, resolve
-from zoo.models import get_weights, realisation
+from zoo.models import get_weights, realization
 from zoo.output import require_writable
 from zoo.passes import Weights
 from zoo.proof.tolerances import FORWARD
@@ -84,8 +84,8 @@ def export(
 ) -> Export:
     """Write a network as an ONNX file, after it was run and agreed with the float64 reference.
 
-    Nodes are named as in the graph, initialisers as the weights, so that the file can be read back
-    (`load`) unless it is optimised. Spec, labels and normalisation stand in its metadata
+    Nodes are named as in the graph, initializers as the weights, so that the file can be read back
+    (`load`) unless it is optimized. Spec, labels and normalization stand in its metadata
     (``zoo.spec``, ``zoo.labels``, ``zoo.mean``, ``zoo.std``).
 
     Args:
@@ -107,10 +107,10 @@ def export(
         **overrides: fields of the spec; ``image_size`` is the height and width of the file's input.
 
     Raises:
-        ExportError: the opset does not have an operator, labels or normalisation do not fit, or the
+        ExportError: the opset does not have an operator, labels or normalization do not fit, or the
             file does not compute what the network does (it is not kept).
         WeightsError: the weights do not fit, a live model has other layers than its spec, or the
-            destination exists or can not be written.
+            destination exists or cannot be written.
         BackendNotInstalledError: onnx or onnxruntime is missing.
 
     Example:
@@ -122,7 +122,7 @@ def export(
     require_writable(path, ".onnx")
     require_free(path, force)
     opset = engine.OPSET if opset is None else opset
-    realise = realisation(group_conv, optimize)
+    realize = realization(group_conv, optimize)
     if isinstance(model, str | Spec):
         _ = families.spec(
             model, **overrides
@@ -133,8 +133,8 @@ def export(
     metadata = _metadata(spec, optimize, labels, mean, std)
     if batch is not None and batch < 1:
         raise ExportError(f"batch (={batch}) must be at least 1")
-    graph, realised = realise(spec.graph, found)
-    proto = engine.emit(graph, realised, opset=opset, batch=batch, metadata=metadata)
+    graph, realized = realize(spec.graph, found)
+    proto = engine.emit(graph, realized, opset=opset, batch=batch, metadata=metadata)
     images = np.random.default_rng(seed).standard_normal((batch or 2, *spec.graph.input_shape[1:]))
     images = images.astype(np.float32)
     errors: list[float] = []
@@ -171,7 +171,7 @@ def _of_live_model(
     if weights is not None:
         raise ExportError("weights must not be given with a live model, which has its own")
     if unknown := overrides.keys() - {"image_size"}:
-        raise ExportError(f"{sorted(unknown)[0]} can not be changed in a live model")
+        raise ExportError(f"{sorted(unknown)[0]} cannot be changed in a live model")
     return spec.replace(**overrides), get_weights(model)
 
 
@@ -214,7 +214,7 @@ def open_exported(path: str | Path) -> OnnxFile:
     does not admit raises `InputError`.
 
     Raises:
-        WeightsError: there is no such file, or it can not be loaded.
+        WeightsError: there is no such file, or it cannot be loaded.
         BackendNotInstalledError: onnxruntime is missing.
     """
     engine: Any = backends.load("onnx")

@@ -36,7 +36,7 @@ class Pictures:
         """Return some of the pictures as a network sees them, RGB, uint8 (N, crop, crop, 3).
 
         Raises:
-            InputError: one can not be read.
+            InputError: one cannot be read.
         """
         return np.stack([read(self.folder / name, how) for name in self.files[start:stop]])
 
@@ -59,7 +59,7 @@ def find_pictures(folder: str | Path, most: int | None = None) -> Pictures:
         raise InputError(f"{folder}: {problem}")
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: can not be read: {error.strerror}") from None
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
     found = []
     for place, folders, names in os.walk(folder, onerror=refuse):
@@ -82,7 +82,7 @@ def read(path: Path, how: Preprocessing) -> np.ndarray:
     """Return what a network sees of a picture, RGB, uint8 (crop, crop, 3).
 
     Raises:
-        InputError: it can not be read.
+        InputError: it cannot be read.
     """
     data = read_file(path)
     try:
@@ -102,7 +102,7 @@ def read_truth(path: str | Path, pictures: Pictures) -> list[int]:
         pictures: those that are asked for; the table may have more.
 
     Raises:
-        InputError: it can not be read, or a picture is missing.
+        InputError: it cannot be read, or a picture is missing.
     """
     path = Path(path)
     try:
@@ -110,7 +110,7 @@ def read_truth(path: str | Path, pictures: Pictures) -> list[int]:
             rows = list(csv.DictReader(lines))
         classes = {row["file"]: int(row["index"]) for row in rows}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: can not be read: {error}") from None
+        raise InputError(f"{path}: cannot be read: {error}") from None
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{path}: must be CSV with the columns file and index, a whole number"

@@ -68,7 +68,7 @@ def resolved(
     """
     wanted = families.spec(model, **overrides)
     if weights is None:
-        return Resolved(wanted, arrays.initialise(wanted.graph, seed))
+        return Resolved(wanted, arrays.initialize(wanted.graph, seed))
     if isinstance(weights, str | Path):
         weights = from_source(weights, wanted)
     if not isinstance(weights, Checkpoint):
@@ -113,7 +113,7 @@ def from_source(
     name = families.base_model(wanted) if wanted is not None else None
     if name is None:
         raise SpecError(
-            f"weights {str(source)!r}: model must be a network of the catalogue, of which they are"
+            f"weights {str(source)!r}: model must be a network of the catalog, of which they are"
         )
     return pretrained.load_pretrained(name, str(source), progress=sys.stderr.isatty())
 

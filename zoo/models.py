@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
 
 GROUP_CONV = {"native": merge_group_conv, "split": split_group_conv}
-"""How group convolutions are realised → the pass that writes them so."""
+"""How group convolutions are realized → the pass that writes them so."""
 
 
 # fmt: off
@@ -134,12 +134,10 @@ def create(
     Example:
         >>> model = create("shufflenet_v1_0.5x_g3", backend="numpy", num_classes=10)
     """
-    realise = realisation(group_conv, optimize)
+    realize = realization(group_conv, optimize)
     asked = families.spec(model, **overrides)  # what is wrong is told before a file is read
     if features_only and outputs:
-        raise ZooError(
-            "outputs and features_only can not both be given: each says what is returned"
-        )
+        raise ZooError("outputs and features_only cannot both be given: each says what is returned")
     if out_indices is not None and not features_only:
         raise ZooError(f"out_indices (={out_indices!r}) must be given with features_only=True")
     _ = asked.feature_info.from_other(out_indices)
@@ -154,8 +152,8 @@ def create(
     elif outputs:
         wanted = graph.select([outputs] if isinstance(outputs, str) else outputs)
     found = {name: found[name] for name in wanted.parameters}
-    realised, found = realise(wanted, found)
-    native = engine.build(dataclasses.replace(realised, preprocessing=meant.preprocessing))
+    realized, found = realize(wanted, found)
+    native = engine.build(dataclasses.replace(realized, preprocessing=meant.preprocessing))
     engine.set_parameters(native, found)
     vars(native).update(told)
     return engine.freeze(native) if optimize else native
@@ -190,7 +188,7 @@ def load(
 def load(path: str | Path, *, backend: str = "torch", **options: Any) -> Any:
     """Return the network in a file, native in a framework, rebuilt from the file alone.
 
-    Our own files carry their spec. Files of other code bases are recognised by names and shapes.
+    Our own files carry their spec. Files of other code bases are recognized by names and shapes.
 
     Args:
         path: a file that `load_weights` reads.
@@ -198,7 +196,7 @@ def load(path: str | Path, *, backend: str = "torch", **options: Any) -> Any:
         **options: ``group_conv``, ``outputs``, ``adapt``, ``seed`` and overrides, as for `create`.
 
     Raises:
-        WeightsError: the file can not be read, or does not tell which network it is.
+        WeightsError: the file cannot be read, or does not tell which network it is.
         ZooError: as `create`.
     """
     backends.load(backend)
@@ -219,10 +217,10 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
     Raises:
         WeightsError: the model was not made by `create`, is part of a network (``outputs=``), or
             has layers that are not those of its spec, which are named; or the destination exists or
-            can not be written.
+            cannot be written.
     """
     spec = spec_of(model, ", which no file of weights describes")
-    _ = realisation(group_conv)
+    _ = realization(group_conv)
     arrays.save_weights(
         path,
         spec,
@@ -234,15 +232,15 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
 
 
 def for_inference(group_conv: str) -> Rewrite:
-    """Return the pass that writes a network for inference, with group convolutions so realised."""
+    """Return the pass that writes a network for inference, with group convolutions so realized."""
 
-    def realise(graph: Graph, weights: Weights | None = None) -> tuple[Graph, Weights]:
+    def realize(graph: Graph, weights: Weights | None = None) -> tuple[Graph, Weights]:
         return GROUP_CONV[group_conv](*optimize_graph(graph, weights))
 
-    return realise
+    return realize
 
 
-def realisation(group_conv: str, optimize: bool = False) -> Rewrite:
+def realization(group_conv: str, optimize: bool = False) -> Rewrite:
     """Return the pass that writes a network as `create` is asked to.
 
     Raises:
@@ -259,7 +257,7 @@ def get_weights(model: Any) -> Weights:
     Args:
         model: a model made by `create`, wherever it is: in ``torch.compile``, AveragedModel,
             DistributedDataParallel, FSDP2 (every process has to call this), mixed precision, or a
-            module of your own. Pruned and parametrised layers hand out what they compute with.
+            module of your own. Pruned and parametrized layers hand out what they compute with.
 
     Returns:
         Canonical name → float32 array in PyTorch's layouts, the same whatever the backend and
@@ -267,7 +265,7 @@ def get_weights(model: Any) -> Weights:
 
     Raises:
         WeightsError: the model was not made by `create`, holds several that were, has layers in the
-            place of those it was made with, or values that no float32 array holds (quantised ones).
+            place of those it was made with, or values that no float32 array holds (quantized ones).
     """
     engine = backends.backend_of(model)
     _, found = merge_group_conv(engine.graph_of(model), engine.get_parameters(model))
@@ -278,13 +276,13 @@ def set_weights(model: Any, weights: Mapping[str, np.ndarray]) -> None:
     """Copy weights into a live model of any backend; nothing is changed unless all of them fit.
 
     Args:
-        model: as for `get_weights`. A pruned or parametrised layer takes what it gives back bit by
+        model: as for `get_weights`. A pruned or parametrized layer takes what it gives back bit by
             bit.
         weights: canonical name → array, as `get_weights` returns them.
 
     Raises:
         WeightsError: names are missing, unexpected or mis-shaped (all are listed), the model was
-            not made by `create`, or a layer of it can not hold the values.
+            not made by `create`, or a layer of it cannot hold the values.
     """
     engine = backends.backend_of(model)
     graph = engine.graph_of(model)

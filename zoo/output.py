@@ -28,14 +28,14 @@ def require_writable(path: Path, suffix: str) -> None:
     if not path.parent.is_dir():
         raise ZooError(f"{path}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK):
-        raise ZooError(f"{path}: the folder {path.parent} can not be written to")
+        raise ZooError(f"{path}: the folder {path.parent} cannot be written to")
 
 
 def write(path: Path, contents: bytes) -> None:
     """Write a file that takes its place when it is whole; a failure leaves the old one.
 
     Raises:
-        ZooError: the folder can not be written to, or the disk is full.
+        ZooError: the folder cannot be written to, or the disk is full.
     """
     try:
         with atomic(path) as file:
@@ -63,7 +63,7 @@ class Tabled(Summarized):
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """Return it as IPython asks for it: what can not show the one takes the other."""
+        """Return it as IPython asks for it: what cannot show the one takes the other."""
         from rich.console import Console
 
         console = Console(record=True, file=io.StringIO(), width=WIDTH)

@@ -31,7 +31,7 @@ def decode(data: bytes) -> Image:
     """Return a picture, RGB, 8 bits a channel.
 
     Raises:
-        InputError: it can not be decoded, has more than 8 bits a channel, or too many pixels.
+        InputError: it cannot be decoded, has more than 8 bits a channel, or too many pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -44,7 +44,7 @@ def decode(data: bytes) -> Image:
         reason = "its format is not known" if data else "the file is empty"
     except Exception as error:  # Pillow's decoders raise errors of all kinds
         reason = str(error) or type(error).__name__
-    raise InputError(f"can not be read as an image: {reason}")
+    raise InputError(f"cannot be read as an image: {reason}")
 
 
 def rgb(picture: Image) -> Image:
@@ -59,7 +59,7 @@ def rgb(picture: Image) -> Image:
     if picture.mode.startswith(("I", "F")):
         raise InputError(f"mode (={picture.mode}) must have 8 bits a channel")
     if picture.mode == "P" and "transparency" in picture.info:
-        # The same colours, without a warning from Pillow. It could not be silenced here: Python's
+        # The same colors, without a warning from Pillow. It could not be silenced here: Python's
         # filters of warnings belong to all threads.
         picture = picture.convert("RGBA")
     return picture.convert("RGB")
@@ -69,11 +69,11 @@ def read_file(path: Path) -> bytes:
     """Return the bytes of a regular file; a pipe or a device may never end.
 
     Raises:
-        InputError: it is none, or can not be read.
+        InputError: it is none, or cannot be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path}: is no regular file")
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: can not be read: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None

@@ -62,7 +62,7 @@ def square(picture: Image.Image, how: Preprocessing) -> np.ndarray:
     return np.asarray(scaled.crop((left, top, left + how.crop, top + how.crop)))
 
 
-def normalise(pixels: np.ndarray, how: Preprocessing) -> np.ndarray:
+def normalize(pixels: np.ndarray, how: Preprocessing) -> np.ndarray:
     """Return what a network is fed: RGB, uint8 (N, H, W, 3) -> float32 (N, 3, H, W)."""
     ordered = pixels[..., ::-1] if how.channel_order == "BGR" else pixels
     scale = how.value_range / (255 * np.array(how.std))

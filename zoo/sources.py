@@ -46,7 +46,7 @@ def write_source(
 
     Raises:
         UnknownNameError: the model, backend or override does not exist.
-        ZooError: the file exists or can not be written.
+        ZooError: the file exists or cannot be written.
         WeightsError: a live model has other layers than it was made with; they are named.
     """
     path = Path(path)
@@ -78,7 +78,7 @@ def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[
     engine: Any = backends.backend_of(model)
     own = engine.__name__.rpartition(".")[2]
     if overrides:
-        raise ZooError(f"{sorted(overrides)[0]} can not be changed in a live model")
+        raise ZooError(f"{sorted(overrides)[0]} cannot be changed in a live model")
     return graph_of(model), backend or own
 
 

@@ -66,7 +66,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
     Raises:
         TextError: as `parse_object`.
-        OSError: the file can not be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return parse_object(file.read(MAX_BYTES + 1))
@@ -77,7 +77,7 @@ def read_numbers(path: Path) -> list[dict[str, float]]:
 
     Raises:
         TextError: a field is no number, or a row is longer than the first.
-        OSError: the file can not be read.
+        OSError: the file cannot be read.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:

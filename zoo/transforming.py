@@ -16,7 +16,7 @@ from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import InputError, ZooError
 from zoo.loading import from_source
 from zoo.pictures import decode, read_file, rgb
-from zoo.preprocessing import PRESETS, for_size, normalise, square
+from zoo.preprocessing import PRESETS, for_size, normalize, square
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,7 +39,7 @@ class PictureTransform:
             picture: of Pillow; its pixels, RGB, uint8 (H, W, 3); or its file.
 
         Raises:
-            InputError: it can not be read, is a strip, or has more than 8 bits a channel.
+            InputError: it cannot be read, is a strip, or has more than 8 bits a channel.
         """
         if isinstance(picture, str | Path):
             picture = decode(read_file(Path(picture)))
@@ -52,7 +52,7 @@ class PictureTransform:
 
             picture = Image.fromarray(picture)
         pixels = square(rgb(picture), self.preprocessing)
-        found: np.ndarray = normalise(pixels[None], self.preprocessing)[0]
+        found: np.ndarray = normalize(pixels[None], self.preprocessing)[0]
         return found
 
 
@@ -73,8 +73,8 @@ def transforms(
 
     Raises:
         ZooError: what its weights want is not known, or there are no weights.
-        InputError: the network is for other images than colour ones.
-        WeightsError: the file can not be read, or the weights are of another network.
+        InputError: the network is for other images than color ones.
+        WeightsError: the file cannot be read, or the weights are of another network.
 
     Example:
         >>> transforms("megvii").preprocessing.channel_order
@@ -99,8 +99,8 @@ def _known(source: Any, weights: str | Path | None) -> tuple[Preprocessing, arch
         spec = families.spec(source)
         if weights is None:
             raise ZooError(
-                f"{families.model_name(spec)}: pictures are prepared as weights want it: give weights=,"
-                " a model made with some, or a preprocessing (imagenet or megvii)"
+                f"{families.model_name(spec)}: pictures are prepared as weights want it: give "
+                "weights=, a model made with some, or a preprocessing (imagenet or megvii)"
             )
         found = from_source(weights, spec)
         return _of(str(weights), found.preprocessing), found.spec.graph

@@ -2,7 +2,7 @@
 
 Its transforms get Pillow's pictures: of arrays its resize does not smooth before it shrinks, and
 the bytes would be others than everybody's. Two of its transforms are not used, because they do
-something else: its resize to a shorter side is a pixel short for some sizes, and its colour jitter
+something else: its resize to a shorter side is a pixel short for some sizes, and its color jitter
 goes to hues and back, which rounds, where no change of hue is asked for.
 """
 
@@ -76,7 +76,7 @@ def batches(
     Reading pictures, scaling values and pipelines that draw nothing need no turn.
 
     Raises:
-        InputError: a picture can not be read or is too small for a crop, or those of a batch have
+        InputError: a picture cannot be read or is too small for a crop, or those of a batch have
             different sizes in the end.
         SpecError: the last transform is not `Normalize`, or a number is too small.
     """
@@ -218,7 +218,7 @@ def _crop(step: CenterCrop | RandomCrop, operation: Operation, picture: Image) -
 
 
 class _Jitter:
-    """MindSpore's four changes of colour in a random order, those that are asked for."""
+    """MindSpore's four changes of color in a random order, those that are asked for."""
 
     def __init__(self, step: ColorJitter) -> None:
         self._changes = [

@@ -12,7 +12,7 @@ from backends.mindspore.tree import get, put
 from zoo.arch import Graph
 from zoo.arch.head import head_of, reset
 from zoo.blocks import require_own
-from zoo.passes.initialise import initialise_node
+from zoo.passes.initialize import initialize_node
 
 
 def get_classifier(self: Any) -> nn.Cell:
@@ -27,7 +27,7 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
     """Put a new classifier into a network, or none, and return the graph that it then has.
 
     Raises:
-        SpecError: there can not be so many classes.
+        SpecError: there cannot be so many classes.
         ZooError: the Cell's class is no longer the one that it was made with.
     """
     graph, here, there = reset(self.zoo_graph, num_classes)
@@ -49,7 +49,7 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
             fresh = layer(node.op, graph.shapes()[node.inputs[0]])
         finally:
             np.random.set_state(state)
-        arrays = initialise_node(node, seed)
+        arrays = initialize_node(node, seed)
         for role, parameter in fresh.parameters_and_names():
             parameter.set_data(Tensor(arrays[role], parameter.dtype))
             parameter.set_dtype(dtype)

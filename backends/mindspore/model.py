@@ -84,7 +84,7 @@ def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
     and under the same names. All other layers and what trains stay as they are.
 
     Raises:
-        SpecError: there can not be so many classes.
+        SpecError: there cannot be so many classes.
         ZooError: the Cell's class is no longer the one that it was made with.
     """
     graph = replace_classifier(self, num_classes, seed)
@@ -128,7 +128,7 @@ def _checked(kind: type[nn.Cell]) -> type[nn.Cell]:
         return made
 
     def __reduce_ex__(self: Any, protocol: int) -> tuple[Any, ...]:  # noqa: N807
-        # MindSpore's primitives can not be pickled: by graph and arrays.
+        # MindSpore's primitives cannot be pickled: by graph and arrays.
         arrays = {path: p.asnumpy().copy() for path, p in self.parameters_and_names()}
         # What `zoo.create` says beside the graph: which maps a part of a network returns.
         told = {name: self.__dict__[name] for name in ("feature_info",) if name in self.__dict__}

@@ -1,4 +1,4 @@
-"""PyTorch's optimisers as Cells of the compiled step: gradients in, parameters changed.
+"""PyTorch's optimizers as Cells of the compiled step: gradients in, parameters changed.
 
 What may differ from step to step enters as Tensors without axes, so that no step compiles again.
 """
@@ -117,7 +117,7 @@ class Clip(nn.Cell):
 
 
 class Update(nn.Cell):
-    """Clipping and the optimiser: a Cell for parameters with weight decay, one for the others.
+    """Clipping and the optimizer: a Cell for parameters with weight decay, one for the others.
 
     Attributes:
         names: canonical names of the parameters, in the order of the gradients that a call takes.

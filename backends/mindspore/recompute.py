@@ -52,7 +52,7 @@ class Contexts:
 
 @contextmanager
 def _uncounted(norms: list[nn.Cell]) -> Iterator[None]:
-    """Let batch norms normalise as they do in training, and leave their statistics alone."""
+    """Let batch norms normalize as they do in training, and leave their statistics alone."""
     kept = [norm.bn_train for norm in norms]
     for norm in norms:
         norm.bn_train = ops.BatchNorm(is_training=True, epsilon=norm.eps, momentum=0.0)

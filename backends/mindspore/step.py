@@ -1,4 +1,4 @@
-"""A training step as one compiled graph: forward, backward, clipping and the optimiser.
+"""A training step as one compiled graph: forward, backward, clipping and the optimizer.
 
 Or, where a batch is taken in parts, as two: one adds up the gradients of a part, and one changes
 the parameters.

@@ -154,7 +154,7 @@ def trainer(graph: Graph, weights: Arrays, recipe: Recipe, *, compiled: bool = F
     """
     if recipe.precision == "bfloat16":
         raise SpecError(
-            "precision (=bfloat16): MindSpore can not train in it on a CPU (no convolution, batch "
+            "precision (=bfloat16): MindSpore cannot train in it on a CPU (no convolution, batch "
             "norm or pool takes it); use float32"
         )
     made: list[Trainer] = []

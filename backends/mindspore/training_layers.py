@@ -39,7 +39,7 @@ class Permute(nn.Cell):
 class Dropout(nn.Cell):
     """Dropout whose draws are a function of a key that is set before each step.
 
-    MindSpore's own has a stream that can not be put to where it was. Here a value's number and the
+    MindSpore's own has a stream that cannot be put to where it was. Here a value's number and the
     key are mixed by a hash with full avalanche (Wellons' "lowbias32"), so that a run which is taken
     up again draws what it would have drawn.
 

@@ -31,7 +31,7 @@ class File:
             self._session = session(str(self.path))
         except Exception as error:  # onnxruntime's own errors have no common base
             reason = str(error).splitlines()[0]
-            raise WeightsError(f"{path}: ONNX Runtime can not load it: {reason}") from None
+            raise WeightsError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise WeightsError(f"{path}: inputs (={len(inputs)}) must be one, of images")
@@ -70,7 +70,7 @@ class File:
             return tuple(self._session.run(None, {self._input.name: x}))
         except Exception as error:  # as above
             raise InputError(
-                f"{self.path}: ONNX Runtime can not run it: {str(error).splitlines()[0]}"
+                f"{self.path}: ONNX Runtime cannot run it: {str(error).splitlines()[0]}"
             ) from None
 
     def _told(self, key: str, *kinds: type) -> list | None:

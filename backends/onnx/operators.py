@@ -34,7 +34,7 @@ class Emission:
 
     def constant(self, name: str, value: Sequence[int] | float) -> str:
         """Add a constant, whole numbers as a row of int64 or one float32, and return its name."""
-        # A node: the initialisers are the weights and nothing else, so that they can be read back.
+        # A node: the initializers are the weights and nothing else, so that they can be read back.
         array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
         return self.add("Constant", name, (), value=numpy_helper.from_array(array))
 
@@ -43,7 +43,7 @@ SPLIT_TAKES_SIZES = 13
 """The opset from which the sizes of a Split are an input."""
 
 Emit = Callable[[Emission, Node, Any, Shape], None]
-"""Adds what realises a node, for the shape of its first input."""
+"""Adds what realizes a node, for the shape of its first input."""
 
 
 def _window(

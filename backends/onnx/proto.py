@@ -31,7 +31,7 @@ def emit(
     image_size: tuple[int, int] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
-    """Return a checked model: nodes under the graph's names, initialisers under the weights'.
+    """Return a checked model: nodes under the graph's names, initializers under the weights'.
 
     It takes float32 ``input`` (batch, in_channels, H, W) and returns the graph's outputs under
     their names, in evaluation mode.

@@ -1,6 +1,6 @@
-"""Static quantisation to 8 bits by ONNX Runtime's own tool (`onnxruntime.quantization`).
+"""Static quantization to 8 bits by ONNX Runtime's own tool (`onnxruntime.quantization`).
 
-Its ``quantize_static`` calibrates and then quantises. Here its two halves are called one by one:
+Its ``quantize_static`` calibrates and then quantizes. Here its two halves are called one by one:
 which nodes are better left in float32 is found by trying, and each trial would calibrate anew.
 """
 
@@ -108,7 +108,7 @@ class Calibrated:
         """Return the checked model of 8 bits, in QDQ format; its metadata is the float32 one's.
 
         Args:
-            only: the nodes to quantise, by default all that the tool knows to.
+            only: the nodes to quantize, by default all that the tool knows to.
             exclude: nodes to leave in float32.
             per_channel: a scale for each output channel of a filter instead of one for all.
             activations: a key of `ACTIVATIONS`.

@@ -54,7 +54,7 @@ def batches(
     what it does under ``if __name__ == "__main__"``.
 
     Raises:
-        InputError: a picture can not be read or is too small for a crop, or those of a batch have
+        InputError: a picture cannot be read or is too small for a crop, or those of a batch have
             different sizes in the end.
         SpecError: the last transform is not `Normalize`, or a number is too small.
     """

@@ -11,7 +11,7 @@ from backends.torch.operators import layer
 from zoo.arch import Graph
 from zoo.arch.head import head_of, reset
 from zoo.blocks import require_own
-from zoo.passes.initialise import initialise_node
+from zoo.passes.initialize import initialize_node
 
 
 def get_classifier(self: Any) -> nn.Module:
@@ -25,7 +25,7 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
     """Put a new classifier into a network, or none, and return the graph that it then has.
 
     Raises:
-        SpecError: there can not be so many classes.
+        SpecError: there cannot be so many classes.
         ZooError: the module's class is no longer the one that it was made with.
     """
     graph, here, there = reset(self.zoo_graph, num_classes)
@@ -40,7 +40,7 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
         with torch.random.fork_rng(devices=[]):
             fresh = layer(node.op, graph.shapes()[node.inputs[0]])
         with torch.no_grad():
-            for role, array in initialise_node(node, seed).items():
+            for role, array in initialize_node(node, seed).items():
                 fresh.get_parameter(role).copy_(torch.from_numpy(array))
         parent, _, name = node.name.rpartition(".")
         fresh.to(like.device, like.dtype).train(self.training if old is None else old.training)

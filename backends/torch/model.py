@@ -60,7 +60,7 @@ def reset_classifier(self: Any, num_classes: int, seed: int = 0) -> None:
     dtype of the old one. All other layers, their hooks and what trains stay as they are.
 
     Raises:
-        SpecError: there can not be so many classes.
+        SpecError: there cannot be so many classes.
         ZooError: the module's class is no longer the one that it was made with.
     """
     graph = replace_classifier(self, num_classes, seed)

@@ -45,7 +45,7 @@ def set_parameters(module: nn.Module, arrays: dict[str, np.ndarray]) -> None:
     """Copy checked arrays into the module, on whatever device and in whatever dtype it is.
 
     Raises:
-        WeightsError: a layer is another one, or can not hold the values; nothing has been changed.
+        WeightsError: a layer is another one, or cannot hold the values; nothing has been changed.
     """
     network = LIVE.check(module)
     with torch.no_grad():

@@ -70,7 +70,7 @@ def __prepare_scriptable__(self: Any) -> Any:  # noqa: N807
 
 @contextmanager
 def _uncounted(stage: nn.Module) -> Iterator[None]:
-    """Let batch norms normalise as they do in training, and leave their statistics alone."""
+    """Let batch norms normalize as they do in training, and leave their statistics alone."""
     norms = [m for m in stage.modules() if isinstance(m, _BatchNorm) and m.training]
     kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

@@ -23,7 +23,7 @@ PLAIN = (torch.Tensor, nn.Parameter)
 def read(layer: nn.Module, name: str, role: str) -> torch.Tensor:
     """Return a parameter or buffer as the layer uses it for inference.
 
-    Pruned and parametrised ones are what their layer makes of them. One that is spread over
+    Pruned and parametrized ones are what their layer makes of them. One that is spread over
     processes is gathered: all of them have to call this.
 
     Args:
@@ -32,7 +32,7 @@ def read(layer: nn.Module, name: str, role: str) -> torch.Tensor:
         role: the layer's attribute.
 
     Raises:
-        WeightsError: it holds no plain numbers (quantised, on the meta device).
+        WeightsError: it holds no plain numbers (quantized, on the meta device).
     """
     hook = _hook(layer, role)
     if isinstance(hook, prune.BasePruningMethod):
@@ -60,7 +60,7 @@ def writer(layer: nn.Module, name: str, role: str, array: Any) -> Callable[[], o
         array: of the parameter's shape.
 
     Raises:
-        WeightsError: the layer can not hold these values; nothing has been changed.
+        WeightsError: the layer cannot hold these values; nothing has been changed.
     """
     hook = _hook(layer, role)
     if isinstance(hook, prune.BasePruningMethod):
@@ -81,7 +81,7 @@ def writer(layer: nn.Module, name: str, role: str, array: Any) -> Callable[[], o
         return write
     if hook is not None:
         raise WeightsError(
-            f"{name}: is computed by {type(hook).__name__} from other values: it can not be set"
+            f"{name}: is computed by {type(hook).__name__} from other values: it cannot be set"
         )
     if parametrize.is_parametrized(layer, role):
         made = _parametrization(layer, role)
@@ -141,8 +141,8 @@ def _require_exact(trial: Any, new: torch.Tensor, name: str) -> None:
             trial.right_inverse(new)
             same = torch.equal(_made_of(trial), new)
     except (RuntimeError, ValueError, NotImplementedError) as error:
-        raise WeightsError(f"{name}: is parametrised by {kinds}: {error}") from None
+        raise WeightsError(f"{name}: is parametrized by {kinds}: {error}") from None
     if not same:
         raise WeightsError(
-            f"{name}: is parametrised by {kinds}, which does not give these values back bit by bit"
+            f"{name}: is parametrized by {kinds}, which does not give these values back bit by bit"
         )

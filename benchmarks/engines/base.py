@@ -84,7 +84,7 @@ class NoPeerError(LookupError):
 
 
 class NotRunnableError(RuntimeError):
-    """An engine can not run here; tells what is missing."""
+    """An engine cannot run here; tells what is missing."""
 
 
 def material(task: Task, name: str) -> Path:

@@ -60,7 +60,7 @@ def _our_callable(task: Task, backend: str, *, optimize: bool) -> Network:
 
 
 def _ours(about: str, runtime: str, build: Build, **values: Any) -> Engine:
-    """Return an engine of ours; its parameters are those as trained: optimising folds some away."""
+    """Return an engine of ours; its parameters are those as trained: optimizing folds some away."""
 
     def built(task: Task) -> Network:
         import zoo

@@ -49,7 +49,7 @@ def _bound(forward: Any, module: Any, channels_last: bool) -> Network:
 
     layout = torch.channels_last if channels_last else torch.contiguous_format
     module.eval()
-    if channels_last:  # otherwise as its author made it: ours, optimised, has such filters anyhow
+    if channels_last:  # otherwise as its author made it: ours, optimized, has such filters anyhow
         module.to(memory_format=layout)
 
     def bind(x: np.ndarray) -> Run:

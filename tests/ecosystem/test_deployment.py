@@ -1,4 +1,4 @@
-"""Recorded, fused, quantised, exported: what PyTorch's own ways out of Python make of a network."""
+"""Recorded, fused, quantized, exported: what PyTorch's own ways out of Python make of a network."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ def test_fx_fuses_every_batch_norm(name):
 
 @pytest.mark.filterwarnings("ignore")  # it says that PyTorch will do without it some day
 @pytest.mark.parametrize("name", NETWORKS)
-def test_fx_quantisation(name):
+def test_fx_quantization(name):
     model, x = made(name), images(8)
     prepared = prepare_fx(copy.deepcopy(model), get_default_qconfig_mapping("x86"), (x,))
     with torch.no_grad():
         prepared(x)
-        quantised = convert_fx(prepared)
-        assert 0 < error(quantised(x), model(x)) < EIGHT_BITS
-    layers = [m for m in quantised.modules() if "quantized" in type(m).__module__]
+        quantized = convert_fx(prepared)
+        assert 0 < error(quantized(x), model(x)) < EIGHT_BITS
+    layers = [m for m in quantized.modules() if "quantized" in type(m).__module__]
     weighted = count(model, nn.Conv2d | nn.Linear)
     assert sum(hasattr(layer, "scale") and hasattr(layer, "weight") for layer in layers) == weighted
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [V1, V2])
-def test_quantisation_of_an_exported_program(name):
+def test_quantization_of_an_exported_program(name):
     model, x = made(name), images(8)
-    quantiser = x86.X86InductorQuantizer()
-    quantiser.set_global(x86.get_default_x86_inductor_quantization_config())
-    prepared = prepare_pt2e(torch.export.export(model, (x,)).module(), quantiser)
+    quantizer = x86.X86InductorQuantizer()
+    quantizer.set_global(x86.get_default_x86_inductor_quantization_config())
+    prepared = prepare_pt2e(torch.export.export(model, (x,)).module(), quantizer)
     with torch.no_grad():
         prepared(x)
-        quantised = convert_pt2e(prepared)
-        assert 0 < error(quantised(x), model(x)) < EIGHT_BITS
-    targets = [str(node.target) for node in quantised.graph.nodes]
+        quantized = convert_pt2e(prepared)
+        assert 0 < error(quantized(x), model(x)) < EIGHT_BITS
+    targets = [str(node.target) for node in quantized.graph.nodes]
     assert sum("quantize_per_tensor" in target for target in targets) > 20
 
 

@@ -21,7 +21,7 @@ import zoo
 from backends.onnx import operators
 from zoo.arch import Graph
 from zoo.arch.operators import AvgPool2d, HardSigmoid
-from zoo.models import realisation
+from zoo.models import realization
 from zoo.proof.conditioning import well_conditioned_weights
 
 TOLERANCE = 5e-6
@@ -50,7 +50,7 @@ def error(graph: Graph, *forms: bool) -> float:
     reference.set_parameters(model, weights)
     (exact,) = reference.predict(model, x)
     found = [
-        read_by_opencv(engine.emit(*realisation("native", optimize)(graph, weights)), x)
+        read_by_opencv(engine.emit(*realization("native", optimize)(graph, weights)), x)
         for optimize in forms or (False,)
     ]
     return float(max(np.abs(values - exact).max() for values in found) / np.abs(exact).max())
@@ -104,7 +104,7 @@ RUN = {
 @pytest.mark.parametrize("name", RUN)
 def test_run_times_make_one_node_of_what_is_written_as_two(name: str, tmp_path: Path) -> None:
     graph = RUN[name].graph
-    proto = engine.emit(graph, arrays.randomise(graph))
+    proto = engine.emit(graph, arrays.randomize(graph))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(tmp_path / "run.onnx")

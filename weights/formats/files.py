@@ -34,7 +34,7 @@ def read_bytes(path: Path) -> memoryview:
     try:
         return memoryview(path.read_bytes())
     except OSError as error:
-        raise WeightsError(f"{path}: can not be read: {error.strerror or error}") from None
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def require_free(path: Path, force: bool) -> None:
@@ -64,7 +64,7 @@ def atomic(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator
         verify: called with the finished temporary file before it is renamed; may raise.
 
     Raises:
-        WeightsError: the folder can not be written to, or the disk is full.
+        WeightsError: the folder cannot be written to, or the disk is full.
     """
     temporary = None
     try:
@@ -83,7 +83,7 @@ def atomic(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator
         os.replace(temporary, target)
         temporary = None
     except OSError as error:
-        raise WeightsError(f"{path}: can not be written: {error.strerror or error}") from None
+        raise WeightsError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

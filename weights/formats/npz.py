@@ -108,7 +108,7 @@ def write(file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[st
     require_plain(arrays)
     for name in arrays:
         if "\0" in name or len(utf8(name)) > MAX_COMMENT - len(".npy"):
-            raise WeightsError(f"{shown(name)}: a zip can not hold this name")
+            raise WeightsError(f"{shown(name)}: a zip cannot hold this name")
     with zipfile.ZipFile(file, "w") as archive:
         archive.comment = comment
         for name, array in arrays.items():
@@ -195,7 +195,7 @@ def _inflated(name: str, stored: memoryview, size: int) -> bytes:
     try:
         return zlib.decompressobj(-15).decompress(stored, size)
     except zlib.error as error:
-        raise WeightsError(f"{shown(name)}: can not be inflated: {error}") from None
+        raise WeightsError(f"{shown(name)}: cannot be inflated: {error}") from None
 
 
 def _header(name: str, start: memoryview) -> _Header:

@@ -1,8 +1,8 @@
-"""ONNX models: their initialisers, read and written without the onnx package.
+"""ONNX models: their initializers, read and written without the onnx package.
 
 Only what holds weights is looked at, by the numbers of onnx.proto: ModelProto.graph = 7,
 GraphProto.initializer = 5, TensorProto.raw_data = 9 and its five typed alternatives. Nodes are
-counted and passed over. Written are models of initialisers alone, which ``onnx.checker`` accepts.
+counted and passed over. Written are models of initializers alone, which ``onnx.checker`` accepts.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def matches(data: memoryview) -> bool:
 
 
 def read(data: memoryview) -> Contents:
-    """Return the initialisers of a model's graph; nodes and what else there is are noted."""
+    """Return the initializers of a model's graph; nodes and what else there is are noted."""
     arrays: Arrays = {}
     metadata: dict[str, str] = {}
     notes: list[str] = []
@@ -143,7 +143,7 @@ def read(data: memoryview) -> Contents:
             if tensor.name in arrays:
                 raise WeightsError(f"{shown(tensor.name)}: is there twice")
             if tensor.type in UNREAD:
-                notes.append(f"initialiser {shown(tensor.name)}: {UNREAD[tensor.type]}, not read")
+                notes.append(f"initializer {shown(tensor.name)}: {UNREAD[tensor.type]}, not read")
             else:
                 arrays[tensor.name] = tensor.array()
     if not graphs:
@@ -151,12 +151,12 @@ def read(data: memoryview) -> Contents:
     if nodes:
         notes.append(f"a graph of {nodes} nodes, not read")
     if sparse:
-        notes.append(f"{sparse} sparse initialisers, not read")
+        notes.append(f"{sparse} sparse initializers, not read")
     return Contents({"": arrays}, metadata, tuple(notes))
 
 
 def write(file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write a model that has initialisers only; the data are not copied."""
+    """Write a model that has initializers only; the data are not copied."""
     require_plain(arrays)
     heads = {name: _head(name, array) for name, array in arrays.items()}
     graph_name = bytes_field(2, b"weights")

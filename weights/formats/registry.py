@@ -77,7 +77,7 @@ def write(
     ``verify`` is called with the finished file before it takes its place, and may raise.
 
     Raises:
-        WeightsError: the destination exists, or can not be written.
+        WeightsError: the destination exists, or cannot be written.
         UnknownNameError: there is no such format.
     """
     path = Path(path)

@@ -1,6 +1,6 @@
 """Published weights: which there are, what they promise, and how they come onto this machine."""
 
-from weights.pretrained.catalogue import find, is_tag, list_pretrained
+from weights.pretrained.catalog import find, is_tag, list_pretrained
 from weights.pretrained.download import cache_path, fetch
 from weights.pretrained.entry import Pretrained
 from weights.pretrained.known import known_preprocessing

@@ -82,8 +82,8 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
         progress: whether to show a bar on the standard error stream.
 
     Raises:
-        WeightsError: the file can not be had (offline, unreachable, missing, truncated, too large),
-            its hash is another, or the cache can not be written. No file is in place then.
+        WeightsError: the file cannot be had (offline, unreachable, missing, truncated, too large),
+            its hash is another, or the cache cannot be written. No file is in place then.
     """
     path = cache_path(entry)
     if entry.packaged:
@@ -104,7 +104,7 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
         _fetch_alone(entry, url, path, progress)
     except OSError as error:
         raise WeightsError(
-            f"{path}: can not be read or written: {error.strerror or error}; ZOO_CACHE names "
+            f"{path}: cannot be read or written: {error.strerror or error}; ZOO_CACHE names "
             "another folder"
         ) from None
     return path
@@ -283,7 +283,7 @@ def _failure(
     # requests wraps urllib3's error, which has the system's own as its reason.
     inner: object = error.args[0] if error.args else type(error).__name__
     reason = " ".join(str(getattr(inner, "reason", inner)).split())
-    return _AttemptError(f"can not be reached: {reason}", final=final)
+    return _AttemptError(f"cannot be reached: {reason}", final=final)
 
 
 def _mirrored(url: str) -> str:
@@ -298,7 +298,7 @@ def _mirrored(url: str) -> str:
 
 
 def _whose(wanted: str) -> str:
-    return "the one that came first" if len(wanted) == 64 else "the catalogue's"
+    return "the one that came first" if len(wanted) == 64 else "the catalog's"
 
 
 @contextmanager

@@ -16,14 +16,14 @@ class Pretrained:
     """One published file of weights.
 
     Attributes:
-        model: the network's name in the catalogue (`zoo.list_models`).
+        model: the network's name in the catalog (`zoo.list_models`).
         tag: who trained it on what, ``"mindcv/imagenet1k"``; unique for the model.
         url: where the publisher has the file; ``package:NAME`` for one of those that come with
             this package (``weights/pretrained/box/``).
         sha256: the first hexadecimal digits, at least 8, of the file's SHA-256. Eight find every
             damage, but stop nobody who is out to forge a file.
         size: bytes of the file, or None where the publisher does not say.
-        licence: SPDX identifier.
+        license: SPDX identifier.
         dialect: whose names and layouts the arrays in the file have.
         preprocessing: of the pictures that the accuracy was measured on.
         top1: accuracy in percent on the data set's validation part, as published, or None.
@@ -42,7 +42,7 @@ class Pretrained:
     url: str
     sha256: str
     size: int | None
-    licence: str
+    license: str
     dialect: str
     preprocessing: Preprocessing
     top1: float | None

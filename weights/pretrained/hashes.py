@@ -40,7 +40,7 @@ def expected(path: Path, published: str) -> str:
 
     Args:
         path: the file.
-        published: the first digits, as the catalogue has them. They go before what is kept beside
+        published: the first digits, as the catalog has them. They go before what is kept beside
             the file where the two contradict each other.
     """
     found = pinned(path)

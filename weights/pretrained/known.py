@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weights.pretrained.catalogue import list_pretrained
+from weights.pretrained.catalog import list_pretrained
 from zoo.arch import Spec
 from zoo.arch.preprocessing import MEGVII, Preprocessing
 from zoo.families import base_model

@@ -6,7 +6,7 @@ import dataclasses
 from contextlib import suppress
 
 from weights.checkpoint import Checkpoint, load_weights, save_weights
-from weights.pretrained.catalogue import find
+from weights.pretrained.catalog import find
 from weights.pretrained.download import cache_path, fetch
 from weights.pretrained.entry import Pretrained
 from weights.pretrained.hashes import pin, pinned, sha256
@@ -23,7 +23,7 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
 
     Raises:
         UnknownNameError: there are no such weights.
-        WeightsError: the file can not be had, or does not hold what the catalogue says.
+        WeightsError: the file cannot be had, or does not hold what the catalog says.
     """
     entry = find(model, tag)
     if entry.packaged:
@@ -46,5 +46,5 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
 
 
 def _as_published(found: Checkpoint, entry: Pretrained) -> Checkpoint:
-    notes = (f"published as {entry.tag}, {entry.licence}: {entry.url}", *found.notes)
+    notes = (f"published as {entry.tag}, {entry.license}: {entry.url}", *found.notes)
     return dataclasses.replace(found, notes=notes, stated=entry.preprocessing)

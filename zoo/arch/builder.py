@@ -105,7 +105,7 @@ class GraphBuilder:
         )
 
     def batch_norm(self, x: str, name: str = "bn", *, initial_weight: float = 1.0) -> str:
-        """Add a batch normalisation with the builder's eps and momentum."""
+        """Add a batch normalization with the builder's eps and momentum."""
         op = BatchNorm2d(
             num_features=self.channels(x),
             eps=self._eps,
@@ -117,7 +117,7 @@ class GraphBuilder:
     def conv_bn(
         self, x: str, out_channels: int, *, initial_weight: float = 1.0, **conv: Any
     ) -> str:
-        """Add a convolution and its batch normalisation."""
+        """Add a convolution and its batch normalization."""
         y = self.conv(x, out_channels, **conv)
         return self.batch_norm(y, initial_weight=initial_weight)
 

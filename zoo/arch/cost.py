@@ -87,7 +87,7 @@ def cost(graph: Graph, input_shape: Shape | None = None) -> Cost:
     """Count a graph for an input shape, by default one image of the nominal size.
 
     Raises:
-        InputError: the graph can not be run on this shape.
+        InputError: the graph cannot be run on this shape.
     """
     input_shape = input_shape or graph.input_shape
     graph.check_input(input_shape)

@@ -78,7 +78,7 @@ def with_classes(graph: Graph, num_classes: int) -> Graph:
     (``group_conv="split"``).
 
     Raises:
-        SpecError: there can not be so many.
+        SpecError: there cannot be so many.
     """
     origin: Any = graph.origin
     spec = origin.replace(num_classes=num_classes)
@@ -99,7 +99,7 @@ def reset(graph: Graph, num_classes: int) -> tuple[Graph, Head, Head]:
     """Return a whole network's graph for another number of classes, its head now, and then.
 
     Raises:
-        SpecError: there can not be so many.
+        SpecError: there cannot be so many.
     """
     new = with_classes(graph, num_classes)
     here, there = head_of(graph), head_of(new)

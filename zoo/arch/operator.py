@@ -21,9 +21,9 @@ class Parameter:
 
     Attributes:
         shape: PyTorch's layout (convolutions OIHW, linear layers (out, in)).
-        trainable: False for running statistics, which no optimiser touches.
-        init: how `weights.initialise` fills it.
-        fan_in: inputs summed into one output value; scales the ``uniform`` initialisations.
+        trainable: False for running statistics, which no optimizer touches.
+        init: how `weights.initialize` fills it.
+        fan_in: inputs summed into one output value; scales the ``uniform`` initializations.
         scale: what ``init`` is multiplied by.
     """
 

@@ -19,7 +19,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 class Preprocessing:
     """How a picture becomes the input that the weights were measured with.
 
-    The picture is scaled until its shorter side is `resize`, its centre `crop` × `crop` is cut out,
+    The picture is scaled until its shorter side is `resize`, its center `crop` × `crop` is cut out,
     and each channel x, in 0..1, becomes ``value_range * (x - mean) / std``.
 
     Attributes:
@@ -46,7 +46,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3 or not all(map(math.isfinite, values)):
-                raise SpecError(f"{name} (={list(values)}) must be 3 numbers, one a colour")
+                raise SpecError(f"{name} (={list(values)}) must be 3 numbers, one a color")
         if min(self.std) <= 0:
             raise SpecError(f"std (={list(self.std)}) must be greater than 0")
         if not 0 < self.value_range < math.inf:

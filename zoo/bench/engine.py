@@ -195,7 +195,7 @@ def take_turns(
     turns: dict[Key, dict[int, Turn]] = {key: {} for key in engines}
     spent = dict.fromkeys(engines, 0.0)
     for i in range(-1, rounds):  # the round before the first warms up and does not count
-        # Back and forth, so that a steady drift favours nobody.
+        # Back and forth, so that a steady drift favors nobody.
         for key in list(turns) if i % 2 == 0 else list(turns)[::-1]:
             step()
             if spent[key] > PATIENCE * seconds:

@@ -110,7 +110,7 @@ class BenchmarkReport(Tabled):
         """Write `to_json` to a file, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         write(Path(path), (self.to_json() + "\n").encode())
 
@@ -118,7 +118,7 @@ class BenchmarkReport(Tabled):
         """Draw the measurements as bars into a PNG, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         from zoo.bench.chart import draw
 

@@ -68,7 +68,7 @@ def benchmark(
         UnknownNameError: a model, backend or override that does not exist.
         BackendNotInstalledError: a backend that was asked for is missing.
         SpecError, GraphError: a batch size or a field of the spec that does not fit.
-        WeightsError: the weights can not be read or do not fit.
+        WeightsError: the weights cannot be read or do not fit.
         ZooError: ``threads`` or ``seconds`` out of range.
 
     Example:

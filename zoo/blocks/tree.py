@@ -141,7 +141,7 @@ class _Cut:
         for node in nodes:
             if node.name == path:
                 if node.op.parameters():
-                    raise GraphError(f"{path}: a node with parameters can not be a scope as well")
+                    raise GraphError(f"{path}: a node with parameters cannot be a scope as well")
                 groups[path.rpartition(".")[2] + "_"].append(node)
             else:
                 groups[node.name.split(".")[depth]].append(node)

@@ -59,4 +59,4 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ExportError(f"{path}: can not be read: {error}") from None
+        raise ExportError(f"{path}: cannot be read: {error}") from None

@@ -34,7 +34,7 @@ def _print(path: Path, entry: str | None, depth: int) -> None:
         depth: arrays are summed up to so many parts of their names; 0 for each array.
 
     Raises:
-        WeightsError: the file can not be read at all.
+        WeightsError: the file cannot be read at all.
     """
     from rich.console import Console
 

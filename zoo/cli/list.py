@@ -44,7 +44,7 @@ def _print_pretrained(pattern: str) -> None:
             for name, value in (("top-1", entry.top1), ("top-5", entry.top5))
             if value is not None
         ]
-        told = [*accuracy, entry.licence]
+        told = [*accuracy, entry.license]
         if entry.conventions is not None:  # our own files carry theirs
             told.append(f"conventions {entry.conventions}")
         lines = [

@@ -29,7 +29,7 @@ def recipes(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("recipe", "network", "optimiser", "batch", "epochs", "source")
+    table = Table("recipe", "network", "optimizer", "batch", "epochs", "source")
     for key, entry in sorted(RECIPES.items()):
         table.add_row(
             key,

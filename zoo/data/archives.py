@@ -67,7 +67,7 @@ def open_tree(path: Path) -> Tree:
         raise
     except (*_DAMAGE, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error or "it asks for too much memory"
-        raise InputError(f"{path}: is damaged or can not be read: {reason}") from None
+        raise InputError(f"{path}: is damaged or cannot be read: {reason}") from None
     raise InputError(f"{path}: is neither a folder nor a zip or tar archive")
 
 
@@ -106,7 +106,7 @@ class Packed(Tree):
                 data = zlib.decompressobj(-15).decompress(data, max(1, member.size))
         except _DAMAGE as error:
             reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{self.name(file)}: can not be read: {reason}") from None
+            raise InputError(f"{self.name(file)}: cannot be read: {reason}") from None
         if len(data) != member.size or member.crc not in (None, zlib.crc32(data)):
             raise InputError(f"{self.name(file)}: the archive is damaged here or cut off")
         return data

@@ -14,7 +14,7 @@ from zoo.data.arrays import ArrayImages
 from zoo.data.dataset import Images
 from zoo.data.draws import Stream, generator_of
 from zoo.data.gather import can_gather, gather
-from zoo.data.transforms import normalise, pixels
+from zoo.data.transforms import normalize, pixels
 from zoo.errors import InputError
 from zoo.recipes.definition import Mix
 from zoo.recipes.pictures import require_one_size, require_pipeline
@@ -56,7 +56,7 @@ def batches(
         float32 (batch, 3, H, W).
 
     Raises:
-        InputError: a picture can not be read or is too small for a crop, or those of a batch have
+        InputError: a picture cannot be read or is too small for a crop, or those of a batch have
             different sizes in the end.
         SpecError: the last transform is not `Normalize`, or a number is too small.
     """
@@ -84,13 +84,13 @@ class _Maker:
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         if self._array is not None:
             made = gather(self._array, numbers, self._steps, seed=self._seed, epoch=self._epoch)
-            return normalise(made, self._last)
+            return normalize(made, self._last)
         found = [self._one(number) for number in numbers.tolist() if not self.stop.is_set()]
         if self.stop.is_set():  # nobody waits for it
             return np.empty(0, np.float32)
         sizes = [(one.shape[1], one.shape[0]) for one in found]
         require_one_size(list(zip(numbers.tolist(), sizes, strict=True)))
-        return normalise(np.stack(found), self._last)
+        return normalize(np.stack(found), self._last)
 
     def _one(self, number: int) -> np.ndarray:
         generator = generator_of(self._seed, self._epoch, number)

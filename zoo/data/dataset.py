@@ -1,4 +1,4 @@
-"""Labelled images: what every reader of a data set hands on."""
+"""Labeled images: what every reader of a data set hands on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Images(Protocol):
         """Return a picture, RGB, 8 bits a channel.
 
         Raises:
-            InputError: it is missing or can not be read; the message names it.
+            InputError: it is missing or cannot be read; the message names it.
         """
 
     def name(self, index: int) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_SIDE, MAX_BYTES = 128, 1 << 30
 """Pictures of one size are decoded at once where none has a longer side, and all fit into this."""
 MAX_NAMED = 10
-"""How many of the images that can not be read a message names."""
+"""How many of the images that cannot be read a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class FileImages:
         """Return a picture, RGB, 8 bits a channel.
 
         Raises:
-            InputError: it is missing or can not be read; the message names it.
+            InputError: it is missing or cannot be read; the message names it.
         """
         data = self.tree.read(self.files[index])
         try:
@@ -60,7 +60,7 @@ def in_memory(split: Split) -> Split:
     """Return a split with its pictures decoded, if they are small and of one size, or as it is.
 
     Raises:
-        InputError: some can not be read; the message names them.
+        InputError: some cannot be read; the message names them.
     """
     return settle(split)[0]
 
@@ -74,7 +74,7 @@ def settle(split: Split, *, skip_corrupt: bool = False) -> tuple[Split, tuple[st
             not be read; without it a large picture is tried when it is asked for.
 
     Raises:
-        InputError: some can not be read and are not to be skipped, or a class would lose all of
+        InputError: some cannot be read and are not to be skipped, or a class would lose all of
             its images.
     """
     images = split.images
@@ -83,7 +83,7 @@ def settle(split: Split, *, skip_corrupt: bool = False) -> tuple[Split, tuple[st
     pixels, faults = _decode(images, try_all=skip_corrupt)
     if faults and not skip_corrupt:
         raise InputError(
-            f"{images.tree.path}: {len(faults)} of {len(images)} images can not be read: "
+            f"{images.tree.path}: {len(faults)} of {len(images)} images cannot be read: "
             f"{some(list(faults.values()))} (skip_corrupt leaves them out)"
         )
     skipped = tuple(images.name(index) for index in faults)
@@ -107,7 +107,7 @@ def _decode(images: FileImages, *, try_all: bool) -> tuple[np.ndarray | None, di
     """Return the pixels of all, or None, and what is wrong with which.
 
     The first picture that can be read tells whether all are decoded, and one of another size ends
-    it. The pixels of an image that can not be read are anything.
+    it. The pixels of an image that cannot be read are anything.
     """
     pixels: np.ndarray | None = None
     faults: dict[int, str] = {}

@@ -37,13 +37,13 @@ def open_dataset(path: str | Path, *, labels: str = "fine", skip_corrupt: bool =
         path: the folder or file.
         labels: of CIFAR-100, ``"fine"`` for its 100 classes or ``"coarse"`` for the 20 that these
             are sorted into.
-        skip_corrupt: leave out images that can not be read, and list them in `Dataset.skipped`;
+        skip_corrupt: leave out images that cannot be read, and list them in `Dataset.skipped`;
             every image is tried here, however long it takes.
 
     Raises:
         InputError: there is nothing at this path, no layout that is known, or it is not complete:
             a class without images, other classes in the two splits, a label out of range, images
-            that can not be read. The message names them.
+            that cannot be read. The message names them.
     """
     path = Path(path)
     if labels not in LABELS:

@@ -1,4 +1,4 @@
-"""Mean and deviation of a data set's colours, which its pictures are normalised with."""
+"""Mean and deviation of a data set's colors, which its pictures are normalized with."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from zoo.data.dataset import Images, Split
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
-    from zoo.recipes.transforms import Colour
+    from zoo.recipes.transforms import Color
 
 _BLOCK = 1 << 22  # bytes counted at a time: NumPy makes eight of each
 
 
-def mean_and_std(split: Split, most: int | None = None) -> tuple[Colour, Colour]:
+def mean_and_std(split: Split, most: int | None = None) -> tuple[Color, Color]:
     """Return the mean and the standard deviation of each channel, over all pixels, in 0..1.
 
     Pixels are counted by value, so that both are exact but for the last rounding. Each pixel
@@ -31,7 +31,7 @@ def mean_and_std(split: Split, most: int | None = None) -> tuple[Colour, Colour]
         (mean, std), RGB; the deviation is that of the pixels themselves (divided by N).
 
     Raises:
-        InputError: there are no images, ``most`` is too small, or an image can not be read.
+        InputError: there are no images, ``most`` is too small, or an image cannot be read.
     """
     if most is not None and most < 1:
         raise InputError(f"most (={most}) must be at least 1")

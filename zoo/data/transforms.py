@@ -53,7 +53,7 @@ def apply(
     last = transforms[-1] if transforms else None
     if not isinstance(last, Normalize):
         raise SpecError("transforms must end in normalize, and have it once")
-    return normalise(pixels(picture, transforms[:-1], generator), last)
+    return normalize(pixels(picture, transforms[:-1], generator), last)
 
 
 def pixels(
@@ -187,7 +187,7 @@ def draw_jitter(step: ColorJitter, generator: np.random.Generator) -> list[tuple
 
 
 def jitter(picture: Image.Image, factors: Sequence[tuple[str, float]]) -> Image.Image:
-    """Return a picture with its colours changed, one after the other."""
+    """Return a picture with its colors changed, one after the other."""
     for name, factor in factors:
         if name == "brightness":
             picture = ImageEnhance.Brightness(picture).enhance(factor)
@@ -207,7 +207,7 @@ def _turned(picture: Image.Image, shift: int) -> Image.Image:
     return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
 
 
-def normalise(image: np.ndarray, step: Normalize) -> np.ndarray:
+def normalize(image: np.ndarray, step: Normalize) -> np.ndarray:
     """Return what a network is fed: uint8 (..., H, W, 3) -> float32 (..., 3, H, W).
 
     The bits are those of torchvision's ``ToImage``, ``ToDtype(scale=True)`` and ``Normalize``:

@@ -35,7 +35,7 @@ class Tree(ABC):
         """Return the bytes of a file.
 
         Raises:
-            InputError: it can not be read; the message names it.
+            InputError: it cannot be read; the message names it.
         """
 
     def name(self, file: str) -> str:
@@ -84,11 +84,11 @@ def list_folder(path: Path) -> Folder:
     """Return the files below a folder; links are followed.
 
     Raises:
-        InputError: a folder can not be read.
+        InputError: a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: can not be read: {error.strerror}") from None
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
     files, empty = [], []
     for place, folders, names in os.walk(path, onerror=refuse, followlinks=True):

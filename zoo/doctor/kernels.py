@@ -85,7 +85,7 @@ class KernelReport:
         """Write everything as JSON, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         write(Path(path), f"{json.dumps(dataclasses.asdict(self), indent=1)}\n".encode())
 

@@ -113,6 +113,6 @@ class Diagnosis(Summarized):
         """Write `to_json` to a file, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         write(Path(path), (self.to_json() + "\n").encode())

@@ -28,8 +28,8 @@ def show(found: Diagnosis, console: Console) -> None:
         console.print(f"[red]✗[/] {escape(str(conflict))}", soft_wrap=True)
     console.print()
     _onednn(found.onednn, console)
-    colour = "red" if found.broken else "green"
-    console.print(f"[bold {colour}]{escape(found.summary())}")
+    color = "red" if found.broken else "green"
+    console.print(f"[bold {color}]{escape(found.summary())}")
 
 
 def _machine(found: Diagnosis, console: Console) -> None:

@@ -127,7 +127,7 @@ class Agreement:
         """Write the evaluations and the agreement to one JSON file, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         fields = {
             "evaluations": [json.loads(found.to_json()) for found in self.evaluations],
@@ -233,7 +233,7 @@ def agreement(evaluations: Sequence[Evaluation]) -> Agreement:
     for name, found in zip(names[1:], evaluations[1:], strict=True):
         if found.names != first.names or found.classes != first.classes:
             raise InputError(
-                f"{name} and {names[0]} can not be compared: they were evaluated on other images "
+                f"{name} and {names[0]} cannot be compared: they were evaluated on other images "
                 "or classes"
             )
         differences[name] = relative_maximum(found.logits, first.logits)

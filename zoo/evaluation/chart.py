@@ -39,12 +39,12 @@ class Tile:
     Attributes:
         pixels: RGB, uint8 (H, W, 3).
         caption: below it.
-        colour: of the caption and the frame; None for none.
+        color: of the caption and the frame; None for none.
     """
 
     pixels: np.ndarray
     caption: str = ""
-    colour: str | None = None
+    color: str | None = None
 
 
 def draw_confusion(
@@ -52,8 +52,8 @@ def draw_confusion(
 ) -> bytes:
     """Return a confusion matrix as a picture.
 
-    The colour is the share of the true class's images, its root to scale, so that rare confusions
-    can be seen. Classes without images are grey.
+    The color is the share of the true class's images, its root to scale, so that rare confusions
+    can be seen. Classes without images are gray.
 
     Args:
         confusion: whole numbers (classes, classes), a row a true class.
@@ -86,8 +86,8 @@ def draw_confusion(
     if count <= NUMBERED:
         for (i, j), number in np.ndenumerate(confusion):
             if number:
-                colour = "white" if shares[i, j] > 0.35 else "black"
-                axes.text(j, i, str(number), ha="center", va="center", fontsize=7, color=colour)
+                color = "white" if shares[i, j] > 0.35 else "black"
+                axes.text(j, i, str(number), ha="center", va="center", fontsize=7, color=color)
     tall = min(0.6 * side, 4)
     place = _axes(figure, margin + side + 0.2, margin + (side - tall) / 2, 0.15, tall)
     bar = figure.colorbar(image, cax=place, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1])
@@ -131,10 +131,10 @@ def _draw_tile(axes: Any, tile: Tile) -> None:
     axes.set_anchor("S")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_xlabel(_plain(tile.caption), fontsize=6.5, color=tile.colour or "black", labelpad=2)
+    axes.set_xlabel(_plain(tile.caption), fontsize=6.5, color=tile.color or "black", labelpad=2)
     for edge in axes.spines.values():
-        edge.set_visible(tile.colour is not None)
-        edge.set_color(tile.colour or "black")
+        edge.set_visible(tile.color is not None)
+        edge.set_color(tile.color or "black")
         edge.set_linewidth(2)
 
 

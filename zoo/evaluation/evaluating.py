@@ -69,13 +69,13 @@ def evaluate(
         workers: threads that prepare images.
         group_conv: as for `create`.
         optimize: run the form for inference, which is the same function, faster.
-        skip_corrupt: leave out images that can not be read, rather than refuse the data.
+        skip_corrupt: leave out images that cannot be read, rather than refuse the data.
         progress: told of every batch; for progress bars.
         **overrides: fields of the spec.
 
     Raises:
         WeightsError: there are no such weights, or they do not fit the network.
-        InputError: the data can not be read, or have other classes than the network.
+        InputError: the data cannot be read, or have other classes than the network.
         ZooError: it is not known how images are prepared, or an argument is out of range.
         UnknownNameError: there is no such backend, recipe, preprocessing or split.
         BackendNotInstalledError: the backend's framework is missing.
@@ -155,7 +155,7 @@ def open_data(
     """Return a data set, by default that of the network's run, with the labels that this had.
 
     Raises:
-        InputError: it can not be read, or is not said.
+        InputError: it cannot be read, or is not said.
     """
     if isinstance(data, Dataset):
         return data
@@ -191,7 +191,7 @@ def evaluate_network(
         progress: as for `evaluate`.
 
     Raises:
-        InputError: there are no such images, one can not be read, or their classes do not fit.
+        InputError: there are no such images, one cannot be read, or their classes do not fit.
         WeightsError: the network has no finite logits for an image.
     """
     if split not in SPLITS:

@@ -122,7 +122,7 @@ class Evaluation(Measures):
         """Write `to_json` to a file, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         write(Path(path), (self.to_json() + "\n").encode())
 
@@ -130,7 +130,7 @@ class Evaluation(Measures):
         """Write the confusion matrix as CSV: a row a true class, a column a predicted one.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         text = io.StringIO(newline="")
         rows = csv.writer(text)
@@ -144,7 +144,7 @@ class Evaluation(Measures):
         """Draw the confusion matrix as a PNG, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         from zoo.evaluation.chart import draw_confusion
 

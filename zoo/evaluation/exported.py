@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo import families
 from zoo.errors import InputError
-from zoo.evaluation.network import COLOURS, Network, require_colours
+from zoo.evaluation.network import COLORS, Network, require_colors
 from zoo.evaluation.pipeline import Transforms, asked, known_of_onnx, unknown_pipeline
 from zoo.exporting import open_exported
 from zoo.families import model_name
@@ -25,15 +25,15 @@ def exported(
     """Return the network in an ONNX file, run by ONNX Runtime as it is.
 
     Raises:
-        WeightsError: it can not be loaded.
-        InputError: it does not take colour images, or does not return a row of logits for each.
+        WeightsError: it cannot be loaded.
+        InputError: it does not take color images, or does not return a row of logits for each.
         ZooError: it is not known how pictures are prepared.
     """
     file = open_exported(path)
     if len(file.input_shape) != 4:
         raise InputError(f"{name}: input: rank (={len(file.input_shape)}) must be 4, of images")
     batch, channels, height, width = file.input_shape
-    require_colours(name, COLOURS if channels is None else channels)
+    require_colors(name, COLORS if channels is None else channels)
     spec = (
         families.spec_from_json(file.metadata["zoo.spec"]) if "zoo.spec" in file.metadata else None
     )
@@ -43,7 +43,7 @@ def exported(
         pipeline = known_of_onnx(file.metadata, file.mean, file.std, size)
     if pipeline is None:
         raise unknown_pipeline(name)
-    blank = np.zeros((batch or 1, COLOURS, height or size or PROBE, width or size or PROBE))
+    blank = np.zeros((batch or 1, COLORS, height or size or PROBE, width or size or PROBE))
     logits = file(blank)
     if not isinstance(logits, np.ndarray) or logits.ndim != 2:
         raise InputError(f"{name}: must have one output, a row of logits for each image")

@@ -45,7 +45,7 @@ class PathImages:
         """Return a picture, RGB, 8 bits a channel.
 
         Raises:
-            InputError: it is missing, can not be read, or is a strip.
+            InputError: it is missing, cannot be read, or is a strip.
         """
         path = self.paths[index]
         picture = FileImages(Folder(path.parent, (path.name,), ()), (path.name,)).picture(0)
@@ -93,7 +93,7 @@ class Uniform(Looked):
         """Return a picture.
 
         Raises:
-            InputError: it can not be read, or has another size.
+            InputError: it cannot be read, or has another size.
         """
         picture = self.images.picture(index)
         size = size_after(self.transforms, picture.size)

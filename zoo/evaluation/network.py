@@ -11,7 +11,7 @@ from zoo.errors import InputError
 from zoo.evaluation.pipeline import Pipeline
 from zoo.training.run import Run
 
-COLOURS = 3
+COLORS = 3
 
 Call = Callable[[np.ndarray], np.ndarray]
 """float32 (N, 3, H, W) -> logits, float32 (N, classes)."""
@@ -46,9 +46,9 @@ class Network:
     start: Callable[[], Call]
 
 
-def require_colours(name: str, in_channels: int) -> None:
-    """Raise `InputError` unless a network takes pictures in colour, which is how they are read."""
-    if in_channels != COLOURS:
+def require_colors(name: str, in_channels: int) -> None:
+    """Raise `InputError` unless a network takes pictures in color, which is how they are read."""
+    if in_channels != COLORS:
         raise InputError(
-            f"{name}: in_channels (={in_channels}) must be {COLOURS}: images are read in colour"
+            f"{name}: in_channels (={in_channels}) must be {COLORS}: images are read in color"
         )

@@ -73,7 +73,7 @@ def asked(
     """
     if recipe is not None:
         if transforms is not None:
-            raise ZooError("transforms and recipe can not both be given: each says what is done")
+            raise ZooError("transforms and recipe cannot both be given: each says what is done")
         found = open_recipe(recipe)
         told = f"recipe {recipe}" if isinstance(recipe, str | Path) else "the recipe given"
         return Pipeline(found.evaluate, told)
@@ -97,7 +97,7 @@ def open_recipe(recipe: str | Path | Recipe) -> Recipe:
 
     Raises:
         UnknownNameError, SpecError: there is none of this name, or the file holds none.
-        ZooError: the file can not be read.
+        ZooError: the file cannot be read.
     """
     if isinstance(recipe, Recipe):
         return recipe
@@ -106,7 +106,7 @@ def open_recipe(recipe: str | Path | Recipe) -> Recipe:
     try:
         text = Path(recipe).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ZooError(f"{recipe}: can not be read: {error}") from None
+        raise ZooError(f"{recipe}: cannot be read: {error}") from None
     try:
         return Recipe.from_json(text)
     except ZooError as error:

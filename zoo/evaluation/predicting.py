@@ -67,12 +67,12 @@ def predict(
         workers: threads that prepare pictures.
         group_conv: as for `create`.
         optimize: as for `evaluate`.
-        skip_corrupt: leave out pictures that are missing or can not be read.
+        skip_corrupt: leave out pictures that are missing or cannot be read.
         progress: told of every batch; for progress bars.
         **overrides: fields of the spec.
 
     Raises:
-        InputError: a picture is missing or can not be read; or there are none.
+        InputError: a picture is missing or cannot be read; or there are none.
         ZooError: as `evaluate`; or there are not as many labels as classes.
     """
     for name, value in (("top", top), ("batch_size", batch_size)):
@@ -139,7 +139,7 @@ class Fitted(Looked):
         """Return a picture, the middle of it where it is no square.
 
         Raises:
-            InputError: it can not be read.
+            InputError: it cannot be read.
         """
         picture = self.images.picture(index)
         if size_after(self.transforms, picture.size) == (self.side, self.side):
@@ -159,7 +159,7 @@ def _classes(labels: str | Path | Sequence[str] | None, network: Network) -> tup
     """Return the names of the classes.
 
     Raises:
-        ZooError: the file can not be read, or there are not as many names as classes.
+        ZooError: the file cannot be read, or there are not as many names as classes.
     """
     count, where = network.num_classes, "labels"
     if labels is None:
@@ -169,7 +169,7 @@ def _classes(labels: str | Path | Sequence[str] | None, network: Network) -> tup
         try:
             labels = Path(labels).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ZooError(f"{where}: can not be read: {error}") from None
+            raise ZooError(f"{where}: cannot be read: {error}") from None
     if len(labels) != count:
         raise ZooError(f"{where}: has {len(labels)} names, must have {count}, one a class")
     return tuple(labels)

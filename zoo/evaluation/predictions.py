@@ -90,7 +90,7 @@ class Predictions:
         """Write `to_json` to a file, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         write(Path(path), (self.to_json() + "\n").encode())
 
@@ -102,7 +102,7 @@ class Predictions:
             most: the first so many pictures.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         from zoo.evaluation.chart import Tile, draw_grid, shortened
         from zoo.evaluation.samples import thumbnail

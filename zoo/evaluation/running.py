@@ -43,7 +43,7 @@ def run(
     each size.
 
     Raises:
-        InputError: an image can not be read, or has another size than the others.
+        InputError: an image cannot be read, or has another size than the others.
         WeightsError: the network has no finite logits for an image.
     """
     steps = network.pipeline.transforms

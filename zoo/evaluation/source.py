@@ -15,11 +15,11 @@ from zoo import families
 from zoo.arch import Spec
 from zoo.errors import WeightsError
 from zoo.evaluation.exported import exported
-from zoo.evaluation.network import Call, Network, require_colours
+from zoo.evaluation.network import Call, Network, require_colors
 from zoo.evaluation.pipeline import Pipeline, Transforms, asked, known_of_file, unknown_pipeline
 from zoo.families import base_model, model_name
 from zoo.loading import Source, from_source, resolve
-from zoo.models import create, realisation
+from zoo.models import create, realization
 from zoo.recipes import Recipe
 from zoo.training.run import INFO, RECIPE, Run, open_run
 from zoo.training.state import MODEL
@@ -58,7 +58,7 @@ def find(
         TrainingError: the run is damaged, or has no checkpoint yet.
         ZooError: it is not known how pictures are prepared.
     """
-    _ = realisation(group_conv, optimize)
+    _ = realization(group_conv, optimize)
     name, source, run = _located(weights)
     as_it_is = isinstance(source, Path) and source.suffix == ".onnx" and backend in (None, "onnx")
     backend = backend or ("onnx" if as_it_is else "torch")
@@ -70,7 +70,7 @@ def find(
             )
         return exported(name, Path(str(source)), transforms, recipe)
     spec, arrays, checkpoint = _read(source, model, overrides or {})
-    require_colours(name, spec.in_channels)
+    require_colors(name, spec.in_channels)
     published = _published(source, checkpoint)
     classes = run.classes if run is not None else published.classes if published else ()
     pipeline = asked(transforms, recipe, spec.image_size)

@@ -145,7 +145,7 @@ def spec_from_json(text: str) -> Spec:
 
 
 def base_model(wanted: Spec) -> str | None:
-    """Return the catalogue's network that a spec is, whatever its head, input and conventions.
+    """Return the catalog's network that a spec is, whatever its head, input and conventions.
 
     Where there are two, they are for images of other sizes: the one with the same stem, or else
     whose conventions differ in the fewest fields.
@@ -163,6 +163,6 @@ def base_model(wanted: Spec) -> str | None:
 
 
 def model_name(wanted: Spec) -> str:
-    """Return the catalogue's name for a spec, or one made of its family and hash."""
+    """Return the catalog's name for a spec, or one made of its family and hash."""
     names = [name for name, entry in models(wanted.family).items() if entry == wanted]
     return names[0] if names else f"{wanted.family}_{wanted.sha256[:8]}"

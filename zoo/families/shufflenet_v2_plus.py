@@ -48,7 +48,7 @@ class ShuffleNetV2PlusSpec(Spec):
         stem_channels: of the first convolution; no max pool follows it.
         stage_channels, stage_repeats: channels and units of each stage.
         units: kind of each unit of all stages, one of `KERNELS`. ``"xception"`` has three depthwise
-            convolutions, each with a 1×1 one, and can not be the first of a stage.
+            convolutions, each with a 1×1 one, and cannot be the first of a stage.
         last_channels: of the 1×1 convolution after the stages, and of the linear layer before the
             classifier.
         dropout: probability before the classifier, in training. The authors train with 0.2.
@@ -84,7 +84,7 @@ class ShuffleNetV2PlusSpec(Spec):
         for stage, (kind, *_) in enumerate(self._stages(), start=2):
             if kind == "xception":
                 raise SpecError(
-                    f"units: the first of stage {stage} can not be of the kind 'xception', whose "
+                    f"units: the first of stage {stage} cannot be of the kind 'xception', whose "
                     "three depthwise convolutions would each halve the map"
                 )
         require_probability("dropout", self.dropout)

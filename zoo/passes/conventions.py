@@ -118,7 +118,7 @@ def convert_conventions(source: Spec, target: Spec, weights: Weights) -> Weights
             are to blame, and at which node.
     """
     if type(source) is not type(target):
-        raise SpecError(f"a {source.family} can not become a {target.family}")
+        raise SpecError(f"a {source.family} cannot become a {target.family}")
     for field in dataclasses.fields(source):
         one, other = getattr(source, field.name), getattr(target, field.name)
         if field.name not in ("conventions", *source.weightless) and one != other:
@@ -131,13 +131,13 @@ def convert_conventions(source: Spec, target: Spec, weights: Weights) -> Weights
     except ConventionError as error:
         reasons = _to_blame(source, target, weights, error)
     raise ConventionError(
-        f"{source.preset_name} can not become {target.preset_name} by permuting weights:\n"
+        f"{source.preset_name} cannot become {target.preset_name} by permuting weights:\n"
         + "\n".join(f"  {reason}" for reason in reasons)
     )
 
 
 def _to_blame(source: Spec, target: Spec, weights: Weights, together: ConventionError) -> list[str]:
-    """Tell which conventions can not be changed even alone; where each can, name all of them."""
+    """Tell which conventions cannot be changed even alone; where each can, name all of them."""
     reasons, changes = [], []
     for field in dataclasses.fields(source.conventions):
         one, other = (getattr(spec.conventions, field.name) for spec in (source, target))

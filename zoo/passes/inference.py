@@ -18,7 +18,7 @@ PASSES = (remove_dead_nodes, fold_batchnorm, absorb_bias, eliminate_channel_shuf
 def optimize(graph: Graph, weights: Weights | None = None) -> tuple[Graph, Weights]:
     """Rewrite a network for inference: it computes the same from fewer nodes.
 
-    It is no longer the network of its spec, whose parameters are others: it can not be trained on,
+    It is no longer the network of its spec, whose parameters are others: it cannot be trained on,
     nor saved under the spec's names.
     """
     for rewrite in PASSES:

@@ -2,8 +2,8 @@
 
 Once the groups of all mixing nodes are paired, pairing bundles is counting: as many of each
 signature on both sides, taken in sorted order. That the groups correspond one to one as they are
-numbered is tried first. Where it fails they are told apart by colour refinement (as in tests of
-graph isomorphism: a group's colour is told by the bundles in it, a bundle's by its groups, until
+numbered is tried first. Where it fails they are told apart by color refinement (as in tests of
+graph isomorphism: a group's color is told by the bundles in it, a bundle's by its groups, until
 nothing changes) and, where that leaves a choice, by trying. So a refusal is a proof: there is no
 order of channels. Hashes only decide what is tried; what is found is checked exactly.
 """
@@ -110,7 +110,7 @@ def _group_columns(plan: Layout, marks: int) -> list[int]:
 
 
 class _Search:
-    """Colour refinement over the groups of both graphs, with trying where it leaves a choice."""
+    """Color refinement over the groups of both graphs, with trying where it leaves a choice."""
 
     def __init__(self, source: Cells, target: Cells, plan: Layout, marks: int) -> None:
         self._arguments = source, target, plan, marks
@@ -143,15 +143,15 @@ class _Search:
         if self._hopeless:
             return None
         _, _, plan, marks = self._arguments
-        colours = np.arange(self._groups, dtype=np.uint64)  # what no mark tells apart stays
+        colors = np.arange(self._groups, dtype=np.uint64)  # what no mark tells apart stays
         for i in _group_columns(plan, marks):
             mark = plan.marks[i]
-            colours[mark.first : mark.first + mark.groups] = mark.first
-        return self._solve(_mix(np.tile(colours, 2)))
+            colors[mark.first : mark.first + mark.groups] = mark.first
+        return self._solve(_mix(np.tile(colors, 2)))
 
-    def _solve(self, colours: np.ndarray) -> np.ndarray | None:
-        colours = self._refine(colours)
-        ours, theirs = colours[: self._groups], colours[self._groups :]
+    def _solve(self, colors: np.ndarray) -> np.ndarray | None:
+        colors = self._refine(colors)
+        ours, theirs = colors[: self._groups], colors[self._groups :]
         if not np.array_equal(np.sort(ours), np.sort(theirs)):
             return None
         _, inverse, sizes = np.unique(ours, return_inverse=True, return_counts=True)
@@ -162,29 +162,29 @@ class _Search:
             return groups if _agree(*self._arguments, groups) else None
         group = open_groups[0]
         for other in sorted(np.flatnonzero(theirs == ours[group]), key=lambda i: i != group):
-            tried = colours.copy()
+            tried = colors.copy()
             tried[[group, self._groups + other]] = _mix(tried[[group]] + np.uint64(1))
             found = self._solve(tried)
             if found is not None:
                 return found
         return None
 
-    def _refine(self, colours: np.ndarray) -> np.ndarray:
-        """Return colours that tell all groups apart that differ in what is in them."""
+    def _refine(self, colors: np.ndarray) -> np.ndarray:
+        """Return colors that tell all groups apart that differ in what is in them."""
         distinct = 0
-        while len(np.unique(colours)) > distinct:
-            distinct = len(np.unique(colours))
+        while len(np.unique(colors)) > distinct:
+            distinct = len(np.unique(colors))
             cells = self._kind.copy()
-            np.add.at(cells, self._cell, _mix(colours[self._group] + self._salt))
+            np.add.at(cells, self._cell, _mix(colors[self._group] + self._salt))
             cells = _mix(cells)
-            told = _mix(colours)
+            told = _mix(colors)
             np.add.at(told, self._group, self._count * _mix(cells[self._cell] + self._salt))
-            colours = _mix(told)
-        return colours
+            colors = _mix(told)
+        return colors
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """Return a hash of each value (the finaliser of splitmix64)."""
+    """Return a hash of each value (the finalizer of splitmix64)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -34,7 +34,7 @@ def refusal(source: Cells, target: Cells, plan: Layout) -> str:
                 f"them"
             )
         case "order":
-            return f"{mark.node}: the order of its channels can not be kept"
+            return f"{mark.node}: the order of its channels cannot be kept"
         case "fixed":
             ours = {row.tobytes() for row in named.rows}
             moved = [row[possible] for row in target.rows if row.tobytes() not in ours]

@@ -1,4 +1,4 @@
-"""What the work of a proof can show, and what it can not.
+"""What the work of a proof can show, and what it cannot.
 
 A comparison shows a mistake only if some value depends on what is mistaken. A hard swish without
 its upper clip is right up to 3; a tap of a filter that sees nothing but zeros may have any weight;

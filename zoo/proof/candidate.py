@@ -20,14 +20,14 @@ class Candidate:
         backend: the engine.
         graph: what it runs, with the nodes of the case's graph under the same names. Tests put
             another network here to see it caught.
-        realise: the pass that writes group convolutions as it is to run them.
+        realize: the pass that writes group convolutions as it is to run them.
         dtype: ``"float32"``, or ``"float64"`` for references.
     """
 
     label: str
     backend: Backend
     graph: Graph
-    realise: Rewrite = merge_group_conv
+    realize: Rewrite = merge_group_conv
     dtype: str = "float32"
 
     @property
@@ -40,8 +40,8 @@ class Candidate:
         return level in self.backend.LEVELS
 
     def expected(self, case: Case) -> Graph:
-        """Return the network that the candidate should run: the case's, realised its way."""
-        return merge_group_conv(self.realise(case.graph)[0])[0]
+        """Return the network that the candidate should run: the case's, realized its way."""
+        return merge_group_conv(self.realize(case.graph)[0])[0]
 
     def visible(self, case: Case) -> set[str]:
         """Return the nodes whose values it shows."""
@@ -49,7 +49,7 @@ class Candidate:
 
     def parameters(self, weights: Weights) -> Weights:
         """Return what a live model hands out after the weights were set."""
-        graph, found = self.realise(self.graph, weights)
+        graph, found = self.realize(self.graph, weights)
         model = self.backend.build(graph)
         self.backend.set_parameters(model, found)
         return merge_group_conv(graph, self.backend.get_parameters(model))[1]
@@ -58,7 +58,7 @@ class Candidate:
         self, case: Case, *, training: bool, weights: Weights | None = None
     ) -> tuple[Weights, Weights]:
         """Return (value of every node that the case's network has too, running statistics)."""
-        graph, found = self.realise(self.graph, weights or case.weights[training])
+        graph, found = self.realize(self.graph, weights or case.weights[training])
         values, buffers = self.backend.forward(
             graph, found, case.images, training=training, dtype=self.dtype
         )
@@ -68,7 +68,7 @@ class Candidate:
 
     def gradients(self, case: Case, *, training: bool, weights: Weights | None = None) -> Weights:
         """Return the gradient of the loss for every trained parameter."""
-        graph, found = self.realise(without_dropout(self.graph), weights or case.weights[training])
+        graph, found = self.realize(without_dropout(self.graph), weights or case.weights[training])
         _, gradients = self.backend.gradients(
             graph, found, case.images, case.labels, training=training, dtype=self.dtype
         )
@@ -76,7 +76,7 @@ class Candidate:
 
     def training(self, case: Case, work: Work) -> Run:
         """Return what the backend's trainer makes of the work."""
-        graph, found = self.realise(without_dropout(self.graph), case.weights[True])
+        graph, found = self.realize(without_dropout(self.graph), case.weights[True])
         trainer = self.backend.trainer(graph, found, work.recipe)
         fresh = [trainer]
 

@@ -7,7 +7,7 @@ to zero that float32 and float64 disagree about its sign; the gradient is not co
 a difference says nothing about the code. So it is with a hard swish or sigmoid at -3 and 3. Where
 no value lies beyond such a kink, on the other hand, nothing shows that it is there.
 
-So every array is drawn (`weights.randomise`), running statistics fit the images, the strongest
+So every array is drawn (`weights.randomize`), running statistics fit the images, the strongest
 channels of each activation's input are stretched over all of its regions (`reach`), and the bias of
 each batch norm (or convolution) before it is shifted, by a few hundredths of a deviation where
 nothing else asks for more, to where the kinks fall into gaps between the values it sees (`levers`).
@@ -97,7 +97,7 @@ class _Walk:
 
     def __init__(self, graph: Graph, seed: int, training: bool, reach: bool) -> None:
         self.graph, self.seed, self.training, self.reach = graph, seed, training, reach
-        self.drawn = arrays.randomise(graph, seed)
+        self.drawn = arrays.randomize(graph, seed)
         self.found = {name: array.copy() for name, array in self.drawn.items()}
         self.rng = np.random.default_rng(seed)
         self.gates: dict[str, np.ndarray] = {}

@@ -2,7 +2,7 @@
 
 An operator's error is counted in units of what it adds up (`zoo.proof.local.magnitude`), where it
 hardly depends on the network: a sum of two values is off by one rounding of float32 (2^-24 = 6e-8
-of the unit), any convolution of the catalogue by nine, whatever computes it. So one number serves
+of the unit), any convolution of the catalog by nine, whatever computes it. So one number serves
 nearly all, and the few kernels that are coarser stand here by name. ``zoo doctor --kernels``
 measures them all; what it found is in ``benchmarks/results/kernels.json``.
 """

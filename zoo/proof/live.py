@@ -80,7 +80,7 @@ def of_model(
     if optimize:
         raise SpecError("optimize must not be asked of a live model: it is proven as it is")
     if unknown := overrides.keys() - {"image_size"}:
-        raise SpecError(f"{sorted(unknown)[0]} can not be changed in a live model")
+        raise SpecError(f"{sorted(unknown)[0]} cannot be changed in a live model")
     spec = spec.replace(**overrides)
     engine: Any = backends.backend_of(model)
     label = f"{engine.__name__.rpartition('.')[2]} (live)"

@@ -52,7 +52,7 @@ def own_errors(
 ) -> Iterator[Own]:
     """Yield the error of each node that a candidate has the inputs of, and of its statistics.
 
-    What can not be compared at all is infinitely far, and those that read it are left out.
+    What cannot be compared at all is infinitely far, and those that read it are left out.
 
     Args:
         graph: the network that the candidate should have run.
@@ -60,7 +60,7 @@ def own_errors(
         images: likewise.
         values: the candidate's, by node.
         buffers: its running statistics after the call.
-        wrong: names of values and statistics that can not be compared, see `measure.faults`.
+        wrong: names of values and statistics that cannot be compared, see `measure.faults`.
         apart: nodes whose value is of another run than those that it was made of.
         training: whether it was in training mode.
     """

@@ -11,9 +11,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def photographs(size: int) -> np.ndarray:
-    """Return the photographs as a normalised batch, float32 (2, 3, size, size).
+    """Return the photographs as a normalized batch, float32 (2, 3, size, size).
 
-    A temple and a flower (scikit-learn's ``load_sample_images``), the largest centred square of
+    A temple and a flower (scikit-learn's ``load_sample_images``), the largest centered square of
     each, resized.
 
     Raises:

@@ -200,7 +200,7 @@ def _candidates(
     if not names:
         raise UnknownNameError("backends must name at least one backend")
     candidates = []
-    realise = for_inference(group_conv) if optimize else GROUP_CONV[group_conv]
+    realize = for_inference(group_conv) if optimize else GROUP_CONV[group_conv]
     for name in names:
         engine = backends.load(name)
         if level not in engine.LEVELS:
@@ -209,7 +209,7 @@ def _candidates(
             )
         forms = (*(["optimized"] if optimize else []), *([group_conv] * (group_conv != "native")))
         label = f"{name} ({', '.join(forms)})" if forms else name
-        candidates.append(Candidate(label, engine, wanted.graph, realise))
+        candidates.append(Candidate(label, engine, wanted.graph, realize))
     if level not in EVALUATING:
         try:
             backends.load("torch")

@@ -255,7 +255,7 @@ def _across(
     """Return how far values are to be moved for a kink to lie in the widest gap between them.
 
     At least half of them stay between the outer kinks, one by some distance ``apart`` from the
-    lowest. None where that can not be.
+    lowest. None where that cannot be.
     """
     moving = along != 0
     crossings = np.sort((kink - values[moving]) / along[moving])

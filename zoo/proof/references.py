@@ -107,7 +107,7 @@ class References:
         return arrays
 
     def coverage(self, training: bool) -> Coverage:
-        """Return what the work can show in a mode, and what it can not."""
+        """Return what the work can show in a mode, and what it cannot."""
         if training not in self._coverage:
             values = self.trained_forward[0] if training else self.evaluated
             self._coverage[training] = coverage(

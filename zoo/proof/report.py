@@ -105,7 +105,7 @@ class ParityReport(Tabled):
         """Write `to_json` to a file, which takes its place when it is whole.
 
         Raises:
-            ZooError: the folder can not be written to, or the disk is full.
+            ZooError: the folder cannot be written to, or the disk is full.
         """
         write(Path(path), f"{self.to_json()}\n".encode())
 

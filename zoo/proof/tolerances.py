@@ -2,7 +2,7 @@
 
 ``limit`` is absolute; ``floors`` multiplies the noise floor, which is measured each time on the
 same work (see `zoo.proof.floor`). The larger of the two is admitted. What was measured over the
-whole catalogue stands in docs/parity.md, and ``benchmarks/parity.py`` measures it again.
+whole catalog stands in docs/parity.md, and ``benchmarks/parity.py`` measures it again.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from zoo.loading import Source
 from zoo.machine import machine, version
 from zoo.output import require_writable
 from zoo.passes import optimize
-from zoo.preprocessing import for_size, normalise, preset_of
+from zoo.preprocessing import for_size, normalize, preset_of
 from zoo.quantization.measure import compare
 from zoo.quantization.report import QuantizationReport
 from zoo.quantization.sparing import TOLERANCE, choose, named, units_of
@@ -36,7 +36,7 @@ BATCH = 8
 """Images that are run at once; the calibration keeps all their values in memory."""
 PROBES = 32
 """Images that the error of each unit is measured on, about."""
-COLOURS = 3
+COLORS = 3
 
 
 PROCESSORS = (
@@ -72,7 +72,7 @@ def quantize(
 ) -> QuantizationReport:
     """Write a network as an ONNX file of 8 bits, and measure what that costs.
 
-    The optimised network is quantised by ONNX Runtime's tool: filters int8, the values between
+    The optimized network is quantized by ONNX Runtime's tool: filters int8, the values between
     nodes uint8, their ranges taken from images. What 8 bits hurt most is left in float32. Nothing
     is written before all of it is done.
 
@@ -95,7 +95,7 @@ def quantize(
         reduce_range: filters of 7 bits, for x86 processors without VNNI where other programs than
             this package run the file: their sums of 8-bit products are cut off.
         exclude: nodes and scopes (``"stem"``, ``"stage2.0"``) that are left in float32, by default
-            chosen by ``tolerance``; ``()`` quantises everything.
+            chosen by ``tolerance``; ``()`` quantizes everything.
         tolerance: relative L2 error of the logits that the choice aims at.
         max_images: take so many of the calibration's images, evenly spaced.
         adapt: as for `create`.
@@ -105,12 +105,12 @@ def quantize(
         **overrides: fields of the spec; ``image_size`` is the height and width of the file's input.
 
     Raises:
-        InputError: a folder is missing or empty, an image can not be read, or its class is not one
+        InputError: a folder is missing or empty, an image cannot be read, or its class is not one
             of the network's.
-        ZooError: the file can not be written, or an argument is out of range.
+        ZooError: the file cannot be written, or an argument is out of range.
         UnknownNameError: the method, preprocessing, type, node, model or override does not exist.
         WeightsError: the weights do not fit, or the file exists.
-        ExportError: the float32 network can not be written.
+        ExportError: the float32 network cannot be written.
         BackendNotInstalledError: onnx or onnxruntime is missing.
 
     Example:
@@ -162,7 +162,7 @@ def quantize(
         spared = named(calibrated.nodes, exclude)
     else:
         steps.more(len(units_of(calibrated.nodes)))
-        probes = normalise(pixels[:: math.ceil(len(pixels) / PROBES)], how)
+        probes = normalize(pixels[:: math.ceil(len(pixels) / PROBES)], how)
         spared = choose(
             calibrated.nodes,
             graph,
@@ -248,9 +248,9 @@ def _preprocessing(
     else:
         graph = backends.backend_of(model).graph_of(model)
         preprocessing = preprocessing or graph.preprocessing
-    if graph.in_channels != COLOURS:
+    if graph.in_channels != COLORS:
         raise InputError(
-            f"in_channels (={graph.in_channels}) must be {COLOURS}: images are read in colour"
+            f"in_channels (={graph.in_channels}) must be {COLORS}: images are read in color"
         )
     size = overrides.get("image_size", graph.image_size[0])
     if not isinstance(preprocessing, Preprocessing):
@@ -277,12 +277,12 @@ def _classes(
 
 def _batches(pixels: np.ndarray, how: Preprocessing) -> Iterator[np.ndarray]:
     for start in range(0, len(pixels), BATCH):
-        yield normalise(pixels[start : start + BATCH], how)
+        yield normalize(pixels[start : start + BATCH], how)
 
 
 def _read(pictures: Pictures, how: Preprocessing) -> Iterator[np.ndarray]:
     for start in range(0, len(pictures), BATCH):
-        yield normalise(pictures.pixels(how, start, start + BATCH), how)
+        yield normalize(pictures.pixels(how, start, start + BATCH), how)
 
 
 class _Steps:

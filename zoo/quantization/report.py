@@ -1,4 +1,4 @@
-"""What a quantisation did and what it costs."""
+"""What a quantization did and what it costs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class QuantizationReport:
         """Write `to_json` to a file, whole or not at all.
 
         Raises:
-            ZooError: it can not be written.
+            ZooError: it cannot be written.
         """
         write(Path(path), (self.to_json() + "\n").encode())
 

@@ -51,18 +51,18 @@ def named(nodes: Sequence[str], scopes: Iterable[str]) -> Spared:
 
     Raises:
         UnknownNameError: there is no such node or scope; the nearest are named.
-        ZooError: none would be left to be quantised.
+        ZooError: none would be left to be quantized.
     """
     found: set[str] = set()
     scopes = tuple(scopes)
     for scope in scopes:
-        # An optimised network's nodes have endings: "stage2.0.compress.bn_reordered".
+        # An optimized network's nodes have endings: "stage2.0.compress.bn_reordered".
         inside = {n for n in nodes if n == scope or n.startswith((f"{scope}.", f"{scope}_"))}
         if not inside:
             raise unknown("node", scope, {*nodes, *units_of(nodes)})
         found |= inside
     if found == set(nodes):
-        raise ZooError(f"exclude (={list(scopes)}) must leave a node to quantise")
+        raise ZooError(f"exclude (={list(scopes)}) must leave a node to quantize")
     return Spared(scopes, tuple(n for n in nodes if n in found))
 
 
@@ -78,14 +78,14 @@ def choose(
     nodes: Sequence[str],
     graph: Graph,
     tolerance: float,
-    quantised: Callable[[Sequence[str]], Any],
+    quantized: Callable[[Sequence[str]], Any],
     images: np.ndarray,
     logits: np.ndarray,
     step: Step,
 ) -> Spared:
     """Return the fewest units without which the error of the logits is within the tolerance.
 
-    Each unit is quantised alone, and the error that it makes is measured. The errors of units are
+    Each unit is quantized alone, and the error that it makes is measured. The errors of units are
     as good as independent, so that their squares add up: with trained weights, the sum is within
     15 % of the error that all of them together make.
 
@@ -93,7 +93,7 @@ def choose(
         nodes: of the network.
         graph: the network, for its multiply-adds.
         tolerance: relative L2 error.
-        quantised: returns the network in which only some nodes are quantised, as a callable.
+        quantized: returns the network in which only some nodes are quantized, as a callable.
         images: what is measured on.
         logits: of the float32 network on the images.
         step: told of each unit.
@@ -102,7 +102,7 @@ def choose(
     errors = {}
     for unit, inside in units.items():
         step(f"8 bits in {unit} alone")
-        errors[unit] = relative_l2(quantised(inside)(images), logits)
+        errors[unit] = relative_l2(quantized(inside)(images), logits)
     shares = shares_of(graph)
     parts = {unit: sum(shares.get(name, 0.0) for name in units[unit]) for unit in units}
     spared: list[str] = []

@@ -5,7 +5,7 @@
 A recipe takes instances of these, or the dictionaries that they are in JSON.
 """
 
-from zoo.recipes.catalogue import RECIPES, list_recipes, recipe
+from zoo.recipes.catalog import RECIPES, list_recipes, recipe
 from zoo.recipes.definition import Mix, Precision, Recipe
 from zoo.recipes.memory import check_slots, decayed, slot_names
 from zoo.recipes.optimizers import SGD, Adam, Optimizer

@@ -1,4 +1,4 @@
-"""A training run as a value: network, input pipeline, loss, optimiser, schedule, and how long."""
+"""A training run as a value: network, input pipeline, loss, optimizer, schedule, and how long."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Recipe(Part):
             if value is not None and not value > 0:
                 raise SpecError(f"{name} (={value:g}) must be greater than 0")
         if self.clip_value is not None and self.clip_norm is not None:
-            raise SpecError("clip_value and clip_norm can not both be set")
+            raise SpecError("clip_value and clip_norm cannot both be set")
         for name in ("train", "evaluate"):
             steps = getattr(self, name)
             if [i for i, s in enumerate(steps, 1) if isinstance(s, Normalize)] != [len(steps)]:

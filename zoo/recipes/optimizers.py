@@ -1,4 +1,4 @@
-"""Optimisers as data. Each backend realises the same arithmetic (`backends.Trainer`)."""
+"""Optimizers as data. Each backend realizes the same arithmetic (`backends.Trainer`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.errors import SpecError
 from zoo.recipes.part import Part
 
 Decayed = Literal["all", "not_norm", "weights"]
-"""What weight decay is for: all parameters; all but those of batch norms (as MindSpore's optimisers
+"""What weight decay is for: all parameters; all but those of batch norms (as MindSpore's optimizers
 do when nobody tells them otherwise); or neither batch norms nor biases."""
 
 

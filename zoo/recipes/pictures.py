@@ -1,4 +1,4 @@
-"""What all realisations of the transforms agree on: sizes, seeds, and what is refused."""
+"""What all realizations of the transforms agree on: sizes, seeds, and what is refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resized(step: Resize, size: Size) -> Size:
 def seed_of(seed: int, epoch: int, number: int) -> int:
     """Return what a framework's own generator is seeded with for an image, 64 bits.
 
-    A hash: frameworks spread neighbouring seeds badly, and neighbouring images have them.
+    A hash: frameworks spread neighboring seeds badly, and neighboring images have them.
     """
     text = f"{seed} {epoch} {number}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")

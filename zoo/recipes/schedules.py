@@ -29,16 +29,16 @@ class Warmup(Part, ABC):
 
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
-        """Return the share of the optimiser's learning rate at a step after the warm-up."""
+        """Return the share of the optimizer's learning rate at a step after the warm-up."""
 
     def momentum(self, step: int, steps: int) -> float | None:
-        """Return the momentum at a step, or None where it is the optimiser's own."""
+        """Return the momentum at a step, or None where it is the optimizer's own."""
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constant(Warmup):
-    """The optimiser's learning rate throughout."""
+    """The optimizer's learning rate throughout."""
 
     name: Literal["constant"] = "constant"
 
@@ -49,7 +49,7 @@ class Constant(Warmup):
 
 @dataclass(frozen=True, kw_only=True)
 class Linear(Warmup):
-    """From the optimiser's learning rate to ``final`` times it, in a straight line."""
+    """From the optimizer's learning rate to ``final`` times it, in a straight line."""
 
     name: Literal["linear"] = "linear"
     final: float = 0.0
@@ -64,7 +64,7 @@ class Linear(Warmup):
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Warmup):
-    """From the optimiser's learning rate to ``final`` times it, along half a cosine."""
+    """From the optimizer's learning rate to ``final`` times it, along half a cosine."""
 
     name: Literal["cosine"] = "cosine"
     final: float = 0.0
@@ -79,16 +79,16 @@ class Cosine(Warmup):
 
 @dataclass(frozen=True, kw_only=True)
 class OneCycle(Warmup):
-    """PyTorch's OneCycleLR: up to the optimiser's learning rate and down to next to nothing.
+    """PyTorch's OneCycleLR: up to the optimizer's learning rate and down to next to nothing.
 
     Smith and Topin, Super-Convergence, 2018; the values by default are PyTorch's.
 
     Attributes:
         rise: share of the steps in which the learning rate rises.
-        start: the first learning rate, as a share of the optimiser's.
+        start: the first learning rate, as a share of the optimizer's.
         end: the last.
         momenta: least and greatest momentum (Adam's first beta), which moves against the learning
-            rate; None leaves the optimiser's own.
+            rate; None leaves the optimizer's own.
         shape: of rise and fall.
     """
 
@@ -132,7 +132,7 @@ Schedule = Annotated[Constant | Linear | Cosine | OneCycle, Field(discriminator=
 
 
 def at(schedule: Warmup, step: int, steps: int, steps_per_epoch: int) -> tuple[float, float | None]:
-    """Return (the learning rate's factor, the momentum or None for the optimiser's own).
+    """Return (the learning rate's factor, the momentum or None for the optimizer's own).
 
     Args:
         schedule: which.

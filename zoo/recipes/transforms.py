@@ -1,6 +1,6 @@
 """The steps of an input pipeline, by name: what is done to an image, not by whom.
 
-Three realise them: NumPy and Pillow (`zoo.data`, the reference), torchvision (`backends.torch`) and
+Three realize them: NumPy and Pillow (`zoo.data`, the reference), torchvision (`backends.torch`) and
 MindSpore's dataset package (`backends.mindspore`). Images are RGB, 8 bits a channel, until
 `Normalize` makes of them float32 (3, H, W).
 """
@@ -17,7 +17,7 @@ from zoo.errors import SpecError
 from zoo.recipes.part import Part
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
 def require_share(name: str, value: float) -> None:
@@ -139,7 +139,7 @@ class ColorJitter(Part):
 
     Attributes:
         brightness, contrast, saturation: the factor is drawn from 1 - x to 1 + x, at least 0.
-        hue: the shift around the circle of colours is drawn from -x to x; 1 is all the way round.
+        hue: the shift around the circle of colors is drawn from -x to x; 1 is all the way round.
     """
 
     name: Literal["color_jitter"] = "color_jitter"
@@ -164,8 +164,8 @@ class Normalize(Part):
     """
 
     name: Literal["normalize"] = "normalize"
-    mean: Colour
-    std: Colour
+    mean: Color
+    std: Color
 
     def __post_init__(self) -> None:
         if min(self.std) <= 0:

@@ -54,7 +54,7 @@ def evaluate_run(
     if shown is not None:
         samples.append({"title": "Raw", "text": dataset.name, "picture": png(draw_raw(shown))})
         if dataset.train is not None:
-            text = "What training sees of an image in its first epochs, before it is normalised."
+            text = "What training sees of an image in its first epochs, before it is normalized."
             picture = png(draw_augmented(dataset.train, run.recipe))
             samples.append({"title": "Augmented", "text": text, "picture": picture})
     rows = [

@@ -51,8 +51,8 @@ def report(
 
     Raises:
         TrainingError: it is no run.
-        InputError: the data can not be read, or have other classes than the run.
-        ZooError: the page can not be written.
+        InputError: the data cannot be read, or have other classes than the run.
+        ZooError: the page cannot be written.
         NotInstalledError: jinja2 is missing.
     """
     try:

@@ -65,7 +65,7 @@ def plot_curves(run: Run, path: str | Path) -> None:
     """Draw the curves of a run as a PNG, whole or not at all.
 
     Raises:
-        ZooError: it can not be written.
+        ZooError: it cannot be written.
     """
     write(Path(path), draw_curves(run.epochs, run.steps))
 

@@ -22,7 +22,7 @@ def alone(path: Path) -> Iterator[None]:
     """Keep other processes from training in a run's folder while the body runs.
 
     Raises:
-        TrainingError: another one does, or the folder can not be written to.
+        TrainingError: another one does, or the folder cannot be written to.
     """
     lock = FileLock(path / LOCK, timeout=0)
     try:
@@ -32,7 +32,7 @@ def alone(path: Path) -> Iterator[None]:
     except NotImplementedError:
         pass  # a file system without locks, on which all was well so far
     except OSError as error:
-        raise TrainingError(f"{path}: can not be written: {error.strerror or error}") from None
+        raise TrainingError(f"{path}: cannot be written: {error.strerror or error}") from None
     try:
         yield
     finally:

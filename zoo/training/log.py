@@ -95,7 +95,7 @@ def _told(folder: Path) -> Iterator[None]:
     except (OSError, ZooError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise TrainingError(
-            f"{folder}: the logs can not be written ({reason}); the checkpoints are untouched"
+            f"{folder}: the logs cannot be written ({reason}); the checkpoints are untouched"
         ) from None
 
 

@@ -69,7 +69,7 @@ class Loop:
         """Go on until the last epoch is done (True), or somebody asks to stop (False).
 
         Raises:
-            TrainingError: the loss is not finite, or a checkpoint can not be written.
+            TrainingError: the loss is not finite, or a checkpoint cannot be written.
         """
         while self.state.epoch < self.recipe.epochs:
             if self._epoch():

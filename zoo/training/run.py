@@ -134,7 +134,7 @@ def open_run(path: str | Path) -> Run:
         for key in ("backend", "pipeline", "data"):
             require(isinstance(info.get(key), str), key, info.get(key), "a text")
     except (OSError, ValueError, ZooError) as error:
-        raise TrainingError(f"{path}: the run can not be read: {error}") from None
+        raise TrainingError(f"{path}: the run cannot be read: {error}") from None
     return Run(path, recipe, info)
 
 
@@ -157,7 +157,7 @@ def start_run(run: Run, state: states.State) -> None:
     process was killed.
 
     Raises:
-        TrainingError: there is something in it already, or it can not be written to.
+        TrainingError: there is something in it already, or it cannot be written to.
     """
     require_new(run.path)
     try:
@@ -169,14 +169,14 @@ def start_run(run: Run, state: states.State) -> None:
             require_new(run.path)
             partial.rename(run.path)
     except OSError as error:
-        raise TrainingError(f"{run.path}: can not be written: {error.strerror or error}") from None
+        raise TrainingError(f"{run.path}: cannot be written: {error.strerror or error}") from None
 
 
 def save_info(run: Run) -> None:
     """Write ``run.json`` anew: whole or not at all, as a run without it is none.
 
     Raises:
-        TrainingError: the disk is full or can not be written to.
+        TrainingError: the disk is full or cannot be written to.
     """
     try:
         write(run.path / INFO, json.dumps(run.info, indent=2).encode())
@@ -215,4 +215,4 @@ def _rows(path: Path) -> list[dict[str, float]]:
     try:
         return read_numbers(path)
     except (OSError, TextError) as error:
-        raise TrainingError(f"{path}: can not be read: {error}") from None
+        raise TrainingError(f"{path}: cannot be read: {error}") from None

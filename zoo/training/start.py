@@ -61,14 +61,14 @@ def train(
         workers: threads or processes that prepare images.
         compiled: PyTorch: go through ``torch.compile``. MindSpore compiles anyway.
         labels: of CIFAR-100: ``"fine"`` or ``"coarse"``.
-        skip_corrupt: leave out images that can not be read, rather than refuse the data.
+        skip_corrupt: leave out images that cannot be read, rather than refuse the data.
         progress: told of every step; for progress bars.
         **changes: fields of the recipe, as for `Recipe.replace`.
 
     Raises:
         UnknownNameError: no such recipe, field, backend or pipeline.
-        SpecError: the recipe's values do not fit together, or the framework can not do them here.
-        InputError: the data can not be read.
+        SpecError: the recipe's values do not fit together, or the framework cannot do them here.
+        InputError: the data cannot be read.
         TrainingError: the data do not fit the network, the folder is in use, the loss is not
             finite, the disk is full.
         BackendNotInstalledError: the framework is missing.
@@ -124,7 +124,7 @@ def resume(
         run: its folder.
         data: where the data are now; by default where they were.
         backend: by default the one it had. Another framework takes over weights and the
-            optimiser's memory.
+            optimizer's memory.
         workers: as for `train`; by default what it had.
         compiled: likewise.
         progress: as for `train`.

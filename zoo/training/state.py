@@ -1,4 +1,4 @@
-"""What a run needs to go on, on disk: weights, the optimiser's memory, the moving mean, counts."""
+"""What a run needs to go on, on disk: weights, the optimizer's memory, the moving mean, counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class State:
 
     Attributes:
         weights: canonical name → array.
-        slots: what the optimiser remembers → parameter → array, under PyTorch's names.
+        slots: what the optimizer remembers → parameter → array, under PyTorch's names.
         ema: the moving mean of the weights; None where the recipe has none.
         step: steps taken.
         epoch: epochs finished.
@@ -59,7 +59,7 @@ def save(folder: Path, state: State, spec: Spec) -> None:
     """Write a checkpoint: a folder that appears when all of it is on the disk.
 
     Raises:
-        TrainingError: the disk is full or can not be written to; older checkpoints are untouched.
+        TrainingError: the disk is full or cannot be written to; older checkpoints are untouched.
     """
     # `load_state` clears away what has such a name.
     partial, stale = (folder.with_name(f".{folder.name}.{n}.partial") for n in ("new", "old"))
@@ -98,7 +98,7 @@ def save(folder: Path, state: State, spec: Spec) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) else error
         raise TrainingError(
-            f"{folder}: the checkpoint can not be written ({reason}); those before it are untouched"
+            f"{folder}: the checkpoint cannot be written ({reason}); those before it are untouched"
         ) from None
 
 
@@ -126,7 +126,7 @@ def read_counts(folder: Path) -> Counts:
 
     Raises:
         TextError: they are damaged, or no run can have them.
-        OSError: they can not be read.
+        OSError: they cannot be read.
     """
     fields = read_object(folder / COUNTS)
     counts = Counts(
@@ -177,4 +177,4 @@ def load(folder: Path, spec: Spec) -> State:
             best_epoch=counts.best_epoch,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{folder}: the checkpoint can not be gone on from: {error}") from None
+        raise TrainingError(f"{folder}: the checkpoint cannot be gone on from: {error}") from None

@@ -139,7 +139,7 @@ class Records:
         self._flat: dict[tuple[str, str], np.ndarray] = {}
 
     def array(self, tensor: Tensor, name: str) -> np.ndarray | str:
-        """Return a tensor as a read-only view of its record, or why it can not be one.
+        """Return a tensor as a read-only view of its record, or why it cannot be one.
 
         Raises:
             WeightsError: it reaches beyond its storage, or the file lacks bytes.
@@ -269,7 +269,7 @@ def _table() -> dict[str, object]:
         "torch._utils._rebuild_device_tensor_from_numpy": _first,
         "torch._utils._rebuild_device_tensor_from_cpu_tensor": _first,
         "torch._tensor._rebuild_from_type_v2": _of_type,
-        "torch._utils._rebuild_qtensor": _opaque("a quantised tensor"),
+        "torch._utils._rebuild_qtensor": _opaque("a quantized tensor"),
         "torch._utils._rebuild_sparse_tensor": _opaque("a sparse tensor"),
         "torch._utils._rebuild_nested_tensor": _opaque("a nested tensor"),
         "torch._utils._rebuild_meta_tensor_no_storage": _opaque("a tensor without data"),

@@ -73,7 +73,7 @@ class _Walk:
         before = len(self.entries)
         notes: list[str] = []
         if record.items.keys() >= {"state", "param_groups"}:
-            _tell(notes, path, ": optimiser state, not read")
+            _tell(notes, path, ": optimizer state, not read")
         elif first is not None:
             arrays = self.entries.get(".".join(first))
             if arrays is None:

@@ -1,4 +1,4 @@
-"""The operators: one frozen dataclass each, which states its traits once. A file of one kind each."""
+"""The operators: a frozen dataclass each, which states its traits once; a file for each kind."""
 
 from zoo.arch.operators.activations import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid
 from zoo.arch.operators.affine import BatchNorm2d, Linear

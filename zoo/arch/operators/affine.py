@@ -18,7 +18,7 @@ from zoo.arch.operator import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchNorm2d(Operator):
-    """Batch normalisation (arXiv:1502.03167), as ``torch.nn.BatchNorm2d``; shape kept.
+    """Batch normalization (arXiv:1502.03167), as ``torch.nn.BatchNorm2d``; shape kept.
 
     ``momentum`` is PyTorch's: running = (1 - momentum) * running + momentum * batch, with the
     unbiased batch variance. MindSpore's momentum is one minus it.

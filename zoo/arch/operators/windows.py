@@ -135,7 +135,7 @@ class Conv2d(Window):
 class Pool(Window, ABC):
     """What both pools share: channels pass through, and padding is the same on opposite sides.
 
-    The frameworks can not express other explicit padding in a native pool; SAME_UPPER they can.
+    The frameworks cannot express other explicit padding in a native pool; SAME_UPPER they can.
     """
 
     def __post_init__(self) -> None:

@@ -1,5 +1,5 @@
 """Mutants: mistakes that a backend could make, as data, and whether the proof sees each.
 
-`zoo.proof.mutants.catalogue` lists them, `zoo.proof.mutants.run` gives them to the proof, and
+`zoo.proof.mutants.catalog` lists them, `zoo.proof.mutants.run` gives them to the proof, and
 `zoo.proof.mutants.doubt` does so for a doubter.
 """

@@ -148,7 +148,7 @@ class Mutation:
     kind = ""
 
     def at(self, site: Site) -> Mutant | None:
-        """Return the mutant at a site, or None where it can not be made."""
+        """Return the mutant at a site, or None where it cannot be made."""
         if type(site.op) is not self.op or not self.when(site):
             return None
         made = self._change(site)

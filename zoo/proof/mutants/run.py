@@ -20,7 +20,7 @@ from zoo.proof.candidate import Candidate
 from zoo.proof.case import make_case, without_dropout
 from zoo.proof.finding import Finding
 from zoo.proof.levels import LEVELS
-from zoo.proof.mutants.catalogue import Nodes, mutants
+from zoo.proof.mutants.catalog import Nodes, mutants
 from zoo.proof.mutants.mutation import Mutant, Mutated
 from zoo.proof.references import References
 

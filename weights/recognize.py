@@ -25,7 +25,7 @@ JOINED = "group convolutions are split, one convolution a group: joined"
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognized:
     """What arrays turned out to be: canonical ``weights`` of the network ``spec``."""
 
     dialect: Dialect
@@ -34,13 +34,13 @@ class Recognised:
     notes: tuple[str, ...]
 
 
-def recognise(
+def recognize(
     arrays: Mapping[str, np.ndarray],
     *,
     dialect: str | None = None,
     like: Spec | None = None,
     conventions: str | Conventions | None = None,
-) -> Recognised:
+) -> Recognized:
     """Return which network the arrays are of, and its canonical weights.
 
     Args:
@@ -74,7 +74,7 @@ def recognise(
         raise WeightsError(_of_no_dialect(considered, arrays))
     if conventions is not None:
         _require_admitted(readings, conventions)
-    fitting: dict[str, tuple[str, Recognised]] = {}
+    fitting: dict[str, tuple[str, Recognized]] = {}
     misfits: list[tuple[int, str]] = []
     for reading in readings:
         for preset, assumed in _conventions(reading, like, conventions):
@@ -85,7 +85,7 @@ def recognise(
             problems = reading.problems(spec)
             if not problems:
                 joined = (JOINED,) if split and not reading.dialect.splits else ()
-                found = reading.recognised(spec, (*notes, *joined))
+                found = reading.recognized(spec, (*notes, *joined))
                 fitting.setdefault(spec.to_json(), (preset, found))
             else:
                 misfits.append(_told(reading, spec, problems))
@@ -115,7 +115,7 @@ class _Reading:
     notes: tuple[str, ...]
 
     def spec(self, conventions: Conventions, like: Spec | None) -> Spec:
-        """Return the spec that the shapes tell; what they do not tell is the catalogue's.
+        """Return the spec that the shapes tell; what they do not tell is the catalog's.
 
         That there is no classifier is believed where none is expected: elsewhere it is missing.
         """
@@ -156,17 +156,17 @@ class _Reading:
         unexpected = [f"{name}: unexpected" for name in self.arrays if name not in names]
         return [self.prefix + problem for problem in (*shapes, *missing, *unexpected)]
 
-    def recognised(self, spec: Spec, notes: tuple[str, ...]) -> Recognised:
+    def recognized(self, spec: Spec, notes: tuple[str, ...]) -> Recognized:
         weights = self.dialect.read(spec.graph, self.arrays)
         if self.prefix:
             notes = (*notes, f"every name begins with {self.prefix!r}")
-        return Recognised(self.dialect, spec, weights, (*notes, *self.notes))
+        return Recognized(self.dialect, spec, weights, (*notes, *self.notes))
 
 
 def _read(dialect: Dialect, arrays: Weights, prefix: str) -> _Reading | None:
     """Return the arrays as a dialect understands them, or None if some names are strange to it.
 
-    Optimisers and averages keep arrays under the names of the weights with something in front
+    Optimizers and averages keep arrays under the names of the weights with something in front
     (MindSpore's ``moments.``), and single numbers of their own: these are set aside.
     """
     named = {name.removeprefix(prefix): array for name, array in arrays.items()}
@@ -186,7 +186,7 @@ def _read(dialect: Dialect, arrays: Weights, prefix: str) -> _Reading | None:
         else:
             return None
     notes = tuple(
-        f"{count} arrays under {name!r} are copies of the weights (an optimiser's, or an average): "
+        f"{count} arrays under {name!r} are copies of the weights (an optimizer's, or an average): "
         "not read" if count else f"{name!r} is a single number, not a weight: not read"
         for name, count in aside.items()
     )  # fmt: skip
@@ -291,7 +291,7 @@ def _told(reading: _Reading, spec: Spec, problems: list[str]) -> tuple[int, str]
     return len(problems), text
 
 
-def _ambiguous(found: list[tuple[str, Recognised]]) -> str:
+def _ambiguous(found: list[tuple[str, Recognized]]) -> str:
     first = found[0][1]
     base = base_model(first.spec) or first.spec.family
     rows = []

@@ -39,7 +39,7 @@ def _mindcv(model: str, file: str, *, top1: float, top5: float) -> Pretrained:
         url=f"https://download.mindspore.cn/toolkits/mindcv/shufflenet/{file}",
         sha256=file.removesuffix(".ckpt").rpartition("-")[2],
         size=None,  # stated nowhere
-        licence="Apache-2.0",  # MindCV's as a whole; it states no other for its weights
+        license="Apache-2.0",  # MindCV's as a whole; it states no other for its weights
         dialect="mindcv",
         preprocessing=IMAGENET,
         top1=top1,
@@ -52,7 +52,7 @@ def _mindcv(model: str, file: str, *, top1: float, top5: float) -> Pretrained:
 def _mmpretrain(model: str, folder: str, file: str, *, top1: float, top5: float) -> Pretrained:
     """Return an entry of MMPretrain's (1.2.0).
 
-    URL, accuracies, licence: configs/shufflenet_v{1,2}/metafile.yml; the pictures' treatment:
+    URL, accuracies, license: configs/shufflenet_v{1,2}/metafile.yml; the pictures' treatment:
     configs/_base_/datasets/imagenet_bs64_pil_resize.py, in units of 0..255. OpenMMLab publishes by
     a tool that appends the first eight digits of the file's SHA-256
     (tools/model_converters/publish_model.py).
@@ -63,7 +63,7 @@ def _mmpretrain(model: str, folder: str, file: str, *, top1: float, top5: float)
         url=f"https://download.openmmlab.com/mmclassification/v0/{folder}/{file}",
         sha256=file.removesuffix(".pth").rpartition("-")[2],
         size=None,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         dialect="mmpretrain",
         preprocessing=IMAGENET,
         top1=top1,
@@ -78,7 +78,7 @@ def _torchvision(
     """Return an entry of torchvision's: IMAGENET1K_V1 in torchvision/models/shufflenetv2.py.
 
     The digits in a file's name are the start of its SHA-256: torchvision has torch.hub check them.
-    The size is given in rounded megabytes only. The licence is torchvision's as a whole; the 0.5x
+    The size is given in rounded megabytes only. The license is torchvision's as a whole; the 0.5x
     and 1.0x come from github.com/ericsun99/Shufflenet-v2-Pytorch, which is BSD-2-Clause.
     """
     name = model.removesuffix("x").rpartition("_")[2].replace(".", "_")
@@ -88,7 +88,7 @@ def _torchvision(
         url=f"https://download.pytorch.org/models/{file}",
         sha256=file.removesuffix(".pth").rpartition("-")[2],
         size=None,
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         dialect="torchvision",
         preprocessing=replace(IMAGENET, resize=resize),
         top1=top1,
@@ -124,7 +124,7 @@ def _packaged(model: str, sha256: str, *, top1: float, top5: float) -> Pretraine
         url=f"package:{file}",
         sha256=sha256,
         size=None,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         dialect="zoo",
         preprocessing=CIFAR10,
         top1=top1,

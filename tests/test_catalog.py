@@ -1,4 +1,4 @@
-"""Published weights: what the catalogue lists, beside the publishers' own packages, and refuses."""
+"""Published weights: what the catalog lists, beside the publishers' own packages, and refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from weights import pretrained
-from weights.pretrained import catalogue
+from weights.pretrained import catalog
 
 ENTRY = replace(
     pretrained.find("shufflenet_v1_1.0x_g3", "mindcv/imagenet1k"),
@@ -154,7 +154,7 @@ def test_find_names_what_there_is(model, tag, message):
 )
 def test_entries_that_clash_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        catalogue._index([ENTRY, replace(ENTRY, **changes)])
+        catalog._index([ENTRY, replace(ENTRY, **changes)])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from zoo.arch import Graph, Node, Parameter
 from zoo.passes.rewrite import Weights
 
 
-def initialise(graph: Graph, seed: int = 0) -> Weights:
+def initialize(graph: Graph, seed: int = 0) -> Weights:
     """Return fresh weights for a network.
 
     Convolutions: He et al.'s uniform (arXiv:1502.01852), ±sqrt(6 / fan_in). Linear layers:
@@ -27,27 +27,27 @@ def initialise(graph: Graph, seed: int = 0) -> Weights:
     return {name: _initial(name, parameter, seed) for name, parameter in graph.parameters.items()}
 
 
-def initialise_node(node: Node, seed: int = 0) -> Weights:
-    """Return role → fresh array of one node, as `initialise` has them."""
+def initialize_node(node: Node, seed: int = 0) -> Weights:
+    """Return role → fresh array of one node, as `initialize` has them."""
     return {
         role: _initial(f"{node.name}.{role}", parameter, seed)
         for role, parameter in node.op.parameters().items()
     }
 
 
-def randomise(graph: Graph, seed: int = 0) -> Weights:
+def randomize(graph: Graph, seed: int = 0) -> Weights:
     """Return weights with which every mistake shows: no array constant, every channel distinct.
 
-    As `initialise`, but biases, batch norm and running statistics are drawn too: scales and
+    As `initialize`, but biases, batch norm and running statistics are drawn too: scales and
     variances from [0.5, 1.5), shifts, biases and means from [-0.5, 0.5). Comparing networks at
     their initial weights would not notice swapped gamma and beta, or statistics that were never
     read.
     """
-    weights = initialise(graph, seed)
+    weights = initialize(graph, seed)
     for name, parameter in graph.parameters.items():
         if parameter.init in ("ones", "zeros"):
-            centre = 1.0 if parameter.init == "ones" else 0.0
-            values = centre - 0.5 + _unit(name, parameter, seed)
+            center = 1.0 if parameter.init == "ones" else 0.0
+            values = center - 0.5 + _unit(name, parameter, seed)
             weights[name] = values.astype(np.float32)
     return weights
 

@@ -1,6 +1,6 @@
 """The recipes by name: four as published, and ours for the same tasks.
 
-Each published one has what its authors' code does; where that can not be had on a CPU (mixed
+Each published one has what its authors' code does; where that cannot be had on a CPU (mixed
 precision in float16), the field says what was published and ``--set`` changes it.
 """
 

@@ -30,7 +30,7 @@ DIGESTS = {
 
 @pytest.mark.parametrize("name", DIGESTS)
 def test_a_seed_gives_the_bits_of_the_release(name: str) -> None:
-    found = weights.initialise(zoo.spec(name).graph, seed=0)
+    found = weights.initialize(zoo.spec(name).graph, seed=0)
     data = b"".join(array.tobytes() for array in found.values())
     assert hashlib.sha256(data).hexdigest()[:32] == DIGESTS[name]
 
@@ -45,7 +45,7 @@ def error(found: dict[str, np.ndarray]) -> float:
 
 def test_residuals_start_small_where_there_are_many() -> None:
     graph = DEEP.graph
-    found = weights.initialise(graph)
+    found = weights.initialize(graph)
     ends = [n.name.replace(".add", ".expand.bn.weight") for n in graph.nodes if type(n.op) is Add]
     assert len(ends) == UNITS
     for name, parameter in graph.parameters.items():
@@ -62,6 +62,6 @@ def test_residuals_start_small_where_there_are_many() -> None:
 
 def test_how_many_there_are_is_read_off_the_spec() -> None:
     graph = DEEP.replace(stage_repeats=(2, 3, 3, 2)).graph
-    assert weights.initialise(graph)["stage2.1.expand.bn.weight"][0] == np.float32(6**-0.5)
+    assert weights.initialize(graph)["stage2.1.expand.bn.weight"][0] == np.float32(6**-0.5)
     plain = DEEP.replace(residual=False).graph
     assert {p.scale for p in plain.parameters.values()} == {1.0}

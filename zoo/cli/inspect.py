@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from zoo.errors import WeightsError
 from zoo.text import visible
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.table import Table
 
 
@@ -95,6 +95,8 @@ def _table(held: Mapping[str, np.ndarray], depth: int) -> Table:
 
 
 def _range(members: list[np.ndarray]) -> tuple[str, str, str]:
+    import numpy as np
+
     flat = [array.ravel() for array in members if array.size and array.dtype.kind in "fiub"]
     if not flat:
         return ("", "", "")

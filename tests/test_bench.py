@@ -17,11 +17,11 @@ from weights import randomize, save_weights
 from zoo import cli
 from zoo.bench import engine as engines
 from zoo.bench.engine import Engine, EngineError, Turn, take_turns
-from zoo.bench.measurement import Failure, Form
+from zoo.bench.measurement import Contender, Failure
 from zoo.bench.work import prepare
 
 NAME = "shufflenet_v1_0.5x_g3"
-NUMPY, TORCH = Form("numpy", optimized=False), Form("torch", optimized=False)
+NUMPY, TORCH = Contender("numpy", optimized=False), Contender("torch", optimized=False)
 
 
 def run(*args):

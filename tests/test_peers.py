@@ -23,7 +23,7 @@ import backends
 import zoo
 from weights.dialects import find_dialect
 from zoo.proof.conditioning import well_conditioned_weights
-from zoo.proof.measure import each_relative_l2, relative_l2, relative_maximum
+from zoo.proof.measure import each_relative_l2, joint_relative_l2, relative_maximum
 
 FORWARD = 5e-6
 """Admitted error of logits, relative to the largest, against the peer's own; both in float32."""
@@ -278,7 +278,7 @@ def test_side_by_side(peer, theirs, ours, rng, tmp_path):
 
     for backend in ("torch", "mindspore") if everywhere else ("torch",):
         derived = gradients(spec, dict(found), backend)
-        error = relative_l2(derived, exact)
+        error = joint_relative_l2(derived, exact)
         worst = max(each_relative_l2(derived, exact).values())
         print(f"gradients, {backend}: {error:.1e}, each up to {worst:.1e}")
         assert error < GRADIENTS, backend
@@ -290,7 +290,7 @@ def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     swapped = {**found, first: found[second], second: found[first]}
     for wrong, weights in ((spec.replace(**convention), dict(found)), (spec, swapped)):
         value = relative_maximum(predict(wrong, weights, x, "torch"), logits)
-        gradient = relative_l2(gradients(wrong, weights, "torch"), exact)
+        gradient = joint_relative_l2(gradients(wrong, weights, "torch"), exact)
         print(f"wrong: forward {value:.1e}, gradients {gradient:.1e}")
         assert min(value, gradient) > WRONG
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import zoo
+from weights import pretrained
 
 PUBLIC = [
     "Agreement", "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError",
@@ -118,3 +119,15 @@ def test_a_broken_framework_is_told_apart_from_a_missing_one(tmp_path, monkeypat
         "backend 'torch': 'torch' is installed but cannot be imported (numpy.core.multiarray "
         "failed to import); pip install 'parity-zoo[torch]' installs versions that fit together"
     )
+
+
+def test_names_of_before_still_work_and_warn():
+    import zoo.recipes
+
+    with pytest.warns(DeprecationWarning, match=r"zoo\.recipes\.at is now called .*values_at"):
+        assert zoo.recipes.at is zoo.recipes.values_at
+    (entry, *_) = pretrained.list_pretrained()
+    with pytest.warns(DeprecationWarning, match=r"Pretrained\.licence is now called license"):
+        assert entry.licence == entry.license
+    with pytest.raises(AttributeError, match=r"'zoo\.recipes' has no attribute 'att'"):
+        zoo.recipes.att  # noqa: B018

@@ -18,8 +18,9 @@ import weights
 import zoo
 from zoo import cli
 from zoo.images import find_pictures, folder_classes, read, read_truth
+from zoo.measures import relative_l2
 from zoo.preprocessing import MEGVII, PRESETS, for_size, normalize
-from zoo.quantization import measure, quantize, sparing
+from zoo.quantization import measure, mixed_precision, quantize
 
 CLASSES, SIZE = 10, 64
 SPEC = zoo.spec("shufflenet_v2_0.5x", image_size=SIZE, num_classes=CLASSES, classifier_bias=True)
@@ -88,7 +89,7 @@ def test_what_it_costs_is_reported(data, arrays, report):
     assert costs.agreement.top5 > 0.8
     assert 0.01 < costs.agreement.relative_l2 < 0.3
     assert costs.agreement.cosine > 0.97
-    assert report.expected_error <= sparing.TOLERANCE
+    assert report.expected_error <= mixed_precision.TOLERANCE
     assert costs.int8_bytes == path.stat().st_size < costs.float32_bytes / 2
     assert min(costs.latency.int8, costs.latency.float32, costs.latency.speed) > 0
     assert (report.calibration_images, report.evaluation_images, report.held_out) == (30, 30, True)
@@ -115,9 +116,7 @@ def test_what_it_costs_is_reported(data, arrays, report):
     how = for_size(PRESETS["imagenet"], SIZE)
     images = normalize(find_pictures(data / "others").pixels(how), how)
     exact = zoo.create(SPEC, backend="numpy", weights=arrays)(images)
-    assert sparing.relative_l2(file(images), exact) == pytest.approx(
-        costs.agreement.relative_l2, rel=1e-3
-    )
+    assert relative_l2(file(images), exact) == pytest.approx(costs.agreement.relative_l2, rel=1e-3)
 
 
 def test_images_of_another_range_cost_accuracy(data, arrays, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.errors import SpecError, UnknownNameError
-from zoo.recipes import RECIPES, Mix, Recipe, at, list_recipes, recipe
+from zoo.recipes import RECIPES, Mix, Recipe, list_recipes, recipe, values_at
 from zoo.recipes.schedules import Constant, Cosine, Linear, OneCycle
 
 CIFAR = RECIPES["cifar10"]
@@ -153,12 +153,12 @@ SCHEDULES = {
 def test_schedules_are_pytorchs(name):
     ours, make = SCHEDULES[name]
     theirs = _torch_rates(make)
-    found = [at(ours, step, STEPS, 10) for step in range(STEPS)]
+    found = [values_at(ours, step, STEPS, 10) for step in range(STEPS)]
     assert [LR * factor for factor, _ in found] == pytest.approx([lr for lr, _ in theirs], rel=1e-6)
     if ours.momentum(0, STEPS) is not None:
         assert [m for _, m in found] == pytest.approx([m for _, m in theirs], rel=1e-6)
     # the negative control: a step later is another rate
-    late = [LR * at(ours, min(step + 1, STEPS - 1), STEPS, 10)[0] for step in range(STEPS)]
+    late = [LR * values_at(ours, min(step + 1, STEPS - 1), STEPS, 10)[0] for step in range(STEPS)]
     assert late != pytest.approx([lr for lr, _ in theirs], rel=1e-6)
 
 
@@ -169,7 +169,7 @@ def test_schedules_are_pytorchs(name):
 )  # fmt: skip
 def test_a_warm_up_rises_to_the_full_rate(warmup, steps, kind):
     schedule = kind(warmup_epochs=warmup)
-    factors = [at(schedule, step, steps, 7)[0] for step in range(steps)]
+    factors = [values_at(schedule, step, steps, 7)[0] for step in range(steps)]
     length = min(round(warmup * 7), steps - 1)
     assert all(0 < factor <= 1 for factor in factors)
     assert factors[: length + 1] == sorted(factors[: length + 1])

@@ -20,7 +20,7 @@ import backends
 import zoo
 from zoo.errors import SpecError, TrainingError, ZooError
 from zoo.training import interrupts, state
-from zoo.training.feed import shares
+from zoo.training.loader import shares
 from zoo.training.run import load_state
 
 BACKENDS = ("torch", "mindspore")

@@ -130,3 +130,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     values = logits.astype(np.float64)
     powers = np.exp(values - values.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def relative_l2(found: np.ndarray, exact: np.ndarray) -> float:
+    """Return |found - exact| / |exact| over all values."""
+    return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))

@@ -41,14 +41,14 @@ def shaped(
     size = nbytes(name, dtype, shape)
     if len(data) != size:
         raise WeightsError(
-            f"{shown(name)}: data (={len(data)} bytes) must be {size} bytes: shape {list(shape)} "
+            f"{quoted(name)}: data (={len(data)} bytes) must be {size} bytes: shape {list(shape)} "
             f"of {dtype}"
         )
     if dtype == "bfloat16":
         wide = np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)
         return wide.view(np.float32).reshape(shape)
     if dtype == "bool" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
-        raise WeightsError(f"{shown(name)}: the bytes of bool must be 0 or 1")
+        raise WeightsError(f"{quoted(name)}: the bytes of bool must be 0 or 1")
     return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
 
 
@@ -59,10 +59,10 @@ def nbytes(name: str, dtype: str, shape: Sequence[int]) -> int:
         WeightsError: the shape is one that no array has.
     """
     if len(shape) > MAX_RANK:
-        raise WeightsError(f"{shown(name)}: rank (={len(shape)}) must be at most {MAX_RANK}")
+        raise WeightsError(f"{quoted(name)}: rank (={len(shape)}) must be at most {MAX_RANK}")
     if any(not 0 <= dim <= MAX_DIM for dim in shape):
         raise WeightsError(
-            f"{shown(name)}: shape (={list(shape)}) must hold numbers from 0 to {MAX_DIM}"
+            f"{quoted(name)}: shape (={list(shape)}) must hold numbers from 0 to {MAX_DIM}"
         )
     return math.prod(shape) * (2 if dtype == "bfloat16" else np.dtype(dtype).itemsize)
 
@@ -83,7 +83,7 @@ def require_plain(arrays: Mapping[str, np.ndarray]) -> None:
         utf8(name)
         if array.dtype.name not in PLAIN:
             raise WeightsError(
-                f"{shown(name)}: dtype (={array.dtype}) must be one of {', '.join(PLAIN)}"
+                f"{quoted(name)}: dtype (={array.dtype}) must be one of {', '.join(PLAIN)}"
             )
 
 
@@ -101,7 +101,7 @@ def utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise WeightsError(f"{shown(text)}: must be text that UTF-8 can hold") from None
+        raise WeightsError(f"{quoted(text)}: must be text that UTF-8 can hold") from None
 
 
 def text(data: memoryview, what: str) -> str:
@@ -116,7 +116,7 @@ def text(data: memoryview, what: str) -> str:
         raise WeightsError(f"{what} (={bytes(data[:MAX_SHOWN])!r}) must be UTF-8") from None
 
 
-def shown(name: str) -> str:
+def quoted(name: str) -> str:
     """Return a name as errors show it: quoted, and cut if it is long."""
     return repr(name if len(name) <= MAX_SHOWN else name[: MAX_SHOWN - 1] + "…")
 

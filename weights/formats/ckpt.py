@@ -23,9 +23,9 @@ from weights.formats.arrays import (
     metadata_to_json,
     octets,
     plain,
+    quoted,
     require_plain,
     shaped,
-    shown,
     text,
     utf8,
 )
@@ -110,15 +110,15 @@ def read(data: memoryview) -> Contents:
     seen: set[str] = set()
     for value in _values(_without_crc(data), metadata, notes):
         if value.tag in seen:
-            raise WeightsError(f"{shown(value.tag)}: is there twice")
+            raise WeightsError(f"{quoted(value.tag)}: is there twice")
         seen.add(value.tag)
         if value.type in TYPES:
             arrays[value.tag] = value.array()
         elif value.type in UNREAD:
-            notes.append(f"value {shown(value.tag)}: {UNREAD[value.type]}, not read")
+            notes.append(f"value {quoted(value.tag)}: {UNREAD[value.type]}, not read")
         else:
             raise WeightsError(
-                f"{shown(value.tag)}: dtype (={shown(value.type)}) must be one of "
+                f"{quoted(value.tag)}: dtype (={quoted(value.type)}) must be one of "
                 f"{', '.join((*TYPES, *UNREAD))}"
             )
     return Contents({"": arrays}, metadata, tuple(notes))
@@ -184,7 +184,7 @@ def _values(data: memoryview, metadata: dict[str, str], notes: list[str]) -> Ite
                 yield value
             value = piece
         elif (piece.type, piece.dims) != (value.type, value.dims):
-            raise WeightsError(f"{shown(value.tag)}: its records disagree on dtype or shape")
+            raise WeightsError(f"{quoted(value.tag)}: its records disagree on dtype or shape")
         else:
             value.pieces += piece.pieces
     if value.pieces:

@@ -26,9 +26,9 @@ from weights.formats.arrays import (
     nbytes,
     octets,
     plain,
+    quoted,
     require_plain,
     shaped,
-    shown,
     utf8,
 )
 from weights.formats.contents import Arrays, Contents, Format
@@ -85,9 +85,9 @@ def read(data: memoryview) -> Contents:
     for info in members:
         name = info.filename.removesuffix(".npy")
         if name == info.filename:
-            notes.append(f"member {shown(name)}: not an array, not read")
+            notes.append(f"member {quoted(name)}: not an array, not read")
         elif name in arrays:
-            raise WeightsError(f"{shown(name)}: is there twice")
+            raise WeightsError(f"{quoted(name)}: is there twice")
         else:
             array = _array(name, info, _stored(name, info, data))
             if isinstance(array, str):
@@ -108,7 +108,7 @@ def write(file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[st
     require_plain(arrays)
     for name in arrays:
         if "\0" in name or len(utf8(name)) > MAX_COMMENT - len(".npy"):
-            raise WeightsError(f"{shown(name)}: a zip cannot hold this name")
+            raise WeightsError(f"{quoted(name)}: a zip cannot hold this name")
     with zipfile.ZipFile(file, "w") as archive:
         archive.comment = comment
         for name, array in arrays.items():
@@ -146,20 +146,20 @@ def _stored(name: str, info: zipfile.ZipInfo, data: memoryview) -> memoryview:
         WeightsError: it is encrypted, packed otherwise than by deflate, or not where it should be.
     """
     if info.flag_bits & 1:
-        raise WeightsError(f"{shown(name)}: is encrypted")
+        raise WeightsError(f"{quoted(name)}: is encrypted")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise WeightsError(
-            f"{shown(name)}: compression method (={info.compress_type}) must be 0 (stored) or 8 "
+            f"{quoted(name)}: compression method (={info.compress_type}) must be 0 (stored) or 8 "
             "(deflate)"
         )
     start = info.header_offset
     if not 0 <= start <= len(data) - _LOCAL.size:
-        raise WeightsError(f"{shown(name)}: offset (={start}) must be inside the file")
+        raise WeightsError(f"{quoted(name)}: offset (={start}) must be inside the file")
     signature, name_size, extra_size = _LOCAL.unpack_from(data, start)
     start += _LOCAL.size + name_size + extra_size
     stored = data[start : start + info.compress_size]
     if signature != b"PK\x03\x04" or len(stored) != info.compress_size:
-        raise WeightsError(f"{shown(name)}: the file has no such member at offset {start}")
+        raise WeightsError(f"{quoted(name)}: the file has no such member at offset {start}")
     return stored
 
 
@@ -172,19 +172,19 @@ def _array(name: str, info: zipfile.ZipInfo, stored: memoryview) -> np.ndarray |
     if dtype is None:
         if not _UNREAD.fullmatch(header.descr):
             raise WeightsError(_refusal(name, header.descr))
-        return f"{shown(name)}: dtype {header.descr}, not read"
+        return f"{quoted(name)}: dtype {header.descr}, not read"
     shape = header.shape[::-1] if header.fortran else header.shape
     size = header.size + nbytes(name, dtype, shape)
     if info.file_size != size:
         raise WeightsError(
-            f"{shown(name)}: member (={info.file_size} bytes) must have {size}: a header of "
+            f"{quoted(name)}: member (={info.file_size} bytes) must have {size}: a header of "
             f"{header.size} and shape {list(header.shape)} of {dtype}"
         )
     body = stored
     if deflated:
         body = memoryview(_inflated(name, stored, size))
     if len(body) != size or zlib.crc32(body) != info.CRC:
-        raise WeightsError(f"{shown(name)}: its checksum is wrong: the file is damaged")
+        raise WeightsError(f"{quoted(name)}: its checksum is wrong: the file is damaged")
     array = shaped(name, dtype, shape, body[header.size :])
     array = array.byteswap() if header.descr.startswith("'>") else array
     return array.T if header.fortran else array
@@ -195,31 +195,31 @@ def _inflated(name: str, stored: memoryview, size: int) -> bytes:
     try:
         return zlib.decompressobj(-15).decompress(stored, size)
     except zlib.error as error:
-        raise WeightsError(f"{shown(name)}: cannot be inflated: {error}") from None
+        raise WeightsError(f"{quoted(name)}: cannot be inflated: {error}") from None
 
 
 def _header(name: str, start: memoryview) -> _Header:
     """Return what the start of a .npy file says."""
     if start[:6] != _MAGIC or len(start) < 12 or start[6] not in (1, 2, 3):
-        raise WeightsError(f"{shown(name)}: is no .npy file of version 1, 2 or 3")
+        raise WeightsError(f"{quoted(name)}: is no .npy file of version 1, 2 or 3")
     before = 10 if start[6] == 1 else 12
     size = before + int.from_bytes(start[8:before], "little")
     if size > MAX_HEADER:
-        raise WeightsError(f"{shown(name)}: header (={size} bytes) must be at most {MAX_HEADER}")
+        raise WeightsError(f"{quoted(name)}: header (={size} bytes) must be at most {MAX_HEADER}")
     text = bytes(start[before:size]).decode("utf-8" if start[6] == 3 else "latin-1")
     found = _HEADER.fullmatch(text)
     if found is None:
-        raise WeightsError(f"{shown(name)}: header (={shown(text)}) is none that NumPy writes")
+        raise WeightsError(f"{quoted(name)}: header (={quoted(text)}) is none that NumPy writes")
     shape = tuple(int(dim) for dim in found["shape"].split(",") if dim.strip())
     return _Header(found["descr"], found["fortran"] == "True", shape, size)
 
 
 def _refusal(name: str, descr: str) -> str:
     if descr == "'|O'":
-        return f"{shown(name)}: holds Python objects, which are not read"
+        return f"{quoted(name)}: holds Python objects, which are not read"
     if descr.startswith("["):
-        return f"{shown(name)}: has named fields (a structured dtype), which are not read"
-    return f"{shown(name)}: dtype (={descr[:80]}) must be one of {', '.join(PLAIN)}"
+        return f"{quoted(name)}: has named fields (a structured dtype), which are not read"
+    return f"{quoted(name)}: dtype (={descr[:80]}) must be one of {', '.join(PLAIN)}"
 
 
 def _npy_head(array: np.ndarray) -> bytes:

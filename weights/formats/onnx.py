@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from weights.formats.arrays import octets, plain, require_plain, shaped, shown, text, utf8
+from weights.formats.arrays import octets, plain, quoted, require_plain, shaped, text, utf8
 from weights.formats.contents import Arrays, Contents, Format
 from weights.formats.protobuf import (
     BYTES,
@@ -89,7 +89,7 @@ class _Tensor:
             return shaped(self.name, dtype, self.dims, self.raw)
         number = _FIELD.get(dtype, _INT32S)
         if self.raw is not None or self.typed.keys() - {number}:
-            raise WeightsError(f"{shown(self.name)}: its data are in the wrong field, or in two")
+            raise WeightsError(f"{quoted(self.name)}: its data are in the wrong field, or in two")
         data = self.typed.get(number, bytearray())
         if VARINT not in _STORED[number]:
             return shaped(self.name, dtype, self.dims, data)
@@ -141,9 +141,9 @@ def read(data: memoryview) -> Contents:
                 continue
             tensor = _tensor(part)
             if tensor.name in arrays:
-                raise WeightsError(f"{shown(tensor.name)}: is there twice")
+                raise WeightsError(f"{quoted(tensor.name)}: is there twice")
             if tensor.type in UNREAD:
-                notes.append(f"initializer {shown(tensor.name)}: {UNREAD[tensor.type]}, not read")
+                notes.append(f"initializer {quoted(tensor.name)}: {UNREAD[tensor.type]}, not read")
             else:
                 arrays[tensor.name] = tensor.array()
     if not graphs:
@@ -199,7 +199,7 @@ def _tensor(message: memoryview) -> _Tensor:
         number, wire = found >> 3, found & 7
         if wire not in _STORED.get(number, (wire,)):
             raise WeightsError(
-                f"{shown(tensor.name)}: field {number} of a tensor is stored as {wire}, must be "
+                f"{quoted(tensor.name)}: field {number} of a tensor is stored as {wire}, must be "
                 f"{' or '.join(map(str, _STORED[number]))}"
             )
         if number == 1:
@@ -220,12 +220,12 @@ def _tensor(message: memoryview) -> _Tensor:
             tensor.elsewhere = True
     if tensor.elsewhere:
         raise WeightsError(
-            f"{shown(tensor.name)}: its data are in another file, which is not read; save the "
+            f"{quoted(tensor.name)}: its data are in another file, which is not read; save the "
             "model as one file"
         )
     if tensor.type not in TYPES and tensor.type not in UNREAD:
         raise WeightsError(
-            f"{shown(tensor.name)}: data_type (={tensor.type}) must be one of "
+            f"{quoted(tensor.name)}: data_type (={tensor.type}) must be one of "
             f"{', '.join(map(str, sorted((*TYPES, *UNREAD))))}"
         )
     return tensor

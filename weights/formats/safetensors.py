@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from weights.formats.arrays import octets, plain, require_plain, shaped, shown, text, utf8
+from weights.formats.arrays import octets, plain, quoted, require_plain, shaped, text, utf8
 from weights.formats.contents import Arrays, Contents, Format
 from zoo.errors import WeightsError
 
@@ -63,14 +63,14 @@ def read(data: memoryview) -> Contents:
     for name, dtype, shape, start, stop in infos:
         if start != at or stop < start or stop > len(body):
             raise WeightsError(
-                f"{shown(name)}: data_offsets (={[start, stop]}) must start at {at}, where the "
+                f"{quoted(name)}: data_offsets (={[start, stop]}) must start at {at}, where the "
                 f"array before it ends, and stop within {len(body)}"
             )
         at = stop
         if dtype in TYPES:
             arrays[name] = shaped(name, TYPES[dtype], shape, body[start:stop])
         else:
-            notes.append(f"{shown(name)}: {dtype}, not read")
+            notes.append(f"{quoted(name)}: {dtype}, not read")
     if at != len(body):
         raise WeightsError(f"data (={len(body)} bytes) must have the {at} bytes of the header")
     return Contents({"": arrays}, metadata, tuple(notes))
@@ -124,7 +124,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise WeightsError(f"{shown(name)}: is there twice")
+            raise WeightsError(f"{quoted(name)}: is there twice")
         found[name] = value
     return found
 
@@ -132,18 +132,18 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _info(name: str, info: object) -> tuple[str, list[int], int, int]:
     """Return dtype, shape, start and stop that the header gives for one array."""
     if not isinstance(info, dict) or info.keys() != set(_KEYS):
-        raise WeightsError(f"{shown(name)}: must have {', '.join(_KEYS)}, and no more")
+        raise WeightsError(f"{quoted(name)}: must have {', '.join(_KEYS)}, and no more")
     dtype, shape, offsets = (info[key] for key in _KEYS)
     if dtype not in (*TYPES, *UNREAD):
         raise WeightsError(
-            f"{shown(name)}: dtype (={shown(str(dtype))}) must be one of "
+            f"{quoted(name)}: dtype (={quoted(str(dtype))}) must be one of "
             f"{', '.join((*TYPES, *UNREAD))}"
         )
     for key, numbers in (("shape", shape), ("data_offsets", offsets)):
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
-            raise WeightsError(f"{shown(name)}: {key} must be integers from 0")
+            raise WeightsError(f"{quoted(name)}: {key} must be integers from 0")
     if len(offsets) != 2:
-        raise WeightsError(f"{shown(name)}: data_offsets (={len(offsets)} numbers) must be two")
+        raise WeightsError(f"{quoted(name)}: data_offsets (={len(offsets)} numbers) must be two")
     return dtype, shape, *offsets
 
 

@@ -113,7 +113,7 @@ CIFAR10_CLASSES = (
 
 
 def _packaged(model: str, sha256: str, *, top1: float, top5: float) -> Pretrained:
-    """Return an entry of ours for CIFAR-10: `benchmarks/box.py` writes files, cards and this row.
+    """Return an entry of ours for CIFAR-10: `benchmarks/bundled.py` writes file, card and this row.
 
     The accuracy is that of the exact subset, as these are trained on images that went through JPEG.
     """
@@ -129,7 +129,7 @@ def _packaged(model: str, sha256: str, *, top1: float, top5: float) -> Pretraine
         preprocessing=CIFAR10,
         top1=top1,
         top5=top5,
-        source=f"weights/pretrained/box/{model}-cifar10.md",
+        source=f"weights/pretrained/bundled/{model}-cifar10.md",
         measured_on="1,017 of the test images",
         classes=CIFAR10_CLASSES,
     )

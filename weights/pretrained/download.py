@@ -60,14 +60,14 @@ class _AttemptError(Exception):
         self.final = final
 
 
-BOX = Path(__file__).parent / "box"
+BUNDLED = Path(__file__).parent / "bundled"
 """The weights that come with this package."""
 
 
 def cache_path(entry: Pretrained) -> Path:
     """Return where the file of an entry is: in the cache, or will be, or in this package."""
     if entry.packaged:
-        return BOX / urlsplit(entry.url).path
+        return BUNDLED / urlsplit(entry.url).path
     return Path(_store(entry, entry.url).abspath) / entry.file
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from weights.dialects import find_dialect
 from zoo.arch.preprocessing import Preprocessing
 from zoo.families.registry import catalog
+from zoo.renamed import warn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Pretrained:
         model: the network's name in the catalog (`zoo.list_models`).
         tag: who trained it on what, ``"mindcv/imagenet1k"``; unique for the model.
         url: where the publisher has the file; ``package:NAME`` for one of those that come with
-            this package (``weights/pretrained/box/``).
+            this package (``weights/pretrained/bundled/``).
         sha256: the first hexadecimal digits, at least 8, of the file's SHA-256. Eight find every
             damage, but stop nobody who is out to forge a file.
         size: bytes of the file, or None where the publisher does not say.
@@ -67,6 +68,12 @@ class Pretrained:
     def file(self) -> str:
         """The file's place in the cache: the tag's folder and the publisher's file name."""
         return f"{self.tag}/{urlsplit(self.url).path.rpartition('/')[2]}"
+
+    @property
+    def licence(self) -> str:
+        """The name of before for `license`."""
+        warn("Pretrained.licence", "license")
+        return self.license
 
     @property
     def packaged(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from zoo.bench.measurement import Measurement, three
+from zoo.bench.measurement import Measurement, significant
 
 _ERRORS = (1e-9, 1e3)
 """Between these an error is drawn: its axis is logarithmic, and it may be zero or infinite."""
@@ -54,7 +54,7 @@ def draw(
 
 def _bars(axes: Any, rows: Sequence[Measurement], title: str, lengths: list[float]) -> None:
     engines = list(dict.fromkeys(row.form.backend for row in rows))
-    drawn, labels, ends = lengths, [three(length) for length in lengths], lengths
+    drawn, labels, ends = lengths, [significant(length) for length in lengths], lengths
     if title.startswith("error"):
         drawn = ends = [min(max(length, _ERRORS[0]), _ERRORS[1]) for length in lengths]
         labels = [f"{length:.1e}" for length in lengths]

@@ -10,7 +10,7 @@ FLOAT32 = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class Contender:
     """An engine and the form of the network that it runs."""
 
     backend: str
@@ -44,7 +44,7 @@ class Measurement:
         error: max|a - ref| / max|ref| of the logits, against NumPy in float64.
     """
 
-    form: Form
+    form: Contender
     batch: int
     seconds: float
     quartiles: tuple[float, float]
@@ -74,11 +74,11 @@ class Measurement:
 class Failure:
     """An engine that could not be measured, and why."""
 
-    form: Form
+    form: Contender
     batch: int
     reason: str
 
 
-def three(value: float) -> str:
+def significant(value: float) -> str:
     """Return three digits of a number, and all of those before its point."""
     return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"

@@ -18,7 +18,7 @@ import backends as engines_of
 from zoo.arch import Spec
 from zoo.arch.spec import require_positive
 from zoo.bench.engine import ROUNDS, Engine, EngineError, Turn, take_turns
-from zoo.bench.measurement import Failure, Form, Measurement
+from zoo.bench.measurement import Contender, Failure, Measurement
 from zoo.bench.report import BenchmarkReport
 from zoo.bench.work import Work, prepare
 from zoo.errors import UnknownNameError, ZooError
@@ -120,7 +120,7 @@ def benchmark(
 
 def _measure(
     work: Work,
-    forms: Sequence[Form],
+    forms: Sequence[Contender],
     batch: int,
     threads: int,
     seconds: float,
@@ -129,7 +129,7 @@ def _measure(
     """Return the measurements at one batch size, what failed, and what the backends tell."""
     failures: list[Failure] = []
 
-    def failed(form: Form, error: EngineError) -> None:
+    def failed(form: Contender, error: EngineError) -> None:
         failures.append(Failure(form, batch, str(error)))
 
     with ExitStack() as stack:
@@ -155,7 +155,7 @@ def _measure(
 
 
 def _measurement(
-    form: Form,
+    form: Contender,
     batch: int,
     engine: Engine,
     turns: Mapping[int, Turn],
@@ -201,7 +201,7 @@ class _Steps:
         self.done += done
 
 
-def _forms(names: Sequence[str] | None, optimize: bool | None) -> list[Form]:
+def _forms(names: Sequence[str] | None, optimize: bool | None) -> list[Contender]:
     """Return the engines that are meant; whatever is wrong with the request is raised here."""
     if names is None:
         names = [name for name in DEFAULT if engines_of.is_installed(name)]
@@ -216,7 +216,7 @@ def _forms(names: Sequence[str] | None, optimize: bool | None) -> list[Form]:
     for name in names:
         engines_of.require_installed(name)
     wanted = (False, True) if optimize is None else (optimize,)
-    return [Form(name, optimized) for name in names for optimized in wanted]
+    return [Contender(name, optimized) for name in names for optimized in wanted]
 
 
 def _batches(batches: Sequence[int]) -> list[int]:

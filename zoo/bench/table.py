@@ -8,7 +8,7 @@ from typing import Any
 from rich.bar import Bar
 from rich.table import Table
 
-from zoo.bench.measurement import FLOAT32, Measurement, three
+from zoo.bench.measurement import FLOAT32, Measurement, significant
 from zoo.style import STYLE
 
 NARROWEST = 6
@@ -39,9 +39,9 @@ def _cells(row: Measurement) -> list[str]:
     spread = 50 * (row.quartiles[1] - row.quartiles[0]) / row.seconds
     error = f"{row.error:.1e}" if row.error else "0"
     return [
-        f"{three(1e3 * row.seconds)} ±{spread:2.0f} %",
-        three(row.speed),
-        three(row.images_per_second),
+        f"{significant(1e3 * row.seconds)} ±{spread:2.0f} %",
+        significant(row.speed),
+        significant(row.images_per_second),
         f"{row.peak_bytes / 2**20:.0f}",
         f"{row.first_call_seconds:.2f} s",
         error if row.error <= FLOAT32 else f"[red]{error}[/]",

@@ -9,7 +9,7 @@ import numpy as np
 
 import weights as arrays
 from zoo.arch import Spec
-from zoo.bench.measurement import Form
+from zoo.bench.measurement import Contender
 from zoo.bench.worker import Job
 from zoo.models import create
 from zoo.proof.conditioning import well_conditioned_images, well_conditioned_weights
@@ -35,7 +35,7 @@ class Work:
     images: np.ndarray
     logits: np.ndarray
 
-    def job(self, form: Form, batch: int, threads: int | None) -> Job:
+    def job(self, form: Contender, batch: int, threads: int | None) -> Job:
         """Return what the process of an engine is to run; writes the images down."""
         images = self.folder / f"images-{batch}.npy"
         if not images.exists():

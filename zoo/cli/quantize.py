@@ -67,8 +67,8 @@ def quantize(
     overrides = parse(changes) | ({} if image_size is None else {"image_size": image_size})
 
     from zoo.cli.progress import progress_bar
+    from zoo.quantization.mixed_precision import TOLERANCE
     from zoo.quantization.quantize import quantize as write
-    from zoo.quantization.sparing import TOLERANCE
 
     with progress_bar() as progress:
         report = write(

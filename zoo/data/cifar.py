@@ -26,7 +26,7 @@ PIXELS = 3 * SIDE * SIDE
 
 
 @dataclass(frozen=True)
-class Form:
+class Layout:
     """One of the published forms.
 
     Attributes:
@@ -50,21 +50,21 @@ class Form:
 
 _FIVE = tuple(f"data_batch_{i}" for i in range(1, 6))
 _HUNDRED = {"fine": 100, "coarse": 20}
-FORMS = (
-    Form(
+LAYOUTS = (
+    Layout(
         "CIFAR-10 (Python)", _FIVE, "test_batch",
         {"fine": ("batches.meta", "label_names")}, {"fine": 10}, {"fine": "labels"},
     ),
-    Form(
+    Layout(
         "CIFAR-10 (binary)", tuple(f"{name}.bin" for name in _FIVE), "test_batch.bin",
         {"fine": ("batches.meta.txt", "")}, {"fine": 10}, {"fine": 0}, head=1,
     ),
-    Form(
+    Layout(
         "CIFAR-100 (Python)", ("train",), "test",
         {kind: ("meta", f"{kind}_label_names") for kind in _HUNDRED}, _HUNDRED,
         {kind: f"{kind}_labels" for kind in _HUNDRED},
     ),
-    Form(
+    Layout(
         "CIFAR-100 (binary)", ("train.bin",), "test.bin",
         {kind: (f"{kind}_label_names.txt", "") for kind in _HUNDRED}, _HUNDRED,
         {"coarse": 0, "fine": 1}, head=2,
@@ -72,15 +72,15 @@ FORMS = (
 )  # fmt: skip
 
 
-def find_forms(tree: Tree) -> list[tuple[Form, str]]:
+def find_forms(tree: Tree) -> list[tuple[Layout, str]]:
     """Return what forms there are, and the folder of each: any batch makes one.
 
     The files ``train`` and ``test`` alone could be anything: they need ``meta`` beside them.
     """
     files = set(tree.files)
     places = [file.rpartition("/")[::2] for file in files]
-    found: list[tuple[Form, str]] = []
-    for form in FORMS:
+    found: list[tuple[Layout, str]] = []
+    for form in LAYOUTS:
         batches = {*form.train, form.test}
         roots = sorted({folder for folder, name in places if name in batches})
         if "train" in batches:
@@ -89,7 +89,7 @@ def find_forms(tree: Tree) -> list[tuple[Form, str]]:
     return found
 
 
-def read_cifar(tree: Tree, form: Form, root: str, labels: str) -> Dataset:
+def read_cifar(tree: Tree, form: Layout, root: str, labels: str) -> Dataset:
     """Return the data set.
 
     Args:
@@ -115,7 +115,7 @@ def read_cifar(tree: Tree, form: Form, root: str, labels: str) -> Dataset:
 
 
 def _split(
-    tree: Tree, form: Form, root: str, names: tuple[str, ...], kind: str, classes: tuple[str, ...]
+    tree: Tree, form: Layout, root: str, names: tuple[str, ...], kind: str, classes: tuple[str, ...]
 ) -> Split:
     all_pixels, all_labels = [], []
     for name in names:
@@ -145,7 +145,9 @@ def _split(
     )
 
 
-def _class_names(tree: Tree, form: Form, root: str, kind: str, files: set[str]) -> tuple[str, ...]:
+def _class_names(
+    tree: Tree, form: Layout, root: str, kind: str, files: set[str]
+) -> tuple[str, ...]:
     name, key = form.names[kind]
     file = prefix(root) + name
     if file not in files:
@@ -166,7 +168,7 @@ def _class_names(tree: Tree, form: Form, root: str, kind: str, files: set[str]) 
 # ── Binary batches ───────────────────────────────────────────────────────────────────────────────
 
 
-def _binary(tree: Tree, form: Form, file: str, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def _binary(tree: Tree, form: Layout, file: str, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels (N, 3072) and labels (N,) of a batch: records of labels and pixels."""
     data = tree.read(file)
     record = form.head + PIXELS
@@ -233,7 +235,7 @@ def _texts(tree: Tree, file: str, key: str) -> list[str]:
     return texts
 
 
-def _pickled(tree: Tree, form: Form, file: str, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def _pickled(tree: Tree, form: Layout, file: str, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels (N, 3072) and labels (N,) of a batch."""
     record = _record(tree, file)
     key = str(form.keys[kind])

@@ -84,7 +84,7 @@ def settle(split: Split, *, skip_corrupt: bool = False) -> tuple[Split, tuple[st
     if faults and not skip_corrupt:
         raise InputError(
             f"{images.tree.path}: {len(faults)} of {len(images)} images cannot be read: "
-            f"{some(list(faults.values()))} (skip_corrupt leaves them out)"
+            f"{truncated(list(faults.values()))} (skip_corrupt leaves them out)"
         )
     skipped = tuple(images.name(index) for index in faults)
     if faults:
@@ -94,7 +94,7 @@ def settle(split: Split, *, skip_corrupt: bool = False) -> tuple[Split, tuple[st
         if lost:
             raise InputError(
                 f"{images.tree.path}: no image can be read of the classes "
-                f"{some([split.classes[label] for label in lost], ', ')}"
+                f"{truncated([split.classes[label] for label in lost], ', ')}"
             )
         split = replace(split, images=images, labels=split.labels[kept])
         pixels = None if pixels is None else pixels[kept]
@@ -131,7 +131,7 @@ def _decode(images: FileImages, *, try_all: bool) -> tuple[np.ndarray | None, di
     return pixels, faults
 
 
-def some(texts: Sequence[str], separator: str = "; ") -> str:
+def truncated(texts: Sequence[str], separator: str = "; ") -> str:
     """Return the first of many texts in a row, and how many more there are."""
     more = len(texts) - MAX_NAMED
     rest = f"{separator}and {more} more" if more > 0 else ""

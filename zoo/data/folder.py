@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.data.dataset import Dataset, Split
-from zoo.data.files import FileImages, some
+from zoo.data.files import FileImages, truncated
 from zoo.data.trees import Tree, prefix
 from zoo.errors import InputError
 from zoo.pictures import SUFFIXES
@@ -38,7 +38,7 @@ def read_folder(tree: Tree) -> Dataset | None:
         filled = [name for name, files in classes.items() if files]
         if filled and all(name.lower() in parts for name in filled):
             raise InputError(
-                f"{tree.path}: the images in {some(filled, ', ')} are in no folders that tell "
+                f"{tree.path}: the images in {truncated(filled, ', ')} are in no folders that tell "
                 "their classes"
             )
         if len(filled) > 1:
@@ -78,7 +78,7 @@ def make_split(
     empty = [name for name, images in files.items() if not images]
     if empty:
         raise InputError(
-            f"{tree.name(root)}: no images in the folders of the classes {some(empty, ', ')}"
+            f"{tree.name(root)}: no images in the folders of the classes {truncated(empty, ', ')}"
         )
     if len(files) == 1:
         raise InputError(f"{tree.name(root)}: has one class ({next(iter(files))}), must have two")
@@ -102,5 +102,7 @@ def _two(tree: Tree, roots: dict[str, str], found: dict[str, dict[str, list[str]
     }
     raise InputError(
         f"{tree.path}: {TRAIN} and {name} must have the same classes; "
-        + "; ".join(f"only in {part}: {some(names, ', ')}" for part, names in only.items() if names)
+        + "; ".join(
+            f"only in {part}: {truncated(names, ', ')}" for part, names in only.items() if names
+        )
     )

@@ -10,7 +10,7 @@ from weights import formats
 from weights.formats import npz
 from zoo.data.arrays import ArrayImages
 from zoo.data.dataset import Dataset, Split
-from zoo.data.files import some
+from zoo.data.files import truncated
 from zoo.errors import InputError, WeightsError
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
@@ -44,11 +44,11 @@ def read_npz(path: Path) -> Dataset:
     found = {part: pair for part, pair in pairs.items() if any(name in arrays for name in pair)}
     for name in (name for pair in found.values() for name in pair):
         if name not in arrays:
-            raise InputError(f"{path}: has no {name}, only {some(sorted(arrays), ', ')}")
+            raise InputError(f"{path}: has no {name}, only {truncated(sorted(arrays), ', ')}")
     if not found:
         raise InputError(
             f"{path}: has neither x_train and y_train nor x_test and y_test; it has: "
-            f"{some(sorted(arrays), ', ') or 'no arrays'}"
+            f"{truncated(sorted(arrays), ', ') or 'no arrays'}"
         )
     labels = {part: _labels(path, y, arrays[y]) for part, (_, y) in found.items()}
     classes = _classes(path, *next((found[part][1], labels[part]) for part in found))

@@ -8,7 +8,7 @@ from pathlib import Path
 from zoo.data.archives import open_tree
 from zoo.data.cifar import LABELS, find_forms, read_cifar
 from zoo.data.dataset import Dataset
-from zoo.data.files import settle, some
+from zoo.data.files import settle, truncated
 from zoo.data.folder import read_folder
 from zoo.data.npz import is_npz, read_npz
 from zoo.data.tiny_imagenet import find_root, read_tiny_imagenet
@@ -67,7 +67,7 @@ def _read(path: Path, labels: str) -> Dataset:
     tree = open_tree(path)
     forms = find_forms(tree)
     if len(forms) > 1:
-        places = some([f"{form.name} in {tree.name(root)}" for form, root in forms])
+        places = truncated([f"{form.name} in {tree.name(root)}" for form, root in forms])
         raise InputError(f"{path}: holds {len(forms)} data sets, give the path of one: {places}")
     if forms:
         return read_cifar(tree, *forms[0], labels)
@@ -89,4 +89,6 @@ def _require_fine(labels: str, path: Path) -> None:
 def _found(tree: Tree) -> str:
     """Return what is at the top of a tree, for a message."""
     folders = [f"{name}/" for name in tree.children("")]
-    return some([*folders, *(file for file in tree.files if "/" not in file)], ", ") or "nothing"
+    return (
+        truncated([*folders, *(file for file in tree.files if "/" not in file)], ", ") or "nothing"
+    )

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 
 from zoo.data.dataset import Dataset, Split
-from zoo.data.files import FileImages, some
+from zoo.data.files import FileImages, truncated
 from zoo.data.folder import class_files, make_split
 from zoo.data.trees import Tree, prefix
 from zoo.errors import InputError
@@ -42,7 +42,9 @@ def read_tiny_imagenet(tree: Tree, root: str) -> Dataset:
     numbers = sorted(_lines(tree, prefix(root) + MARKER))
     twice = [number for number, times in Counter(numbers).items() if times > 1]
     if twice or len(numbers) < 2:
-        problem = f"has {some(twice, ', ')} twice" if twice else "must name two classes at least"
+        problem = (
+            f"has {truncated(twice, ', ')} twice" if twice else "must name two classes at least"
+        )
         raise InputError(f"{table}: {problem}")
     classes = _names(tree, root, numbers)
     train = test = None
@@ -82,7 +84,7 @@ def _by_table(tree: Tree, root: str, numbers: list[str], classes: tuple[str, ...
     ):
         if names:
             short = [name.rpartition("/")[2] for name in names]
-            raise InputError(f"{tree.name(table)}: {problem}: {some(short, ', ')}")
+            raise InputError(f"{tree.name(table)}: {problem}: {truncated(short, ', ')}")
     if not labels:
         raise InputError(f"{tree.name(table)}: names no images")
     files = tuple(sorted(labels))

@@ -11,7 +11,7 @@ from statistics import median
 import backends
 from zoo import families
 from zoo.bench.engine import THREAD_VARIABLES, Engine, EngineError, least_disturbed
-from zoo.bench.measurement import FLOAT32, Form
+from zoo.bench.measurement import FLOAT32, Contender
 from zoo.bench.work import Work, prepare
 from zoo.doctor import onednn
 from zoo.doctor.conflicts import conflicts, installed_versions
@@ -74,7 +74,7 @@ def _examine(name: str, work: Work, host: Machine) -> tuple[Health, OneDNN | Non
         reason = f"{what} {verb} not installed"
         return Health(name=name, state="missing", reason=reason, remedy=remedy), None
     special = name == "mindspore"
-    job = work.job(Form(name, optimized=False), 1, None)
+    job = work.job(Contender(name, optimized=False), 1, None)
     engine, extra = None, None
     try:
         engine = Engine(job, env=onednn.limited(os.environ) if special else None, timeout=TIMEOUT)

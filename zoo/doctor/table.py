@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from zoo.bench.engine import QUIET
-from zoo.bench.measurement import three
+from zoo.bench.measurement import significant
 from zoo.doctor.report import Diagnosis, Health, OneDNN
 from zoo.style import STYLE
 
@@ -78,7 +78,7 @@ def _cells(health: Health) -> list[str]:
         health.about.get("threads", ""),
         f"{health.import_seconds:.2f} s",
         f"{health.first_call_seconds:.2f} s",
-        three(1e3 * health.seconds),
+        significant(1e3 * health.seconds),
         f"{health.error:.1e}" if health.error else "0",
         health.about.get("kernels", ""),
     ]
@@ -90,8 +90,8 @@ def _onednn(found: OneDNN, console: Console) -> None:
         assert found.shipped_seconds is not None
         assert found.limited_seconds is not None
         console.print(
-            f"the same network takes {three(1e3 * found.shipped_seconds)} ms with oneDNN as it is "
-            f"shipped and {three(1e3 * found.limited_seconds)} ms as the zoo limits it"
+            f"the same network takes {significant(1e3 * found.shipped_seconds)} ms with oneDNN as "
+            f"it is shipped and {significant(1e3 * found.limited_seconds)} ms as the zoo limits it"
         )
     for line in (found.verdict, found.remedy, *found.notes):
         if line:

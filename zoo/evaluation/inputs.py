@@ -58,7 +58,7 @@ class PathImages:
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class ImageView:
     """Base: other pictures, looked at on their way to the transforms.
 
     Attributes:
@@ -78,7 +78,7 @@ class Looked:
 
 
 @dataclass(frozen=True, eq=False)
-class Uniform(Looked):
+class Uniform(ImageView):
     """Pictures that have one size after the transforms, or are refused by name.
 
     Attributes:

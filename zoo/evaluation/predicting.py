@@ -14,7 +14,7 @@ from zoo.data import Images
 from zoo.data.transforms import center_crop, resize
 from zoo.errors import InputError, ZooError
 from zoo.evaluation.evaluating import WORKERS
-from zoo.evaluation.inputs import Looked, PathImages, collect, fixed_size, readable, size_after
+from zoo.evaluation.inputs import ImageView, PathImages, collect, fixed_size, readable, size_after
 from zoo.evaluation.network import Network
 from zoo.evaluation.pipeline import Transforms
 from zoo.evaluation.predictions import Guess, Prediction, Predictions
@@ -124,7 +124,7 @@ def predict(
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted(Looked):
+class Fitted(ImageView):
     """Pictures that are scaled to a network's size where its transforms would not.
 
     Attributes:

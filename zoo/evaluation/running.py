@@ -20,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Ran:
+class InferenceResult:
     """What a network made of images, and how long it took; see `Evaluation`."""
 
     logits: np.ndarray
@@ -36,7 +36,7 @@ def run(
     batch_size: int,
     workers: int,
     progress: Progress | None = None,
-) -> Ran:
+) -> InferenceResult:
     """Return the logits of images, in an order.
 
     All batches have one size, the last one being filled up with zeros: some run-times compile for
@@ -81,5 +81,5 @@ def run(
     if len(seconds) == 1 and call is not None:
         begun = time.perf_counter()
         call(batch)
-        return Ran(rows[0], seconds[0], time.perf_counter() - begun, len(order))
-    return Ran(np.concatenate(rows), seconds[0], sum(seconds[1:]), len(order) - size)
+        return InferenceResult(rows[0], seconds[0], time.perf_counter() - begun, len(order))
+    return InferenceResult(np.concatenate(rows), seconds[0], sum(seconds[1:]), len(order) - size)

@@ -20,8 +20,8 @@ from zoo.proof.local import own_errors
 from zoo.proof.measure import (
     each_relative_l2,
     faults,
+    joint_relative_l2,
     maxima,
-    relative_l2,
 )
 from zoo.proof.references import References
 from zoo.proof.tolerances import Tolerance
@@ -123,7 +123,7 @@ def gradients(candidate: Candidate, references: References) -> Iterator[Finding]
             "gradients", candidate, f"{measure}, each", errors, each_floor, tolerances.PARAMETER,
             faults=wrong, gap=gap,
         )  # fmt: skip
-        whole = relative_l2(found, exact)
+        whole = joint_relative_l2(found, exact)
         yield Finding(
             "gradients", candidate.label, measure, whole, tolerance.admits(floor), floor=floor,
             note=next(iter(wrong.values()), ""), gap=gap,

@@ -56,7 +56,7 @@ def norm(arrays: Iterable[np.ndarray]) -> float:
     return float(np.sqrt(sum(float(np.sum(np.square(a, dtype=np.float64))) for a in arrays)))
 
 
-def relative_l2(found: Arrays, reference: Arrays) -> float:
+def joint_relative_l2(found: Arrays, reference: Arrays) -> float:
     """Return the relative L2 distance of all arrays taken together.
 
     NaN, another shape and a name that is missing are infinitely far.

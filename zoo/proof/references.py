@@ -23,7 +23,7 @@ from zoo.proof.candidate import Candidate
 from zoo.proof.case import Case
 from zoo.proof.floor import largest, last_bit_variants
 from zoo.proof.local import magnitude
-from zoo.proof.measure import each_relative_l2, maxima, relative_l2
+from zoo.proof.measure import each_relative_l2, joint_relative_l2, maxima
 from zoo.proof.steps import Exact, exact
 from zoo.proof.tolerances import SLOPE
 
@@ -189,7 +189,7 @@ class References:
             wholes, each = [], []
             for weights in last_bit_variants(self.case.weights[training]):
                 run = self._torch32.gradients(self.case, training=training, weights=weights)
-                wholes.append(relative_l2(run, exact))
+                wholes.append(joint_relative_l2(run, exact))
                 each.append(each_relative_l2(run, exact))
             self._gradients[training] = (exact, max(wholes), largest(each))
         return self._gradients[training]

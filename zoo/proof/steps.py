@@ -25,7 +25,7 @@ from zoo.passes import Weights
 from zoo.proof import tolerances
 from zoo.proof.case import Case
 from zoo.proof.floor import largest, last_bit_variants
-from zoo.proof.measure import each_relative_l2, faults, maxima, norm, relative_l2
+from zoo.proof.measure import each_relative_l2, faults, joint_relative_l2, maxima, norm
 from zoo.proof.variants import Sizes, recipe_of
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def compare(found: Run, right: Run, wrong: Mapping[str, str] | None = None) -> E
         "running statistics": maxima(found.statistics, right.statistics, wrong or {}),
         "optimizer memory, each": each_relative_l2(found.memory, right.memory)
         | {name: np.inf for name in found.memory if name not in right.memory},
-        "update": {"update": relative_l2(found.update, right.update)},
+        "update": {"update": joint_relative_l2(found.update, right.update)},
         "update, each": each_relative_l2(found.update, right.update),
         "loss after a step": {"loss after a step": _relative(found.after, right.after)},
     }

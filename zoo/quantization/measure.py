@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from zoo.quantization.sparing import relative_l2
+from zoo.measures import relative_l2
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -19,7 +19,7 @@ BLOCK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
+class Fidelity:
     """How much two networks say the same of the same images.
 
     Attributes:
@@ -64,7 +64,7 @@ class Costs:
         latency: of one image, in ONNX Runtime on this machine.
     """
 
-    agreement: Agreement
+    agreement: Fidelity
     float32_accuracy: Accuracy | None
     int8_accuracy: Accuracy | None
     float32_bytes: int
@@ -107,12 +107,12 @@ def compare(
     )
 
 
-def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
+def agreement(first: np.ndarray, second: np.ndarray) -> Fidelity:
     """Return how much two networks' logits (N, classes) say the same."""
     best, others = _best(first), _best(second)
     shared = [len(set(a) & set(b)) / len(a) for a, b in zip(best, others, strict=True)]
     products = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return Agreement(
+    return Fidelity(
         top1=float((best[:, 0] == others[:, 0]).mean()),
         top5=float(np.mean(shared)),
         relative_l2=relative_l2(second, first),

@@ -26,8 +26,8 @@ from zoo.output import require_writable
 from zoo.passes import optimize
 from zoo.preprocessing import for_size, normalize, preset_of
 from zoo.quantization.measure import compare
+from zoo.quantization.mixed_precision import TOLERANCE, choose, named, units_of
 from zoo.quantization.report import QuantizationReport
-from zoo.quantization.sparing import TOLERANCE, choose, named, units_of
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
@@ -159,11 +159,11 @@ def quantize(
         float32 = engine.Runner(float_file)
     graph, _ = optimize(spec.graph)
     if exclude is not None:
-        spared = named(calibrated.nodes, exclude)
+        kept = named(calibrated.nodes, exclude)
     else:
         steps.more(len(units_of(calibrated.nodes)))
         probes = normalize(pixels[:: math.ceil(len(pixels) / PROBES)], how)
-        spared = choose(
+        kept = choose(
             calibrated.nodes,
             graph,
             tolerance,
@@ -175,11 +175,11 @@ def quantize(
     settings = {
         "method": method,
         **options,
-        "float32": list(spared.units),
+        "float32": list(kept.units),
         "calibration_images": len(found),
         "preprocessing": dataclasses.asdict(how),
     }
-    proto = calibrated.quantize(exclude=spared.nodes, metadata=settings, **options)
+    proto = calibrated.quantize(exclude=kept.nodes, metadata=settings, **options)
     contents = proto.SerializeToString()
     steps("measuring")
     costs = compare(
@@ -196,9 +196,9 @@ def quantize(
         path=path,
         model=exported.model,
         settings=settings,
-        float32_units=spared.units,
-        float32_share=spared.share(graph),
-        expected_error=spared.expected,
+        float32_units=kept.units,
+        float32_share=kept.share(graph),
+        expected_error=kept.expected,
         calibration=found.folder,
         calibration_images=len(found),
         evaluation=seen.folder,

@@ -5,11 +5,13 @@
 A recipe takes instances of these, or the dictionaries that they are in JSON.
 """
 
+from typing import TYPE_CHECKING
+
 from zoo.recipes.catalog import RECIPES, list_recipes, recipe
 from zoo.recipes.definition import Mix, Precision, Recipe
 from zoo.recipes.memory import check_slots, decayed, slot_names
 from zoo.recipes.optimizers import SGD, Adam, Optimizer
-from zoo.recipes.schedules import Constant, Cosine, Linear, OneCycle, Schedule, at
+from zoo.recipes.schedules import Constant, Cosine, Linear, OneCycle, Schedule, values_at
 from zoo.recipes.transforms import (
     RANDOM,
     CenterCrop,
@@ -22,6 +24,7 @@ from zoo.recipes.transforms import (
     Resize,
     Transform,
 )
+from zoo.renamed import former
 
 __all__ = [
     "RANDOM",
@@ -46,10 +49,13 @@ __all__ = [
     "Resize",
     "Schedule",
     "Transform",
-    "at",
     "check_slots",
     "decayed",
     "list_recipes",
     "recipe",
     "slot_names",
+    "values_at",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = former(__name__, globals(), {"at": "values_at"})

@@ -131,7 +131,9 @@ class OneCycle(Warmup):
 Schedule = Annotated[Constant | Linear | Cosine | OneCycle, Field(discriminator="name")]
 
 
-def at(schedule: Warmup, step: int, steps: int, steps_per_epoch: int) -> tuple[float, float | None]:
+def values_at(
+    schedule: Warmup, step: int, steps: int, steps_per_epoch: int
+) -> tuple[float, float | None]:
     """Return (the learning rate's factor, the momentum or None for the optimizer's own).
 
     Args:

@@ -19,10 +19,10 @@ from zoo.data.draws import Stream, generator_of
 from zoo.errors import TrainingError
 from zoo.measures import Tally
 from zoo.models import for_inference
-from zoo.recipes import Recipe, at
-from zoo.training import mean
-from zoo.training.feed import Feed, shares
+from zoo.recipes import Recipe, values_at
+from zoo.training.ema import update_ema
 from zoo.training.interrupts import Interrupt
+from zoo.training.loader import Loader, shares
 from zoo.training.log import Log
 from zoo.training.run import Run, save_checkpoint
 from zoo.training.state import State
@@ -51,7 +51,7 @@ class Loop:
     run: Run
     engine: Backend
     trainer: Trainer
-    feed: Feed
+    feed: Loader
     train: Split
     test: Split | None
     state: State
@@ -108,7 +108,8 @@ class Loop:
         row = {
             "epoch": number,
             "step": state.step,
-            "lr": recipe.optimizer.lr * at(recipe.schedule, state.step - 1, steps, len(parts))[0],
+            "lr": recipe.optimizer.lr
+            * values_at(recipe.schedule, state.step - 1, steps, len(parts))[0],
             "loss": loss / count,
             "top1": 100 * right / count,
             **self._validate(),
@@ -125,7 +126,7 @@ class Loop:
 
     def _step(self, images: np.ndarray, labels: np.ndarray, steps: int, per_epoch: int) -> None:
         recipe, state = self.recipe, self.state
-        factor, momentum = at(recipe.schedule, state.step, steps, per_epoch)
+        factor, momentum = values_at(recipe.schedule, state.step, steps, per_epoch)
         lr = recipe.optimizer.lr * factor
         targets = targets_of(labels, recipe.spec.num_classes, recipe.label_smoothing)
         number = state.batch * self.trainer.world + self.trainer.rank
@@ -137,7 +138,7 @@ class Loop:
                 state.step + 1, f"the loss is {loss} at a learning rate of {lr:.3g}"
             )
         if state.ema is not None and recipe.ema is not None:
-            mean.move(state.ema, self.trainer.weights(), recipe.ema, state.step)
+            update_ema(state.ema, self.trainer.weights(), recipe.ema, state.step)
         state.step += 1
         state.batch += 1
         right = float((predicted == labels).sum())

@@ -21,7 +21,7 @@ CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
-class Saved:
+class CheckpointInfo:
     """A checkpoint in a run's folder.
 
     Attributes:
@@ -79,7 +79,7 @@ class Run:
         return _rows(self.path / STEPS)
 
     @property
-    def checkpoints(self) -> list[Saved]:
+    def checkpoints(self) -> list[CheckpointInfo]:
         """What is saved, oldest first."""
         found = []
         for folder in (self.path / CHECKPOINTS).glob("[!.]*"):
@@ -87,11 +87,13 @@ class Run:
                 counts = states.read_counts(folder)
             except (OSError, TextError) as error:
                 raise TrainingError(f"{folder}: is no checkpoint: {error}") from None
-            found.append(Saved(folder, counts.epoch, counts.step, counts.batch, counts.best_epoch))
+            found.append(
+                CheckpointInfo(folder, counts.epoch, counts.step, counts.batch, counts.best_epoch)
+            )
         return sorted(found, key=lambda saved: saved.step)
 
     @property
-    def last(self) -> Saved:
+    def last(self) -> CheckpointInfo:
         """The newest checkpoint; a run that has only begun has what it starts from.
 
         Raises:
@@ -102,7 +104,7 @@ class Run:
         return self.checkpoints[-1]
 
     @property
-    def best(self) -> Saved:
+    def best(self) -> CheckpointInfo:
         """The checkpoint of the highest accuracy; the newest where nothing was evaluated.
 
         Raises:

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 
-from weights.formats.arrays import shown
+from weights.formats.arrays import quoted
 from weights.formats.pth.pickles import load
 from weights.formats.pth.tensors import Pickled, Records, torch_names
 from zoo.errors import WeightsError
@@ -64,12 +64,12 @@ class Archive:
 
     def __getitem__(self, name: str) -> memoryview:
         if name not in self.places:
-            raise WeightsError(f"record {shown(name)} is not in the archive")
+            raise WeightsError(f"record {quoted(name)} is not in the archive")
         start, size, checksum = self.places[name]
         found = self.data[start : start + size]
         # PyTorch can be told to spare the checksums, and then writes 0.
         if checksum and zlib.crc32(found) != checksum:
-            raise WeightsError(f"record {shown(name)} is damaged: its checksum does not fit")
+            raise WeightsError(f"record {quoted(name)} is damaged: its checksum does not fit")
         return found
 
 
@@ -122,7 +122,7 @@ def open_archive(data: memoryview) -> Archive:
     tops = {member.filename.partition("/")[0] for member in members}
     names = {member.filename.partition("/")[2] for member in members}
     if len(tops) != 1 or "" in names:
-        shortened = ", ".join(shown(top) for top in sorted(tops)[:3])
+        shortened = ", ".join(quoted(top) for top in sorted(tops)[:3])
         raise WeightsError(f"archive must have one top folder, not {shortened}")
     if "constants.pkl" in names or any(name.startswith("code/") for name in names):
         raise WeightsError(
@@ -135,13 +135,13 @@ def open_archive(data: memoryview) -> Archive:
     for member in sorted(members, key=lambda member: member.header_offset):
         name = member.filename.partition("/")[2]
         if member.flag_bits & 0x2041:
-            raise WeightsError(f"record {shown(name)} is encrypted")
+            raise WeightsError(f"record {quoted(name)} is encrypted")
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-            raise WeightsError(f"record {shown(name)} is compressed, which PyTorch never does")
+            raise WeightsError(f"record {quoted(name)} is compressed, which PyTorch never does")
         # Records that share bytes could make an archive many times its own size.
         start = _start(data, member.header_offset, name)
         if member.header_offset < end or start + member.file_size > len(data):
-            raise WeightsError(f"record {shown(name)} does not lie in a place of its own")
+            raise WeightsError(f"record {quoted(name)} does not lie in a place of its own")
         end = start + member.file_size
         archive.places[name] = (start, member.file_size, member.CRC)
     return archive
@@ -150,6 +150,6 @@ def open_archive(data: memoryview) -> Archive:
 def _start(data: memoryview, offset: int, name: str) -> int:
     """Return where the bytes of a record start, behind its header."""
     if not 0 <= offset <= len(data) - _HEADER.size or bytes(data[offset : offset + 4]) != _MAGIC:
-        raise WeightsError(f"record {shown(name)} has no header")
+        raise WeightsError(f"record {quoted(name)} has no header")
     *_, name_size, extra_size = _HEADER.unpack_from(data, offset)
     return offset + _HEADER.size + int(name_size) + int(extra_size)

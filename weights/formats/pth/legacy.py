@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 
-from weights.formats.arrays import shown
+from weights.formats.arrays import quoted
 from weights.formats.pth.pickles import load
 from weights.formats.pth.tensors import Pickled, Records, torch_names
 from zoo.errors import WeightsError
@@ -37,7 +37,7 @@ def read_legacy(data: memoryview) -> tuple[object, Records]:
     if type(magic) is not int or magic != MAGIC or type(protocol) is not int:
         raise WeightsError("the magic number is damaged")
     if protocol != PROTOCOL:
-        raise WeightsError(f"protocol (={shown(str(protocol))}) must be {PROTOCOL}")
+        raise WeightsError(f"protocol (={quoted(str(protocol))}) must be {PROTOCOL}")
     load(stream, {})  # the system's byte order: not used, as elements are always little-endian
     found = load(stream, torch_names(), pickled)
     keys = load(stream, {})
@@ -47,13 +47,15 @@ def read_legacy(data: memoryview) -> tuple[object, Records]:
     position = stream.tell()
     for key in keys:
         if type(key) is not str or key not in pickled.storages or key in records:
-            raise WeightsError(f"storage {shown(str(key)) if type(key) is str else '?'} is unknown")
+            raise WeightsError(
+                f"storage {quoted(str(key)) if type(key) is str else '?'} is unknown"
+            )
         itemsize = pickled.storages[key].dtype.itemsize
         count = int.from_bytes(data[position : position + 8], "little", signed=True)
         position += 8
         if not 0 <= count * itemsize <= len(data) - position:
             raise WeightsError(
-                f"truncated: storage {shown(key)} has {count} elements of {itemsize} bytes, and "
+                f"truncated: storage {quoted(key)} has {count} elements of {itemsize} bytes, and "
                 f"{max(len(data) - position, 0)} bytes follow"
             )
         records[key] = data[position : position + count * itemsize]
@@ -61,7 +63,7 @@ def read_legacy(data: memoryview) -> tuple[object, Records]:
 
     def record(key: str) -> memoryview:
         if key not in records:
-            raise WeightsError(f"storage {shown(key)} is not in the file")
+            raise WeightsError(f"storage {quoted(key)} is not in the file")
         return records[key]
 
     return found, Records(record)

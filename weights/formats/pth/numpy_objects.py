@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from weights.formats.arrays import MAX_DIM, MAX_RANK, shown
+from weights.formats.arrays import MAX_DIM, MAX_RANK, quoted
 from weights.formats.pth.inert import Global, Marker, Opaque
 from zoo.errors import WeightsError
 
@@ -51,16 +51,16 @@ class PickledArray(Marker):
             WeightsError: shape and bytes do not fit.
         """
         if type(self.state) is not tuple or len(self.state) != 4:
-            raise WeightsError(f"{shown(name)}: a NumPy array without shape and data")
+            raise WeightsError(f"{quoted(name)}: a NumPy array without shape and data")
         shape, dtype, fortran, data = self.state
         if not isinstance(dtype, PickledDtype) or dtype.numpy is None:
             return None
         if not is_shape(shape) or not isinstance(data, bytes | bytearray):
-            raise WeightsError(f"{shown(name)}: a NumPy array without shape and data")
+            raise WeightsError(f"{quoted(name)}: a NumPy array without shape and data")
         size = math.prod(shape) * dtype.numpy.itemsize
         if len(data) != size:
             raise WeightsError(
-                f"{shown(name)}: data (={len(data)} bytes) must be {size} bytes: shape "
+                f"{quoted(name)}: data (={len(data)} bytes) must be {size} bytes: shape "
                 f"{list(shape)} of {dtype.numpy.name}"
             )
         flat = np.frombuffer(data, dtype.numpy) if data else np.empty(0, dtype.numpy)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weights.formats.arrays import MAX_SHOWN, shown
+from weights.formats.arrays import MAX_SHOWN, quoted
 from weights.formats.pth.inert import Builder, Global, Marker, Opaque, Record
 from weights.formats.pth.numpy_objects import is_shape, numpy_names
 from zoo.errors import WeightsError
@@ -109,16 +109,18 @@ class Pickled:
             case _:
                 raise WeightsError("a persistent id that is not a storage's")
         if len(key) > MAX_SHOWN:
-            raise WeightsError(f"storage {shown(key)}: a key must have at most {MAX_SHOWN} letters")
+            raise WeightsError(
+                f"storage {quoted(key)}: a key must have at most {MAX_SHOWN} letters"
+            )
         if numel < 0:
-            raise WeightsError(f"storage {shown(key)}: numel (={numel}) must be at least 0")
+            raise WeightsError(f"storage {quoted(key)}: numel (={numel}) must be at least 0")
         match part:
             case None:
                 start, stop = 0, numel
             case (str(), int() as start, int() as count) if 0 <= start <= start + count <= numel:
                 stop = start + count
             case _:
-                raise WeightsError(f"storage {shown(key)}: a part outside of it")
+                raise WeightsError(f"storage {quoted(key)}: a part outside of it")
         storage = Storage(key, dtype, numel, start, stop)
         self.storages.setdefault(key, storage)
         return storage
@@ -146,7 +148,7 @@ class Records:
         """
         storage = tensor.storage
         if not isinstance(storage, Storage):
-            raise WeightsError(f"{shown(name)}: a tensor without a storage")
+            raise WeightsError(f"{quoted(name)}: a tensor without a storage")
         dtype = tensor.dtype or storage.dtype
         if dtype.code is None:
             return f"dtype torch.{dtype.name}"
@@ -154,20 +156,20 @@ class Records:
             return "a conjugated or negated view"
         size, stride, offset = tensor.size, tensor.stride, tensor.offset
         if not is_shape(size):
-            raise WeightsError(f"{shown(name)}: a size that no array has")
+            raise WeightsError(f"{quoted(name)}: a size that no array has")
         assert isinstance(size, tuple)
         if type(stride) is not tuple or len(stride) != len(size):
-            raise WeightsError(f"{shown(name)}: stride must have {len(size)} numbers")
+            raise WeightsError(f"{quoted(name)}: stride must have {len(size)} numbers")
         if any(type(step) is not int or step < 0 for step in (*stride, offset)):
-            raise WeightsError(f"{shown(name)}: stride and offset must be numbers from 0")
+            raise WeightsError(f"{quoted(name)}: stride and offset must be numbers from 0")
         assert type(offset) is int
         room = (storage.stop - storage.start) * storage.dtype.itemsize // dtype.itemsize
         numel = math.prod(size)
         last = offset + sum((dim - 1) * step for dim, step in zip(size, stride, strict=True))
         if numel > room or (last if numel else offset - 1) >= room:
             raise WeightsError(
-                f"{shown(name)}: size {list(size)}, stride {shown(str(list(stride)))} and offset "
-                f"{shown(str(offset))} reach beyond the storage of {room} elements"
+                f"{quoted(name)}: size {list(size)}, stride {quoted(str(list(stride)))} and offset "
+                f"{quoted(str(offset))} reach beyond the storage of {room} elements"
             )
         flat = self._whole(storage, dtype, name)
         if numel == 0:
@@ -185,7 +187,7 @@ class Records:
         data, size = self._bytes[key], storage.numel * storage.dtype.itemsize
         if len(data) != size:
             raise WeightsError(
-                f"{shown(name)}: storage {shown(key)} (={len(data)} bytes) must be {size} bytes: "
+                f"{quoted(name)}: storage {quoted(key)} (={len(data)} bytes) must be {size} bytes: "
                 f"{storage.numel} elements of {storage.dtype.name}"
             )
         if (key, dtype.name) not in self._flat:
@@ -197,7 +199,7 @@ class Records:
         data = data[: len(data) - len(data) % dtype.itemsize]
         flat = np.frombuffer(data, self._order + dtype.code) if data else np.empty(0, dtype.code)
         if dtype.name == "bool" and (flat.view(np.uint8) > 1).any():
-            raise WeightsError(f"{shown(name)}: a bool that is neither 0 nor 1")
+            raise WeightsError(f"{quoted(name)}: a bool that is neither 0 nor 1")
         if dtype.name == "bfloat16":  # the upper half of a float32
             return (flat.astype(np.uint32) << np.uint32(16)).view(np.float32)
         if not flat.dtype.isnative or not flat.flags.aligned:  # of use to nobody as it stands

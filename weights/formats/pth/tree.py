@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weights.formats.arrays import shown
+from weights.formats.arrays import quoted
 from weights.formats.contents import Arrays, Contents
 from weights.formats.pth.inert import Global, Opaque, Record, printable
 from weights.formats.pth.numpy_objects import PickledArray
@@ -77,7 +77,7 @@ class _Walk:
         elif first is not None:
             arrays = self.entries.get(".".join(first))
             if arrays is None:
-                _tell(notes, path, f": the same as {shown('.'.join(first))}, not read")
+                _tell(notes, path, f": the same as {quoted('.'.join(first))}, not read")
             else:
                 self.add(path, arrays)
         elif len(path) > MAX_DEPTH:
@@ -94,7 +94,7 @@ class _Walk:
         if len(self.entries) >= MAX_ENTRIES:
             raise WeightsError(f"more than {MAX_ENTRIES} dicts of arrays")
         if name in self.entries:
-            raise WeightsError(f"two dicts of arrays have the path {shown(name)}")
+            raise WeightsError(f"two dicts of arrays have the path {quoted(name)}")
         self.entries[name] = arrays
 
     def array(self, value: object, path: tuple[str, ...]) -> np.ndarray | str | None:
@@ -112,7 +112,7 @@ def _tell(notes: list[str], path: tuple[str, ...], what: str) -> None:
     if len(notes) > MAX_NOTES:
         notes.append("")
     else:
-        notes.append(f"entry {shown('.'.join(path))}{what}" if path else f"file{what}")
+        notes.append(f"entry {quoted('.'.join(path))}{what}" if path else f"file{what}")
 
 
 def _text_of(value: object) -> str:
@@ -120,7 +120,7 @@ def _text_of(value: object) -> str:
     if value is None or isinstance(value, bool | int | float):
         return f" = {printable(str(value), 40)}"
     if isinstance(value, str):
-        return f" = {shown(value)}"
+        return f" = {quoted(value)}"
     return f": {_described(value)}, not read"
 
 

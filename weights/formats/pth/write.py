@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from weights.formats.arrays import metadata_to_json, octets, plain, shown, utf8
+from weights.formats.arrays import metadata_to_json, octets, plain, quoted, utf8
 from weights.formats.files import MAX_BYTES
 from weights.formats.pth.inert import MAX_KEY
 from weights.formats.pth.tensors import DTYPES
@@ -38,7 +38,7 @@ def write_zip(
     """
     names = [name for name in arrays if len(name) > MAX_KEY]
     if names:
-        raise WeightsError(f"{shown(names[0])}: a name must have at most {MAX_KEY} characters")
+        raise WeightsError(f"{quoted(names[0])}: a name must have at most {MAX_KEY} characters")
     extra = metadata_to_json(metadata) if metadata else b""
     if len(extra) > MAX_METADATA:
         raise WeightsError(f"metadata (={len(extra)} bytes) must be at most {MAX_METADATA}")

@@ -1,9 +1,9 @@
-"""Pairing the bundles of two graphs: which groups correspond, and then which channels.
+"""Pairing the couplings of two graphs: which groups correspond, and then which channels.
 
-Once the groups of all mixing nodes are paired, pairing bundles is counting: as many of each
+Once the groups of all mixing nodes are paired, pairing couplings is counting: as many of each
 signature on both sides, taken in sorted order. That the groups correspond one to one as they are
 numbered is tried first. Where it fails they are told apart by color refinement (as in tests of
-graph isomorphism: a group's color is told by the bundles in it, a bundle's by its groups, until
+graph isomorphism: a group's color is told by the couplings in it, a coupling's by its groups, until
 nothing changes) and, where that leaves a choice, by trying. So a refusal is a proof: there is no
 order of channels. Hashes only decide what is tried; what is found is checked exactly.
 """
@@ -15,17 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.passes.bundles import Bundles, Layout
+from zoo.passes.conventions.coupling import Couplings, Layout
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Cells:
-    """The bundles of a graph by signature.
+    """The couplings of a graph by signature.
 
     Attributes:
-        rows: (cells, marks): each signature once, in the order of the first bundle that has it.
-        counts: (cells,): how many bundles have it.
-        of: (bundles,): the cell of each bundle.
+        rows: (cells, marks): each signature once, in the order of the first coupling that has it.
+        counts: (cells,): how many couplings have it.
+        of: (couplings,): the cell of each coupling.
     """
 
     rows: np.ndarray
@@ -33,14 +33,14 @@ class Cells:
     of: np.ndarray
 
 
-def cells(found: Bundles) -> Cells:
-    """Return the cells of a graph's bundles."""
+def cells(found: Couplings) -> Cells:
+    """Return the cells of a graph's couplings."""
     of = np.array(_numbered(_keys(found.signatures), {}))
     first = np.unique(of, return_index=True)[1]
     return Cells(found.signatures[first], np.bincount(of), of)
 
 
-def pair_groups(source: Cells, target: Cells, plan: Layout, marks: int) -> np.ndarray | None:
+def match_groups(source: Cells, target: Cells, plan: Layout, marks: int) -> np.ndarray | None:
     """Return for each group of the target that of the source, or None if there is no pairing.
 
     Args:
@@ -59,8 +59,8 @@ def pair_groups(source: Cells, target: Cells, plan: Layout, marks: int) -> np.nd
     return _Search(source, target, plan, marks).run()
 
 
-def pair_bundles(source: Cells, target: Cells, plan: Layout, groups: np.ndarray) -> np.ndarray:
-    """Return for each bundle of the target that of the source, the groups being paired so."""
+def match_couplings(source: Cells, target: Cells, plan: Layout, groups: np.ndarray) -> np.ndarray:
+    """Return for each coupling of the target that of the source, the groups being paired so."""
     known: dict[bytes, int] = {}
     of_target = np.array(_numbered(_keys(target.rows), known))[target.of]
     renamed = renumber(source.rows, plan, groups)

@@ -25,7 +25,7 @@ def test_the_box_holds_what_the_catalog_lists_and_cards():
     expected = {
         f"{name}-cifar10{suffix}" for name in NAMES for suffix in (".safetensors", ".md", ".svg")
     }
-    assert {path.name for path in download.BOX.iterdir()} == expected
+    assert {path.name for path in download.BUNDLED.iterdir()} == expected
     for entry in BOXED:
         card = (Path(__file__).parents[1] / entry.source).read_text()
         assert f"{entry.top1:.2f} %" in card, "the catalog's accuracy is the card's"
@@ -72,7 +72,7 @@ def test_trained_weights_see_real_images_as_the_card_says(entry):
 
 def test_a_box_that_is_damaged_or_empty_says_so(tmp_path, monkeypatch):
     entry = replace(BOXED[0], url="package:net.safetensors", sha256="0" * 64)
-    monkeypatch.setattr(download, "BOX", tmp_path)
+    monkeypatch.setattr(download, "BUNDLED", tmp_path)
     with pytest.raises(zoo.WeightsError, match=r"net\.safetensors: missing; install the package"):
         pretrained.fetch(entry)
     (tmp_path / "net.safetensors").write_bytes(b"cut off")

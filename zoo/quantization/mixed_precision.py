@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.arch import Graph, cost
 from zoo.errors import ZooError, unknown
+from zoo.measures import relative_l2
 
 TOLERANCE = 0.1
 """Relative L2 error of the logits that is aimed at (docs/quantization.md has the measurements)."""
@@ -21,7 +22,7 @@ Step = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Spared:
+class KeptInFloat:
     """What is left in float32.
 
     Attributes:
@@ -46,7 +47,7 @@ def _unit_of(name: str) -> str:
     return f"{first}.{rest[0]}" if rest and rest[0].isdigit() else first
 
 
-def named(nodes: Sequence[str], scopes: Iterable[str]) -> Spared:
+def named(nodes: Sequence[str], scopes: Iterable[str]) -> KeptInFloat:
     """Return the nodes that are named, or are in the scopes that are.
 
     Raises:
@@ -63,7 +64,7 @@ def named(nodes: Sequence[str], scopes: Iterable[str]) -> Spared:
         found |= inside
     if found == set(nodes):
         raise ZooError(f"exclude (={list(scopes)}) must leave a node to quantize")
-    return Spared(scopes, tuple(n for n in nodes if n in found))
+    return KeptInFloat(scopes, tuple(n for n in nodes if n in found))
 
 
 def units_of(nodes: Sequence[str]) -> dict[str, list[str]]:
@@ -82,7 +83,7 @@ def choose(
     images: np.ndarray,
     logits: np.ndarray,
     step: Step,
-) -> Spared:
+) -> KeptInFloat:
     """Return the fewest units without which the error of the logits is within the tolerance.
 
     Each unit is quantized alone, and the error that it makes is measured. The errors of units are
@@ -113,16 +114,11 @@ def choose(
         if matters and sum(parts[name] for name in (*spared, unit)) <= MOST:
             spared.append(unit)
     kept = tuple(unit for unit in units if unit in spared)
-    return Spared(kept, tuple(n for unit in kept for n in units[unit]), _left(errors, spared))
+    return KeptInFloat(kept, tuple(n for unit in kept for n in units[unit]), _left(errors, spared))
 
 
 def _left(errors: Mapping[str, float], spared: Sequence[str]) -> float:
     return math.sqrt(sum(error**2 for unit, error in errors.items() if unit not in spared))
-
-
-def relative_l2(found: np.ndarray, exact: np.ndarray) -> float:
-    """Return |found - exact| / |exact| over all values."""
-    return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
 
 
 def shares_of(graph: Graph) -> dict[str, float]:

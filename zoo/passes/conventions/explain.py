@@ -6,20 +6,20 @@ from collections import Counter
 
 import numpy as np
 
-from zoo.passes.bundles import Layout, Mark
-from zoo.passes.pairing import Cells, pair_groups, renumber
+from zoo.passes.conventions.coupling import Layout, Mark
+from zoo.passes.conventions.matching import Cells, match_groups, renumber
 
 
-def refusal(source: Cells, target: Cells, plan: Layout) -> str:
+def explain(source: Cells, target: Cells, plan: Layout) -> str:
     """Return why no pairing exists: the first node, in the graph's order, that leaves none."""
     possible, impossible = 0, len(plan.marks)
     while impossible - possible > 1:
         middle = (possible + impossible) // 2
-        if pair_groups(source, target, plan, middle) is None:
+        if match_groups(source, target, plan, middle) is None:
             impossible = middle
         else:
             possible = middle
-    groups = pair_groups(source, target, plan, possible)
+    groups = match_groups(source, target, plan, possible)
     assert groups is not None
     named = Cells(renumber(source.rows, plan, groups), source.counts, source.of)
     mark = plan.marks[possible]

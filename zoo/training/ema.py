@@ -7,7 +7,7 @@ import numpy as np
 from weights.canonical import Weights
 
 
-def move(mean: Weights, weights: Weights, decay: float, step: int) -> None:
+def update_ema(mean: Weights, weights: Weights, decay: float, step: int) -> None:
     """Move the mean towards the weights after a step, in place.
 
     At first the decay is (1 + step) / (10 + step), so that the initial weights are forgotten soon

@@ -1,14 +1,14 @@
 """Channels that can only be reordered together, and what a reordering must keep of them.
 
 A batch norm, a pool, a sum or a depthwise filter ties each of its channels to those it reads. The
-channels tied to each other, through however many nodes, are one *bundle*: a channel of a residual
+channels tied to each other, through however many nodes, are one *coupling*: a channel of a residual
 stream with all that is added to it, a channel of a bottleneck with its depthwise filter. Only
-convolutions and linear layers mix bundles, and they do not care in which order they read and make
+convolutions and linear layers mix couplings, and they do not care in which order they read and make
 the channels of a group.
 
-So a bundle has a *signature*: which nodes it passes, how they read each other, and which group of
+So a coupling has a *signature*: which nodes it passes, how they read each other, and which group of
 each mixing node it enters and leaves. Two graphs are the same function up to an order of channels
-if their bundles can be paired so that the signatures agree, for some pairing of the groups.
+if their couplings can be paired so that the signatures agree, for some pairing of the groups.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from zoo.arch.graph import INPUT
 from zoo.arch.operators import Add
-from zoo.passes.channels import Channels, Trace
+from zoo.passes.conventions.trace import Channels, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Mark:
         node: the node that it is about.
         what: ``"input"`` (which producer is read, with a ReLU or without), ``"reads"`` and
             ``"makes"`` (the group of a mixing node), ``"order"`` (the channel itself, where the
-            order is fixed) or ``"fixed"`` (see `Bundles`).
+            order is fixed) or ``"fixed"`` (see `Couplings`).
         port: index into `Layout.sizes` of the channels that have it (not for ``"fixed"``).
         slot: which of the node's inputs, for ``"input"``.
         first: number of the node's first group among those of all nodes.
@@ -107,17 +107,17 @@ def output_name(index: int) -> str:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Bundles:
-    """The bundles of one graph, numbered by the first channel in them.
+class Couplings:
+    """The couplings of one graph, numbered by the first channel in them.
 
-    A bundle that holds two channels of one port (where channels are added to others of the same
+    A coupling that holds two channels of one port (where channels are added to others of the same
     node, say) could be laid onto another one in more than one way. It is not looked into: each of
-    its channels becomes a bundle of its own that may not move, which is what ``"fixed"`` tells.
+    its channels becomes a coupling of its own that may not move, which is what ``"fixed"`` tells.
 
     Attributes:
-        of: (channels of all ports,): the bundle of each.
-        members: (bundles, ports): the bundle's channel of each port, or -1.
-        signatures: (bundles, marks), -1 where a mark does not apply.
+        of: (channels of all ports,): the coupling of each.
+        members: (couplings, ports): the coupling's channel of each port, or -1.
+        signatures: (couplings, marks), -1 where a mark does not apply.
     """
 
     of: np.ndarray
@@ -125,8 +125,8 @@ class Bundles:
     signatures: np.ndarray
 
 
-def bundles(trace: Trace, plan: Layout) -> Bundles:
-    """Return the bundles of a graph whose nodes are those of the layout."""
+def couplings(trace: Trace, plan: Layout) -> Couplings:
+    """Return the couplings of a graph whose nodes are those of the layout."""
     sizes, starts = np.array(plan.sizes), plan.starts
     port = np.repeat(np.arange(len(sizes)), sizes)
     index = np.arange(starts[-1]) - starts[port]
@@ -160,11 +160,11 @@ def bundles(trace: Trace, plan: Layout) -> Bundles:
         if isinstance(node.op, Add):  # which of the two comes first makes no difference
             both = [row[node.name, "input", slot] for slot in (0, 1)]
             signatures[both] = np.sort(signatures[both], axis=0)
-    return Bundles(of, members.T, np.ascontiguousarray(signatures.T))
+    return Couplings(of, members.T, np.ascontiguousarray(signatures.T))
 
 
 def _members(of: np.ndarray, port: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return (ports, bundles): the channel of each port that is in the bundle, or -1."""
+    """Return (ports, couplings): the channel of each port that is in the coupling, or -1."""
     members = np.full((port[-1] + 1, of.max() + 1), -1, np.int32)
     members[port, of] = index
     return members

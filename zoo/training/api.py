@@ -19,8 +19,8 @@ from zoo.machine import machine
 from zoo.recipes import Recipe
 from zoo.recipes import recipe as recipe_of
 from zoo.training.alone import alone
-from zoo.training.feed import Feed, Pipeline, require_fit, shares
 from zoo.training.interrupts import interrupts
+from zoo.training.loader import Loader, Pipeline, require_fit, shares
 from zoo.training.log import Log
 from zoo.training.loop import Loop, Progress
 from zoo.training.run import Run, load_state, open_run, require_new, save_info, start_run
@@ -77,7 +77,7 @@ def train(
     chosen = recipe_of(recipe, **changes)
     require_new(Path(out))
     _trainable(backend)
-    Feed(backends.load(backend), pipeline, workers, chosen.seed)
+    Loader(backends.load(backend), pipeline, workers, chosen.seed)
     spec, initial = resolve(chosen.spec, weights, {}, adapt=adapt, seed=chosen.seed)
     if spec != chosen.spec:
         raise TrainingError("the weights bring another network than the recipe's: see adapt=True")
@@ -198,7 +198,7 @@ def _run(
                 run=run,
                 engine=engine,
                 trainer=trainer,
-                feed=Feed(engine, info["pipeline"], info["workers"], recipe.seed),
+                feed=Loader(engine, info["pipeline"], info["workers"], recipe.seed),
                 train=data.train,
                 test=data.test,
                 state=state,

@@ -38,7 +38,7 @@ def shares(
 
 
 @dataclass(frozen=True)
-class Feed:
+class Loader:
     """Where batches come from.
 
     Attributes:

@@ -16,10 +16,10 @@ from zoo.arch.graph import Graph, Node
 from zoo.arch.operators import BatchNorm2d, Conv2d, Dropout, Linear
 from zoo.arch.spec import Spec
 from zoo.errors import ConventionError, SpecError, ZooError
-from zoo.passes.bundles import bundles, layout
-from zoo.passes.channels import Trace, trace
-from zoo.passes.pairing import cells, pair_bundles, pair_groups
-from zoo.passes.refusal import refusal
+from zoo.passes.conventions.coupling import couplings, layout
+from zoo.passes.conventions.explain import explain
+from zoo.passes.conventions.matching import cells, match_couplings, match_groups
+from zoo.passes.conventions.trace import Trace, trace
 from zoo.passes.rewrite import Weights
 
 # Fields that two nodes of the same function may differ in: they act in training only, or a bias of
@@ -90,12 +90,12 @@ def match_channels(source: Graph, target: Graph) -> dict[str, Order]:
     ours, theirs = trace(source), trace(target)
     _check_nodes(ours, theirs)
     plan = layout(theirs)
-    made, wanted = bundles(ours, plan), bundles(theirs, plan)
+    made, wanted = couplings(ours, plan), couplings(theirs, plan)
     from_cells, to_cells = cells(made), cells(wanted)
-    groups = pair_groups(from_cells, to_cells, plan, len(plan.marks))
+    groups = match_groups(from_cells, to_cells, plan, len(plan.marks))
     if groups is None:
-        raise ConventionError(refusal(from_cells, to_cells, plan))
-    partner = pair_bundles(from_cells, to_cells, plan, groups)[wanted.of]
+        raise ConventionError(explain(from_cells, to_cells, plan))
+    partner = match_couplings(from_cells, to_cells, plan, groups)[wanted.of]
     port = np.repeat(np.arange(len(plan.sizes)), plan.sizes)
     orders = np.split(made.members[partner, port], plan.starts[1:-1])
     return {

@@ -1,11 +1,11 @@
 """Put a run's weights into the package, with a card: recipe, data, curves, accuracy, time, machine.
 
-    python benchmarks/box.py runs/cifar10-torch --trained-on NAME --data NAME=PATH --data NAME=PATH
+    python benchmarks/bundled.py runs/cifar10-torch --trained-on NAME --data NAME=PATH --data …
 
-writes ``weights/pretrained/box/MODEL-TAG.safetensors``, ``.md`` and ``.svg``, and prints the row
-that belongs into ``weights/pretrained/catalog.py``, with the accuracy on the last set of images.
-The network after the last epoch is evaluated (no choice is made by test images) on every set that
-is named, in PyTorch, MindSpore and ONNX Runtime.
+writes ``weights/pretrained/bundled/MODEL-TAG.safetensors``, ``.md`` and ``.svg``, and prints the
+row that belongs into ``weights/pretrained/catalog.py``, with the accuracy on the last set of
+images. The network after the last epoch is evaluated (no choice is made by test images) on every
+set that is named, in PyTorch, MindSpore and ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 
 import weights as arrays
 import zoo
-from weights.pretrained.download import BOX
+from weights.pretrained.download import BUNDLED
 from zoo.families import base_model
 from zoo.reporting.plots import draw_curves
 
@@ -100,8 +100,8 @@ def main(
         name, _, path = pair.partition("=")
         found[name] = zoo.compare(run.last.path, path, backends=BACKENDS)
         print(found[name].summary())
-    BOX.mkdir(exist_ok=True)
-    file, curves, text = (BOX / f"{model}-{tag}{suffix}" for suffix in SUFFIXES)
+    BUNDLED.mkdir(exist_ok=True)
+    file, curves, text = (BUNDLED / f"{model}-{tag}{suffix}" for suffix in SUFFIXES)
     checkpoint = zoo.load_weights(run.last.model)
     arrays.save_weights(file, checkpoint.spec, checkpoint.weights, force=True)
     curves.write_bytes(draw_curves(run.epochs, run.steps, format="svg"))

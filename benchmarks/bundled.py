@@ -36,7 +36,7 @@ def card(
 ) -> str:
     """Return the model card, Markdown."""
     recipe, info = run.recipe, run.info
-    machine = info["machine"]
+    machine = info.machine
     hours = sum(row["seconds"] for row in run.epochs) / 3600
     accuracy = [
         f"| {name} | {len(agreed.evaluations[0].predictions):,} "
@@ -56,12 +56,12 @@ def card(
             *accuracy,
             "",
             f"Trained on the training images of {trained_on} with `zoo train` in "
-            f"{info['backend']}, {recipe.epochs} epochs of batches of {recipe.batch_size}, "
+            f"{info.backend}, {recipe.epochs} epochs of batches of {recipe.batch_size}, "
             f"{recipe.precision}; the weights are those after the last epoch"
             + (", their moving mean." if recipe.ema else "."),
             f"It took {hours:.1f} hours on {machine['cores']} cores of an {machine['cpu']}, beside "
-            f"other work, in {info['processes']} processes (`torchrun`), with {info['backend']} "
-            f"{info['versions'].get('version', '')}.",
+            f"other work, in {info.processes} processes (`torchrun`), with {info.backend} "
+            f"{info.versions.get('version', '')}.",
             *([f"It was begun with {begun_with}."] if begun_with else []),
             "",
             f"![curves]({model}-{tag}.svg)",
@@ -88,9 +88,9 @@ def main(
 ) -> None:
     """Evaluate, write the files, print the row."""
     run = zoo.open_run(folder)
-    if bool(run.info["weights"]) != bool(begun_with):
+    if bool(run.info.weights) != bool(begun_with):
         raise typer.BadParameter(
-            f"is for runs that began with weights, and they need it; here: {run.info['weights']}",
+            f"is for runs that began with weights, and they need it; here: {run.info.weights}",
             param_hint="--begun-with",
         )
     model = base_model(run.recipe.spec)

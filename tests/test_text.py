@@ -16,6 +16,7 @@ from zoo.errors import SpecError, TrainingError, WeightsError
 from zoo.families import spec_from_json
 from zoo.recipes import Recipe
 from zoo.text import MAX_BYTES, TextError, parse, parse_object, read_numbers
+from zoo.training.info import RunInfo
 
 DEEP = "[" * 200_000 + "]" * 200_000
 BAD = {
@@ -104,6 +105,11 @@ INFOS = {
     DEEP: "it must have fewer levels",
     '{"classes": 5}': "classes (=5) must be a list of texts",
     '{"classes": ["a"], "backend": 5}': "backend (=5) must be a text",
+    '{"classes": ["a"]}': "backend (=None) must be a text",
+    '{"workers": true}': "workers (=True) must be a whole number",
+    '{"source": 5}': "source (=5) must be a text or null",
+    '{"resumed": ["torch"]}': "resumed (=['torch']) must be a list of objects",
+    '{"machine": []}': "machine (=[]) must be an object",
 }
 
 
@@ -114,6 +120,28 @@ def test_what_a_run_says_of_itself(finished, tmp_path, text):
     with pytest.raises(TrainingError) as error:
         zoo.open_run(tmp_path / "run")
     assert str(error.value) == f"{tmp_path / 'run'}: the run cannot be read: {INFOS[text]}"
+
+
+def test_a_run_of_before_is_read_and_written_as_it_was(finished):
+    """What `zoo train` wrote of itself before it was a class, byte for byte."""
+    told = {
+        "backend": "torch", "data": "patterns", "source": None, "labels": "fine",
+        "skip_corrupt": False, "skipped": ["a.png"], "classes": ["ä", "b"], "pipeline": "numpy",
+        "workers": 2, "compiled": False, "weights": None, "started": "2026-01-02T03:04:05+00:00",
+        "machine": {"cpu": "an abacus", "cores": 2, "instruction_sets": ["AVX2"]},
+        "versions": {"version": "9.9", "threads": "2"},
+        "resumed": [{"backend": "mindspore", "step": 7}], "processes": 1,
+    }  # fmt: skip
+    text = json.dumps(told, indent=2)
+    info = RunInfo.from_json(text)
+    assert info.to_json() == text
+    assert info.classes == ("ä", "b")
+    assert info.resumed[0]["step"] == 7
+    # What an older one does not tell is as it was by default; what a newer one adds is let be.
+    few = {name: told[name] for name in ("backend", "data", "classes", "pipeline")} | {"more": 1}
+    assert RunInfo.from_json(json.dumps(few)).workers == 2
+    with pytest.warns(DeprecationWarning, match=r"called Run\.info\.data"):
+        assert zoo.open_run(finished).info["data"] == "patterns"
 
 
 ROWS = {

@@ -61,7 +61,7 @@ def test_a_run_leaves_its_recipe_logs_and_checkpoints(whole):
     found = zoo.open_run(run.path)
     assert found.recipe == tiny_recipe()
     assert found.finished
-    assert found.info["backend"] == backend
+    assert found.info.backend == backend
     assert found.classes == ("crosses", "dots", "stripes")
     assert [row["epoch"] for row in found.epochs] == [1, 2, 3]
     # 112 images in batches of 32: the last has 16 (in MindSpore 128)
@@ -205,7 +205,7 @@ def test_a_run_goes_on_in_another_framework(first, second, tmp_path):
     zoo.train(tiny.replace(epochs=1), data, moved, backend=first)
     (moved / "recipe.json").write_text(tiny.to_json())
     again = zoo.resume(moved, data=data, backend=second)
-    assert again.info["resumed"] == [{"backend": second, "step": 2}]
+    assert again.info.resumed == ({"backend": second, "step": 2},)
     there, here = _final(run), _final(again)
     start = load_state_at(run, 1)
 

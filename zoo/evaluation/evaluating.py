@@ -159,12 +159,12 @@ def open_data(
     """
     if isinstance(data, Dataset):
         return data
-    info = network.run.info if network.run is not None else {}
-    data = data if data is not None else info.get("source")
+    info = network.run.info if network.run is not None else None
+    data = data if data is not None or info is None else info.source
     if data is None:
         raise InputError(f"{network.name}: on which images? give data= (--data)")
-    chosen: Any = labels or info.get("labels") or "fine"
-    return open_dataset(data, labels=chosen, skip_corrupt=skip_corrupt)
+    labels = labels or (info.labels if info is not None else "fine")
+    return open_dataset(data, labels=labels, skip_corrupt=skip_corrupt)
 
 
 def evaluate_network(

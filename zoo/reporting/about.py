@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,13 +29,13 @@ def about_run(run: Run) -> dict[str, Any]:
         speeds = [row["images_per_second"] for row in epochs]
         figures.append(("images a second", f"{np.median(speeds):.0f}"))
     columns = list(epochs[-1]) if epochs else []
-    machine = _flat(info.get("machine", {})) + _flat(info.get("versions", {}))
-    about = {key: value for key, value in info.items() if key not in ("machine", "versions")}
-    classes = about.pop("classes", [])
+    about = json.loads(info.to_json())
+    machine = _flat(about.pop("machine")) + _flat(about.pop("versions"))
+    classes = about.pop("classes")
     about["classes"] = f"{len(classes)}: {', '.join(classes[:20])}{', …' if classes[20:] else ''}"
     return {
-        "title": f"{run.recipe.network} on {info.get('data')}",
-        "lead": f"{run.path}, {info.get('backend')}, started {info.get('started')}",
+        "title": f"{run.recipe.network} on {info.data}",
+        "lead": f"{run.path}, {info.backend}, started {info.started}",
         "figures": figures,
         "notes": [] if run.finished else ["The run has not finished."],
         "curves": svg(draw_curves(epochs, steps, format="svg")) if epochs or steps else None,

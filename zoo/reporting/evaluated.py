@@ -31,7 +31,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Return what the best checkpoint makes of the data, and pictures of these."""
     (network,), dataset = prepare(
-        run.path, source, backends=[backend], skip_corrupt=bool(run.info.get("skip_corrupt"))
+        run.path, source, backends=[backend], skip_corrupt=run.info.skip_corrupt
     )
     evaluations: list[Evaluation] = []
     samples: list[dict[str, str]] = []

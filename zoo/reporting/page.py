@@ -68,7 +68,7 @@ def report(
     path = Path(out) if out is not None else found.path / "report.html"
     require_writable(path, ".html")
     page = about_run(found)
-    source = data if data is not None else found.info.get("source")
+    source = data if data is not None else found.info.source
     if not found.checkpoints:
         page["notes"].append("There is no checkpoint yet: nothing was evaluated.")
     elif data is None and (source is None or not Path(str(source)).exists()):
@@ -78,7 +78,7 @@ def report(
         )
     else:
         page |= evaluate_run(
-            found, source, backend or found.info.get("backend"), batch_size, workers, train_images,
+            found, source, backend or found.info.backend, batch_size, workers, train_images,
             progress,
         )  # fmt: skip
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)

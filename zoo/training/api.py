@@ -19,6 +19,7 @@ from zoo.machine import machine
 from zoo.recipes import Recipe
 from zoo.recipes import recipe as recipe_of
 from zoo.training.alone import alone
+from zoo.training.info import RunInfo
 from zoo.training.interrupts import interrupts
 from zoo.training.loader import Loader, Pipeline, require_fit, shares
 from zoo.training.log import Log
@@ -81,25 +82,27 @@ def train(
     spec, initial = resolve(chosen.spec, weights, {}, adapt=adapt, seed=chosen.seed)
     if spec != chosen.spec:
         raise TrainingError("the weights bring another network than the recipe's: see adapt=True")
-    dataset = data if isinstance(data, Dataset) else _open(data, labels, skip_corrupt)
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = open_dataset(data, labels=labels, skip_corrupt=skip_corrupt)
     _check(chosen, dataset)
-    info = {
-        "backend": backend,
-        "data": dataset.name,
-        "source": None if isinstance(data, Dataset) else str(data),
-        "labels": labels,
-        "skip_corrupt": skip_corrupt,
-        "skipped": list(dataset.skipped),
-        "classes": list(dataset.classes),
-        "pipeline": pipeline,
-        "workers": workers,
-        "compiled": compiled,
-        "weights": str(weights) if isinstance(weights, str | Path) else None,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": asdict(machine()),
-        "versions": backends.load(backend).describe(),
-        "resumed": [],
-    }
+    info = RunInfo(
+        backend=backend,
+        data=dataset.name,
+        source=None if isinstance(data, Dataset) else str(data),
+        labels=labels,
+        skip_corrupt=skip_corrupt,
+        skipped=dataset.skipped,
+        classes=dataset.classes,
+        pipeline=pipeline,
+        workers=workers,
+        compiled=compiled,
+        weights=str(weights) if isinstance(weights, str | Path) else None,
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        machine=asdict(machine()),
+        versions=backends.load(backend).describe(),
+    )
     state = State(weights=initial)
     if chosen.ema is not None:
         state.ema = {name: np.array(array) for name, array in initial.items()}
@@ -136,22 +139,25 @@ def resume(
     found = run if isinstance(run, Run) else open_run(run)
     if found.finished:
         raise TrainingError(f"{found.path}: all {found.recipe.epochs} epochs are done")
-    info = dict(found.info)
-    info["backend"] = backend or info["backend"]
-    for key, value in (("workers", workers), ("compiled", compiled)):
-        info[key] = info[key] if value is None else value
-    _trainable(info["backend"])
+    before, backend = found.info, backend or found.info.backend
+    _trainable(backend)
     state = load_state(found)
-    source = data if data is not None else info["source"]
+    source = data if data is not None else before.source
     if source is None:
         raise TrainingError(f"{found.path}: does not know its data: say where they are (--data)")
+    info = replace(
+        before,
+        backend=backend,
+        workers=before.workers if workers is None else workers,
+        compiled=before.compiled if compiled is None else compiled,
+        source=before.source if isinstance(source, Dataset) else str(source),
+        resumed=(*before.resumed, {"backend": backend, "step": state.step}),
+    )
     if not isinstance(source, Dataset):
-        info["source"] = str(source)
-        source = _open(source, info["labels"], info["skip_corrupt"])
+        source = open_dataset(source, labels=info.labels, skip_corrupt=info.skip_corrupt)
     _check(found.recipe, source)
-    if list(source.classes) != info["classes"]:
+    if source.classes != info.classes:
         raise TrainingError(f"{found.path}: was begun with other classes than {source.name} has")
-    info["resumed"] = [*info["resumed"], {"backend": info["backend"], "step": state.step}]
     return _run(found, found.path, found.recipe, info, source, state, progress)
 
 
@@ -159,13 +165,13 @@ def _run(
     run: Run | None,
     path: Path,
     recipe: Recipe,
-    info: dict[str, Any],
+    info: RunInfo,
     data: Dataset,
     state: State,
     progress: Progress | None,
 ) -> Run:
-    engine = backends.load(info["backend"])
-    trainer = engine.trainer(recipe.spec.graph, state.weights, recipe, compiled=info["compiled"])
+    engine = backends.load(info.backend)
+    trainer = engine.trainer(recipe.spec.graph, state.weights, recipe, compiled=info.compiled)
     if recipe.batch_size % (trainer.world * recipe.accumulate):
         raise SpecError(
             f"batch_size (={recipe.batch_size}) must be divisible by the processes "
@@ -181,8 +187,7 @@ def _run(
     if run is not None:
         trainer.restore(state.weights, state.slots, state.step)
     first, begun = trainer.rank == 0, run is None
-    info["processes"] = trainer.world
-    run = Run(path, recipe, info, trainer.rank)
+    run = Run(path, recipe, replace(info, processes=trainer.world), trainer.rank)
     if first and begun:
         start_run(run, replace(state, weights=trainer.weights(), slots=trainer.slots()))
     with alone(path) if first else nullcontext():
@@ -198,7 +203,7 @@ def _run(
                 run=run,
                 engine=engine,
                 trainer=trainer,
-                feed=Loader(engine, info["pipeline"], info["workers"], recipe.seed),
+                feed=Loader(engine, info.pipeline, info.workers, recipe.seed),
                 train=data.train,
                 test=data.test,
                 state=state,
@@ -215,10 +220,6 @@ def _trainable(backend: str) -> None:
     engine = backends.load(backend)
     if "training" not in engine.LEVELS or not hasattr(engine, "trainer"):
         raise SpecError(f"backend {backend!r} runs networks, it does not train them")
-
-
-def _open(data: str | Path, labels: str, skip_corrupt: bool) -> Dataset:
-    return open_dataset(data, labels=labels, skip_corrupt=skip_corrupt)
 
 
 def _check(recipe: Recipe, data: Dataset) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from zoo.errors import TrainingError, ZooError
 from zoo.output import write
 from zoo.recipes import Recipe
-from zoo.text import TextError, read_numbers, read_object, require, texts
+from zoo.text import MAX_BYTES, TextError, read_numbers
 from zoo.training import state as states
 from zoo.training.alone import partial_folder
+from zoo.training.info import RunInfo
 
 RECIPE, INFO, EPOCHS, STEPS = "recipe.json", "run.json", "epochs.csv", "steps.csv"
 CHECKPOINTS = "checkpoints"
@@ -57,7 +56,7 @@ class Run:
 
     path: Path
     recipe: Recipe
-    info: dict[str, Any]
+    info: RunInfo
     process: int = 0
 
     def __repr__(self) -> str:
@@ -66,7 +65,7 @@ class Run:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
-        return tuple(self.info["classes"])
+        return self.info.classes
 
     @property
     def epochs(self) -> list[dict[str, float]]:
@@ -131,10 +130,8 @@ def open_run(path: str | Path) -> Run:
         raise TrainingError(f"{path}: is no run: it has no {RECIPE}")
     try:
         recipe = Recipe.from_json((path / RECIPE).read_text(encoding="utf-8"))
-        info = read_object(path / INFO)
-        texts(info, "classes")
-        for key in ("backend", "pipeline", "data"):
-            require(isinstance(info.get(key), str), key, info.get(key), "a text")
+        with (path / INFO).open("rb") as file:
+            info = RunInfo.from_json(file.read(MAX_BYTES + 1))
     except (OSError, ValueError, ZooError) as error:
         raise TrainingError(f"{path}: the run cannot be read: {error}") from None
     return Run(path, recipe, info)
@@ -165,7 +162,7 @@ def start_run(run: Run, state: states.State) -> None:
     try:
         with partial_folder(run.path) as partial:
             (partial / CHECKPOINTS).mkdir()
-            (partial / INFO).write_text(json.dumps(run.info, indent=2), encoding="utf-8")
+            (partial / INFO).write_text(run.info.to_json(), encoding="utf-8")
             (partial / RECIPE).write_text(run.recipe.to_json(), encoding="utf-8")
             save_checkpoint(replace(run, path=partial), state)
             require_new(run.path)
@@ -181,7 +178,7 @@ def save_info(run: Run) -> None:
         TrainingError: the disk is full or cannot be written to.
     """
     try:
-        write(run.path / INFO, json.dumps(run.info, indent=2).encode())
+        write(run.path / INFO, run.info.to_json().encode())
     except ZooError as error:
         raise TrainingError(str(error)) from None
 

@@ -26,16 +26,22 @@ import zoo
 from zoo.cli.evaluate import evaluate as evaluate_command
 from zoo.cli.predict import predict as predict_command
 from zoo.data import ArrayImages, Dataset, Split
-from zoo.evaluation.agreement import ROUNDING, agreement, compare
-from zoo.evaluation.evaluating import evaluate
-from zoo.evaluation.inputs import fixed_size
-from zoo.evaluation.pipeline import asked, known_of_file, of_preprocessing
-from zoo.evaluation.predicting import predict
-from zoo.images import find_pictures, read_truth
+from zoo.evaluation import compare, evaluate, predict
+from zoo.evaluation.agreement import ROUNDING, agreement
+from zoo.images import find_pictures, pictures_at, read_truth
 from zoo.measures import measure, softmax
-from zoo.preprocessing import MEGVII, PRESETS, for_size, normalize, square
-from zoo.recipes import recipe
-from zoo.recipes.transforms import CenterCrop, RandomHorizontalFlip, Resize
+from zoo.preprocessing import (
+    MEGVII,
+    PRESETS,
+    asked,
+    for_size,
+    known_of_file,
+    normalize,
+    of_preprocessing,
+    square,
+)
+from zoo.recipes import CenterCrop, RandomHorizontalFlip, Resize, recipe
+from zoo.recipes.pictures import fixed_size
 
 
 @pytest.fixture(scope="module")
@@ -293,8 +299,8 @@ def test_pipelines_that_are_asked_for():
     assert "BGR (preprocessing megvii)" in str(asked("megvii", None, 32))
     assert fixed_size(asked(None, "cifar10", 32).transforms) is None
     assert fixed_size(asked(None, "cifar10_mindspore", 32).transforms) is None
-    assert fixed_size([Resize(size=9, square=True), NORMALIZE]) == 9
-    assert fixed_size(asked("imagenet", None, 64).transforms) == 64
+    assert fixed_size([Resize(size=9, square=True), NORMALIZE]) == (9, 9)
+    assert fixed_size(asked("imagenet", None, 64).transforms) == (64, 64)
     with pytest.raises(zoo.SpecError, match="random_horizontal_flip draws numbers"):
         asked([RandomHorizontalFlip(), NORMALIZE], None, 32)
     with pytest.raises(zoo.SpecError, match="transforms must end in normalize"):
@@ -390,9 +396,7 @@ def test_corrupt_images_are_skipped_on_request(run, data, tmp_path):
     assert found.top1 == measure(whole.logits[kept], whole.labels[kept]).top1
     # A data set that is given is tried image by image.
     pictures = find_pictures(copy / "test")
-    from zoo.evaluation.inputs import PathImages
-
-    images = PathImages(tuple(copy / "test" / name for name in pictures.files))
+    images = pictures_at([copy / "test" / name for name in pictures.files])
     given = Dataset("given", None, Split(images, np.repeat(np.arange(6), 3), CLASSES))
     again = evaluate(run, given, backend="onnx", skip_corrupt=True)
     assert again.top1 == found.top1
@@ -402,7 +406,7 @@ def test_corrupt_images_are_skipped_on_request(run, data, tmp_path):
 
 
 def test_coarse_labels_come_from_the_run(run, data, arrays, tmp_path, monkeypatch):
-    from zoo.evaluation import evaluating as module
+    from zoo.evaluation import runner as module
 
     seen = []
     monkeypatch.setattr(

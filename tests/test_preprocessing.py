@@ -162,7 +162,7 @@ def test_transforms_of_all_that_knows(rng, files):
 
 def test_the_same_pictures_as_an_evaluation(rng, files):
     from zoo.data.transforms import apply
-    from zoo.evaluation.pipeline import known_of_file
+    from zoo.preprocessing import known_of_file
 
     image = picture(rng)
     for dialect in ("megvii", "mindcv"):

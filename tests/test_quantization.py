@@ -17,7 +17,7 @@ import backends
 import weights
 import zoo
 from zoo import cli
-from zoo.images import find_pictures, folder_classes, read, read_truth
+from zoo.images import find_pictures, folder_classes, pictures_at, read_truth
 from zoo.measures import relative_l2
 from zoo.preprocessing import MEGVII, PRESETS, for_size, normalize
 from zoo.quantization import measure, mixed_precision, quantize
@@ -401,10 +401,10 @@ def test_pictures_are_prepared_as_torchvision_does(size, tmp_path, rng):
         transforms.Normalize(how.mean, how.std),
     ]  # fmt: skip
     expected = transforms.Compose(steps)(Image.open(path)).numpy()
-    pixels = read(path, how)
-    assert np.allclose(normalize(pixels[None], how)[0], expected, atol=1e-6)
-    bgr = normalize(pixels[None], MEGVII)[0]
-    assert np.array_equal(bgr, pixels[..., ::-1].transpose(2, 0, 1))
+    pixels = pictures_at([path]).pixels(how)
+    assert np.array_equal(normalize(pixels, how)[0], expected)
+    bgr = normalize(pixels, MEGVII)[0]
+    assert np.array_equal(bgr, pixels[0, ..., ::-1].transpose(2, 0, 1))
 
 
 def test_published_weights_bring_their_preprocessing():

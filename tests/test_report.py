@@ -20,9 +20,8 @@ from typer.testing import CliRunner
 import zoo
 from zoo.cli.report import report as report_command
 from zoo.data import open_dataset
-from zoo.evaluation import chart
-from zoo.evaluation.chart import draw_confusion
-from zoo.evaluation.evaluating import evaluate
+from zoo.evaluation import charts, evaluate
+from zoo.evaluation.charts import draw_confusion
 from zoo.reporting import plots
 from zoo.reporting.page import report
 from zoo.training import open_run, train
@@ -47,13 +46,13 @@ def picture(contents):
 def figures(monkeypatch):
     """The figures that are drawn, to be asked what is on them."""
     drawn = []
-    rendered = chart.rendered
+    rendered = charts.rendered
 
     def keep(figure, format):
         drawn.append(figure)
         return rendered(figure, format)
 
-    for module in (chart, plots):
+    for module in (charts, plots):
         monkeypatch.setattr(module, "rendered", keep)
     return drawn
 
@@ -78,7 +77,7 @@ def test_confusion_matrices(classes, figures, rng):
     ticks = axes.get_yticklabels()
     assert len(ticks) == classes
     assert ticks[0].get_text() == r"a \$ 0"  # no formula
-    assert max(len(tick.get_text()) for tick in ticks) <= chart.NAME + 1
+    assert max(len(tick.get_text()) for tick in ticks) <= charts.NAME + 1
     # Every name has room: no smaller than what can be read, and no two on each other.
     height = axes.get_window_extent().height / len(ticks)
     assert ticks[0].get_fontsize() >= 5
@@ -86,7 +85,7 @@ def test_confusion_matrices(classes, figures, rng):
 
 
 def test_many_classes_are_named_in_part(figures, monkeypatch):
-    monkeypatch.setattr(chart, "NAMED", 30)
+    monkeypatch.setattr(charts, "NAMED", 30)
     draw_confusion(np.eye(31, dtype=int), [str(i) for i in range(31)])
     ticks = figures[0].axes[0].get_yticklabels()
     assert [tick.get_text() for tick in ticks] == [str(i) for i in range(0, 31, 2)]
@@ -142,7 +141,7 @@ def test_samples(run, data, figures):
     assert len(captions) - len(wrong) == 4
     assert len(wrong) == min(4, 18 - len(right))
     colors = {one.xaxis.label.get_color() for one in axes[: len(captions) - len(wrong)]}
-    assert colors == {chart.RIGHT}
+    assert colors == {charts.RIGHT}
     name, label = wrong[0].split(" ")[0], wrong[0].rpartition(" ")[2]
     assert found.confusion[CLASSES.index(label), CLASSES.index(name)] > 0
 

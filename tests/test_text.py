@@ -230,7 +230,7 @@ HOW = zoo.Preprocessing(
 PREPARED = {
     DEEP: "not the JSON of a preprocessing: it must have fewer levels",
     "[]": "not the JSON of a preprocessing: it must be a JSON object, not list",
-    '{"mean": 1}': "not the fields of a preprocessing: ",
+    '{"mean": 1}': "the fields of a preprocessing must be ['mean', ",
 }
 
 
@@ -244,7 +244,7 @@ def test_what_a_file_says_of_its_pictures(text):
 
 @pytest.mark.parametrize("text", [DEEP[:90_000], "{}", '{"preprocessing": [1]}'])
 def test_what_a_file_of_8_bits_says_of_its_pictures(text):
-    from zoo.evaluation.pipeline import known_of_onnx
+    from zoo.preprocessing import known_of_onnx
 
     with pytest.raises(zoo.InputError, match=r"^zoo\.quantization in the file's metadata: "):
         known_of_onnx({"zoo.quantization": text}, None, None, 224)

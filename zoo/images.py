@@ -1,36 +1,49 @@
-"""Folders of pictures: which there are, their pixels, and the classes that they show."""
+"""Pictures by path: files, folders of them, and the classes that they show."""
 
 from __future__ import annotations
 
 import csv
 import os
-import warnings
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from weights.pretrained import Preprocessing
+from zoo.data import ArrayImages, FileImages, Images
+from zoo.data.transforms import center_crop, resize
+from zoo.data.trees import Folder, list_folder
 from zoo.errors import InputError
-from zoo.pictures import SUFFIXES, decode, read_file
+from zoo.pictures import SUFFIXES, decode, require_no_strip
 from zoo.preprocessing import square
+from zoo.recipes import CenterCrop, Resize, Transform
+from zoo.recipes.pictures import fixed_size, size_after
+from zoo.recipes.transforms import Size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+STDIN = "-"
+"""Stands for the paths on standard input, one a line."""
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """The pictures in a folder.
+@dataclass(frozen=True, eq=False)
+class Pictures(FileImages):
+    """Pictures in files of all shapes but strips, as strangers have them."""
 
-    Attributes:
-        folder: where they are.
-        files: their names below it, with ``/``.
-    """
+    @property
+    def folder(self) -> Path:
+        """The folder that they are below."""
+        return self.tree.path
 
-    folder: Path
-    files: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.files)
+    def decode(self, data: bytes) -> Image:
+        """Return a picture that is no strip."""
+        picture = decode(data)
+        require_no_strip(picture.size)
+        return picture
 
     def pixels(self, how: Preprocessing, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return some of the pictures as a network sees them, RGB, uint8 (N, crop, crop, 3).
@@ -38,7 +51,21 @@ class Pictures:
         Raises:
             InputError: one cannot be read.
         """
-        return np.stack([read(self.folder / name, how) for name in self.files[start:stop]])
+        numbers = range(len(self))[start:stop]
+        return np.stack([square(self.picture(number), how) for number in numbers])
+
+
+class _Anywhere(Folder):
+    """The files that paths lead to."""
+
+    def name(self, file: str) -> str:
+        return file
+
+
+def pictures_at(paths: Sequence[str | Path]) -> Pictures:
+    """Return the pictures in files, wherever they are."""
+    names = tuple(map(str, paths))
+    return Pictures(_Anywhere(Path(), names, ()), names)
 
 
 def find_pictures(folder: str | Path, most: int | None = None) -> Pictures:
@@ -57,41 +84,119 @@ def find_pictures(folder: str | Path, most: int | None = None) -> Pictures:
     if not folder.is_dir():
         problem = "is a file, not a folder" if folder.exists() else "no such folder"
         raise InputError(f"{folder}: {problem}")
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-    found = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = PurePosixPath(Path(place).relative_to(folder).as_posix())
-        found += [
-            str(below / name)
-            for name in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+    tree = list_folder(folder)
+    found = [name for name in tree.files if name.lower().endswith(SUFFIXES)]
     if not found:
         raise InputError(f"{folder}: there are no images in it ({', '.join(SUFFIXES)})")
-    found.sort()
     if most is not None and most < len(found):
         found = [found[i * len(found) // most] for i in range(most)]
-    return Pictures(folder, tuple(found))
+    return Pictures(tree, tuple(found))
 
 
-def read(path: Path, how: Preprocessing) -> np.ndarray:
-    """Return what a network sees of a picture, RGB, uint8 (crop, crop, 3).
+def collect(inputs: Iterable[str | Path], *, missing: list[str] | None = None) -> Pictures:
+    """Return the pictures that are meant by paths.
+
+    Args:
+        inputs: files; folders, of which all images are taken, also those in folders below; and
+            ``"-"`` for standard input, a path a line.
+        missing: gets the messages on what does not exist, which is then left out.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: a path does not exist, a folder holds no images, or nothing was given.
     """
-    data = read_file(path)
-    try:
-        # Pillow warns of what does not touch the pixels, such as damaged EXIF data.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return square(decode(data), how)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    found: list[Path] = []
+    for path in _listed(inputs):
+        if path.is_dir():
+            found += [path / name for name in find_pictures(path).files]
+        elif path.exists() or missing is None:
+            if not path.exists():
+                raise InputError(f"{path}: no such file or folder")
+            found.append(path)
+        else:
+            missing.append(f"{path}: no such file or folder")
+    if not found:
+        raise InputError("; ".join(missing or ["there are no images: give files or folders"]))
+    return pictures_at(found)
+
+
+def _listed(inputs: Iterable[str | Path]) -> Iterable[Path]:
+    for given in inputs:
+        if str(given) == STDIN:
+            lines = (line.rstrip("\r\n") for line in sys.stdin)
+            yield from (Path(line) for line in lines if line.strip())
+        else:
+            yield Path(given)
+
+
+def readable(images: Images) -> tuple[np.ndarray, list[str]]:
+    """Try every picture; return the numbers of those that can be read, and what is wrong otherwise.
+
+    Returns:
+        Numbers, int64 (n,), in order; and a message for each other picture, which names it.
+    """
+    numbers, faults = [], []
+    for index in range(len(images)):
+        try:
+            images.picture(index)
+        except InputError as error:
+            faults.append(str(error))
+        else:
+            numbers.append(index)
+    return np.array(numbers, np.int64), faults
+
+
+@dataclass(frozen=True, eq=False)
+class Uniform:
+    """Pictures that have one size after the transforms, or are refused by name.
+
+    Attributes:
+        images: the pictures.
+        transforms: what is done to them afterwards; they draw nothing.
+        size: of all (width, height) after these.
+        like: the name of the one that has it.
+        scaled: where it is given, others are scaled to a square of that size instead; it gets their
+            numbers.
+    """
+
+    images: Images
+    transforms: Sequence[Transform]
+    size: Size
+    like: str = ""
+    scaled: set[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, index: int) -> str:
+        """Return what a message calls a picture."""
+        return self.images.name(index)
+
+    def picture(self, index: int) -> Image:
+        """Return a picture, the middle of it where it is scaled and no square.
+
+        Raises:
+            InputError: it cannot be read, or has another size.
+        """
+        picture = self.images.picture(index)
+        size = size_after(self.transforms, picture.size)
+        if size == self.size:
+            return picture
+        if self.scaled is None:
+            raise InputError(
+                f"{self.name(index)}: is {size[0]} × {size[1]} pixels after the transforms, must "
+                f"be {self.size[0]} × {self.size[1]}, as {self.like} is"
+            )
+        self.scaled.add(index)
+        side = self.size[0]
+        return center_crop(resize(picture, Resize(size=side)), CenterCrop(size=side))
+
+
+def uniform(images: Images, transforms: Sequence[Transform], first: int = 0) -> Images:
+    """Return pictures that are refused where their size differs from that of the first one."""
+    if fixed_size(transforms) is not None or isinstance(images, ArrayImages | Uniform):
+        return images
+    size = size_after(transforms, images.picture(first).size)
+    return Uniform(images, transforms, size, images.name(first))
 
 
 def read_truth(path: str | Path, pictures: Pictures) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from zoo.errors import WeightsError, ZooError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+Progress = Callable[[str, int, int], None]
+"""Told of every step of what takes long: what is done, how many steps are, of how many."""
 
 
 def require_writable(path: Path, suffix: str) -> None:

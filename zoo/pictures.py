@@ -26,6 +26,9 @@ programs: for an EPS, Pillow runs Ghostscript on the code in it."""
 MAX_PIXELS = 1 << 26
 """Of one picture, as many as 8192x8192: a file of some kilobytes can ask for any number."""
 
+LONGEST = 50
+"""How many times as long as the other a side may be."""
+
 
 def decode(data: bytes) -> Image:
     """Return a picture, RGB, 8 bits a channel.
@@ -63,6 +66,13 @@ def rgb(picture: Image) -> Image:
         # filters of warnings belong to all threads.
         picture = picture.convert("RGBA")
     return picture.convert("RGB")
+
+
+def require_no_strip(size: tuple[int, int]) -> None:
+    """Raise `InputError` where one side is so much longer that, scaled up, it fills the memory."""
+    short, long = sorted(size)
+    if long > LONGEST * short:
+        raise InputError(f"sides (={long} and {short} pixels) must be at most {LONGEST} to 1")
 
 
 def read_file(path: Path) -> bytes:

@@ -21,23 +21,18 @@ from mindspore import dataset
 from mindspore.dataset import vision
 
 from zoo.errors import ZooError
-from zoo.recipes import RANDOM, Normalize, Transform
-from zoo.recipes.pictures import (
-    Size,
-    require_one_size,
-    require_pipeline,
-    require_room,
-    resized,
-    seed_of,
-)
+from zoo.recipes import Normalize, Transform
+from zoo.recipes.pictures import require_one_size, require_pipeline, seed_of
 from zoo.recipes.transforms import (
     CenterCrop,
     ColorJitter,
+    Crop,
     RandomCrop,
     RandomHorizontalFlip,
     RandomResizedCrop,
     RandomVerticalFlip,
     Resize,
+    Size,
 )
 
 if TYPE_CHECKING:
@@ -80,10 +75,8 @@ def batches(
             different sizes in the end.
         SpecError: the last transform is not `Normalize`, or a number is too small.
     """
-    require_pipeline(transforms, batch_size, workers)
-    images = _Images(picture, transforms[:-1], order, batch_size, seed, epoch)
-    last = transforms[-1]
-    assert isinstance(last, Normalize)  # as `require_pipeline` has it
+    steps, last = require_pipeline(transforms, batch_size, workers)
+    images = _Images(picture, steps, order, batch_size, seed, epoch)
     if not len(order):
         return (batch for batch in list[np.ndarray]())
     return _loaded(images, last, batch_size, min(max(workers, 1), os.cpu_count() or 1))
@@ -149,7 +142,7 @@ class _Images:
         self._picture, self._batch_size = picture, batch_size
         self._seed, self._epoch = seed, epoch
         self._operations = [_operation(step) for step in steps]
-        self._draws = any(isinstance(step, RANDOM) for step in steps)
+        self._draws = any(step.draws for step in steps)
         self._first: dict[int, tuple[int, Size]] = {}
 
     def __call__(self, place: np.ndarray) -> np.ndarray:
@@ -208,12 +201,12 @@ def _operation(step: Transform) -> Operation:
 
 
 def _resize(step: Resize, picture: Image) -> Image:
-    width, height = resized(step, picture.size)
+    width, height = step.output_size(picture.size)
     return cast("Image", vision.Resize((height, width), _FILTERS[step.interpolation])(picture))
 
 
-def _crop(step: CenterCrop | RandomCrop, operation: Operation, picture: Image) -> Image:
-    require_room(step, picture.size)
+def _crop(step: Crop, operation: Operation, picture: Image) -> Image:
+    step.check(picture.size)
     return operation(picture)
 
 

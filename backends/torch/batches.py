@@ -14,10 +14,11 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.recipes import Transform
-from zoo.recipes.pictures import require_one_size, require_pipeline, require_room, seed_of
+from zoo.recipes.pictures import require_one_size, require_pipeline, seed_of
 from zoo.recipes.transforms import (
     CenterCrop,
     ColorJitter,
+    Crop,
     Normalize,
     RandomCrop,
     RandomHorizontalFlip,
@@ -69,7 +70,7 @@ def _loaded(
     from torch.utils.data import DataLoader
 
     loader: Any = DataLoader(
-        images,  # type: ignore[arg-type]  # a length and items are all that it asks for
+        images,  # type: ignore[arg-type]  # items are all that it asks for
         sampler=order.tolist(),
         batch_size=batch_size,
         num_workers=workers,
@@ -175,6 +176,6 @@ def _operations(step: Transform, v2: ModuleType) -> list[Callable[[Any], Any]]:
     return made
 
 
-def _with_room(step: CenterCrop | RandomCrop, picture: Image) -> Image:
-    require_room(step, picture.size)
+def _with_room(step: Crop, picture: Image) -> Image:
+    step.check(picture.size)
     return picture

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -26,9 +26,7 @@ from zoo.families import model_name
 from zoo.families import spec as spec_of
 from zoo.loading import Source, resolve
 from zoo.machine import cores, machine, version
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, steps done, steps in all)."""
+from zoo.output import Progress
 
 DEFAULT = ("torch", "mindspore", "onnx", "openvino")
 """The engines that are measured if installed; NumPy's float64 reference is slow."""

@@ -76,7 +76,7 @@ def evaluate(
 
     from zoo.cli.progress import progress_bar
     from zoo.evaluation.agreement import compare
-    from zoo.evaluation.evaluating import evaluate as measure
+    from zoo.evaluation.runner import evaluate as measure
 
     asked = {
         "model": model,

@@ -65,7 +65,7 @@ def predict(
     from rich.console import Console
 
     from zoo.cli.progress import progress_bar
-    from zoo.evaluation.predicting import predict as see
+    from zoo.evaluation.predictions import predict as see
 
     with progress_bar() as progress:
         found = see(

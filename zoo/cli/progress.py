@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from zoo.proof.prove import Progress as Report
+from zoo.output import Progress as Report
 
 
 @contextmanager

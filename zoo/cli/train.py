@@ -82,7 +82,7 @@ def train(
     """
     from zoo import training
     from zoo.cli.progress import progress_bar
-    from zoo.evaluation.pipeline import open_recipe
+    from zoo.recipes import open_recipe
 
     if (recipe is None) == (resume is None):
         raise ZooError("give a RECIPE to start with, or --resume RUN to go on")

@@ -60,9 +60,9 @@ def batches(
             different sizes in the end.
         SpecError: the last transform is not `Normalize`, or a number is too small.
     """
-    require_pipeline(transforms, batch_size, workers)
+    steps, last = require_pipeline(transforms, batch_size, workers)
     parts = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
-    maker = _Maker(images, transforms, seed, epoch)
+    maker = _Maker(images, steps, last, seed, epoch)
     return _ahead(maker, parts, workers) if workers else (maker(part) for part in parts)
 
 
@@ -70,11 +70,14 @@ class _Maker:
     """Makes a batch from the numbers of its images, until it is told to stop."""
 
     def __init__(
-        self, images: Images, transforms: Sequence[Transform], seed: int, epoch: int
+        self,
+        images: Images,
+        steps: Sequence[Transform],
+        last: Normalize,
+        seed: int,
+        epoch: int,
     ) -> None:
-        last = transforms[-1]
-        assert isinstance(last, Normalize)  # as `require_pipeline` has it
-        self._images, self._steps, self._last = images, tuple(transforms[:-1]), last
+        self._images, self._steps, self._last = images, steps, last
         self._seed, self._epoch = seed, epoch
         self._array: np.ndarray | None = None
         if isinstance(images, ArrayImages) and can_gather(self._steps):

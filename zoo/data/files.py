@@ -51,9 +51,13 @@ class FileImages:
         """
         data = self.tree.read(self.files[index])
         try:
-            return decode(data)
+            return self.decode(data)
         except InputError as error:
             raise InputError(f"{self.name(index)}: {error}") from None
+
+    def decode(self, data: bytes) -> Image:
+        """Return what the bytes of a file show."""
+        return decode(data)
 
 
 def in_memory(split: Split) -> Split:

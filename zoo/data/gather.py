@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from zoo.data.draws import uniforms
-from zoo.recipes.pictures import require_room
 from zoo.recipes.transforms import (
     CenterCrop,
     RandomCrop,
@@ -62,7 +61,7 @@ def gather(
     for step in transforms:
         mine, drawn = np.split(drawn, [_DRAWS[type(step)]])
         if isinstance(step, CenterCrop | RandomCrop):
-            require_room(step, (columns.shape[1], rows.shape[1]))
+            step.check((columns.shape[1], rows.shape[1]))
             if isinstance(step, RandomCrop):
                 rows, columns = (
                     _cut(table, u, step) for table, u in zip((rows, columns), mine, strict=True)

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from zoo.errors import SpecError
-from zoo.recipes.pictures import Size, require_room, resized
+from zoo.recipes.pictures import ending
 from zoo.recipes.transforms import (
     CenterCrop,
     ColorJitter,
@@ -26,6 +26,7 @@ from zoo.recipes.transforms import (
     RandomResizedCrop,
     RandomVerticalFlip,
     Resize,
+    Size,
     Transform,
 )
 
@@ -33,6 +34,7 @@ _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,  # of weights that were measured with it; no recipe asks for it
 }
 _TRIES = 10
 """How often `RandomResizedCrop` draws a rectangle before it settles for one in the middle."""
@@ -50,10 +52,8 @@ def apply(
         InputError: a picture is too small for a crop.
         SpecError: as `pixels`, or the last transform is not `Normalize`.
     """
-    last = transforms[-1] if transforms else None
-    if not isinstance(last, Normalize):
-        raise SpecError("transforms must end in normalize, and have it once")
-    return normalize(pixels(picture, transforms[:-1], generator), last)
+    steps, last = ending(transforms)
+    return normalize(pixels(picture, steps, generator), last)
 
 
 def pixels(
@@ -101,19 +101,19 @@ def _applied(
 
 def resize(picture: Image.Image, step: Resize) -> Image.Image:
     """Return a picture scaled; Pillow's filters are as wide as the step from pixel to pixel."""
-    return picture.resize(resized(step, picture.size), _FILTERS[step.interpolation])
+    return picture.resize(step.output_size(picture.size), _FILTERS[step.interpolation])
 
 
 def center_crop(picture: Image.Image, step: CenterCrop) -> Image.Image:
     """Return the middle of a picture; half a pixel is rounded to the even one, as in Python."""
-    require_room(step, picture.size)
+    step.check(picture.size)
     left, top = (round((side - step.size) / 2) for side in picture.size)
     return picture.crop((left, top, left + step.size, top + step.size))
 
 
 def draw_crop(step: RandomCrop, size: Size, generator: np.random.Generator) -> tuple[int, int]:
     """Return (left, top) in the picture with its margin; always draws two numbers, top first."""
-    require_room(step, size)
+    step.check(size)
     width, height = (side + 2 * step.padding - step.size + 1 for side in size)
     top, left = (int(generator.random() * count) for count in (height, width))
     return left, top
@@ -211,9 +211,12 @@ def normalize(image: np.ndarray, step: Normalize) -> np.ndarray:
     """Return what a network is fed: uint8 (..., H, W, 3) -> float32 (..., 3, H, W).
 
     The bits are those of torchvision's ``ToImage``, ``ToDtype(scale=True)`` and ``Normalize``:
-    the same three operations, each rounded to float32.
+    the same three operations, each rounded to float32. Networks that are fed a picture's bytes
+    (a deviation of 1/255) get just these.
     """
     values = np.moveaxis(image, -1, -3).astype(np.float32, order="C")
+    if not any(step.mean) and set(step.std) == {1 / 255}:
+        return values
     values *= np.float32(1 / 255)
     values -= np.array(step.mean, np.float32)[:, None, None]
     values /= np.array(step.std, np.float32)[:, None, None]

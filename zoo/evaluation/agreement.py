@@ -13,9 +13,9 @@ import numpy as np
 
 from zoo.data import Dataset
 from zoo.errors import InputError, ZooError
-from zoo.evaluation.evaluating import BATCH, WORKERS, evaluate_network, prepare
 from zoo.evaluation.evaluation import Evaluation
-from zoo.evaluation.running import Progress
+from zoo.evaluation.runner import evaluate_network, open_data
+from zoo.evaluation.setup import Setup
 from zoo.loading import Source
 from zoo.output import write
 from zoo.proof.measure import relative_maximum
@@ -172,10 +172,8 @@ def compare(
     *,
     backends: Sequence[str] = ("torch", "mindspore"),
     split: str = "test",
-    batch_size: int = BATCH,
-    workers: int = WORKERS,
-    skip_corrupt: bool = False,
-    progress: Progress | None = None,
+    truth: str | Path | None = None,
+    labels: str | None = None,
     **options: Any,
 ) -> Agreement:
     """Evaluate weights on several backends, on the same images, and compare what they say.
@@ -185,35 +183,18 @@ def compare(
         data: likewise.
         backends: which; the first is the reference.
         split: as for `evaluate`.
-        batch_size: likewise.
-        workers: likewise.
-        skip_corrupt: likewise.
-        progress: likewise.
-        **options: ``model``, ``truth``, ``recipe``, ``transforms``, ``labels``, ``group_conv``,
-            ``optimize`` and fields of the spec, as for `evaluate`.
+        truth: likewise.
+        labels: likewise.
+        **options: the other arguments of `evaluate`, and fields of the spec.
 
     Raises:
         ZooError: as `evaluate`; or there are no backends, or one is named twice.
     """
     if not backends or len(set(backends)) < len(backends):
         raise ZooError(f"backends (={list(backends)}) must be at least one, each of them once")
-    networks, dataset = prepare(
-        weights, data, backends=backends, skip_corrupt=skip_corrupt, **options
-    )
-    return agreement(
-        [
-            evaluate_network(
-                network,
-                dataset,
-                split=split,
-                batch_size=batch_size,
-                workers=workers,
-                skip_corrupt=skip_corrupt,
-                progress=progress,
-            )
-            for network in networks
-        ]
-    )
+    networks = [Setup.of(weights, backend=name, **options).network() for name in backends]
+    dataset = open_data(data, networks[0], truth, labels)
+    return agreement([evaluate_network(network, dataset, split) for network in networks])
 
 
 def agreement(evaluations: Sequence[Evaluation]) -> Agreement:

@@ -146,7 +146,7 @@ class Evaluation(Measures):
         Raises:
             ZooError: it cannot be written.
         """
-        from zoo.evaluation.chart import draw_confusion
+        from zoo.evaluation.charts import draw_confusion
 
         write(Path(path), draw_confusion(self.confusion, self.classes, self.summary()))
 

@@ -1,17 +1,28 @@
-"""What trained weights see in pictures: an object, a JSON file, a table, the pictures in a grid."""
+"""`zoo.predict`, and what it returns: an object, a JSON file, a table, the pictures in a grid."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo.arch import Spec
 from zoo.data import Images
-from zoo.output import write
+from zoo.errors import InputError, ZooError
+from zoo.evaluation.runner import run
+from zoo.evaluation.setup import Network, Setup
+from zoo.images import Uniform, collect, readable
+from zoo.loading import Source
+from zoo.measures import BEST, softmax
+from zoo.output import Progress, write
+from zoo.preprocessing import Transforms
+from zoo.recipes import Recipe
+from zoo.recipes.pictures import fixed_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -104,8 +115,7 @@ class Predictions:
         Raises:
             ZooError: it cannot be written.
         """
-        from zoo.evaluation.chart import Tile, draw_grid, shortened
-        from zoo.evaluation.samples import thumbnail
+        from zoo.evaluation.charts import Tile, draw_grid, shortened, thumbnail
 
         tiles = []
         for number, row in list(zip(self.numbers, self.rows, strict=True))[:most]:
@@ -139,3 +149,127 @@ class Predictions:
 
     def __repr__(self) -> str:
         return f"<Predictions of {self.weights}, {self.backend}: {len(self.rows)} pictures>"
+
+
+def predict(
+    weights: Source,
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    model: str | Spec | None = None,
+    backend: str | None = None,
+    top: int = BEST,
+    labels: str | Path | Sequence[str] | None = None,
+    recipe: str | Path | Recipe | None = None,
+    transforms: Transforms | None = None,
+    batch_size: int = 32,
+    workers: int = 2,
+    group_conv: str = "native",
+    optimize: bool = True,
+    skip_corrupt: bool = False,
+    progress: Progress | None = None,
+    **overrides: Any,
+) -> Predictions:
+    """Show trained weights pictures, and return the classes that they see.
+
+    Args:
+        weights: as for `evaluate`.
+        inputs: files and folders of images (with those below), and ``"-"`` for paths on standard
+            input, one a line.
+        model: as for `evaluate`.
+        backend: likewise.
+        top: how many classes are told of each picture.
+        labels: the names of the classes, or a text file with one on each line; by default those of
+            the run or the file, else their numbers.
+        recipe: as for `evaluate`. Where it leaves pictures as large as they are, as those for
+            CIFAR do, others are scaled to the network's size first.
+        transforms: likewise.
+        batch_size: pictures a batch.
+        workers: threads that prepare pictures.
+        group_conv: as for `create`.
+        optimize: as for `evaluate`.
+        skip_corrupt: leave out pictures that are missing or cannot be read.
+        progress: told of every batch; for progress bars.
+        **overrides: fields of the spec.
+
+    Raises:
+        InputError: a picture is missing or cannot be read; or there are none.
+        ZooError: as `evaluate`; or there are not as many labels as classes.
+    """
+    if top < 1:
+        raise ZooError(f"top (={top}) must be at least 1")
+    setup = Setup.of(
+        weights,
+        model=model,
+        backend=backend,
+        recipe=recipe,
+        transforms=transforms,
+        batch_size=batch_size,
+        workers=workers,
+        group_conv=group_conv,
+        optimize=optimize,
+        skip_corrupt=skip_corrupt,
+        progress=progress,
+        **overrides,
+    )
+    network = setup.network()
+    classes = _classes(labels, network)
+    faults: list[str] = []
+    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    images = collect(given, missing=faults if skip_corrupt else None)
+    order = np.arange(len(images))
+    if skip_corrupt:
+        order, unreadable = readable(images)
+        faults += unreadable
+        if not len(order):
+            raise InputError("; ".join(faults))
+    shown: Images = images
+    steps, side, scaled = network.pipeline.transforms, network.image_size, set[int]()
+    if side is not None and fixed_size(steps) is None:
+        shown = Uniform(images, steps, (side, side), scaled=scaled)
+    ran = run(network, shown, order)
+    notes: tuple[str, ...] = ()
+    if scaled:
+        notes = (
+            f"{len(scaled)} of {len(order)} pictures were scaled to {side} × {side} first, which "
+            "is not in the transforms",
+        )
+    return Predictions(
+        weights=network.name,
+        model=network.model,
+        backend=network.backend,
+        pipeline=str(network.pipeline),
+        rows=tuple(
+            Prediction(images.name(number), _best(row, classes, top))
+            for number, row in zip(order.tolist(), softmax(ran.logits), strict=True)
+        ),
+        logits=ran.logits,
+        images=images,
+        numbers=tuple(order.tolist()),
+        skipped=tuple(faults),
+        notes=notes,
+    )
+
+
+def _classes(labels: str | Path | Sequence[str] | None, network: Network) -> tuple[str, ...]:
+    """Return the names of the classes.
+
+    Raises:
+        ZooError: the file cannot be read, or there are not as many names as classes.
+    """
+    count, where = network.num_classes, "labels"
+    if labels is None:
+        return network.classes or tuple(map(str, range(count)))
+    if isinstance(labels, str | Path):
+        where = str(labels)
+        try:
+            labels = Path(labels).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ZooError(f"{where}: cannot be read: {error}") from None
+    if len(labels) != count:
+        raise ZooError(f"{where}: has {len(labels)} names, must have {count}, one a class")
+    return tuple(labels)
+
+
+def _best(probabilities: np.ndarray, classes: Sequence[str], top: int) -> tuple[Guess, ...]:
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple(Guess(int(i), classes[i], float(probabilities[i])) for i in order)

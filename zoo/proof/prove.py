@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.families import model_name, spec
 from zoo.loading import Source, resolve
 from zoo.models import GROUP_CONV, for_inference
+from zoo.output import Progress
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import STEPS, make_case
 from zoo.proof.finding import Finding
@@ -25,9 +26,6 @@ from zoo.proof.live import of_model
 from zoo.proof.references import References
 from zoo.proof.report import ParityReport
 from zoo.proof.variants import DEFAULT
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, steps done, steps in all)."""
 
 
 def parity(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,12 @@ from zoo.exporting import export
 from zoo.images import Pictures, find_pictures, folder_classes, read_truth
 from zoo.loading import Source
 from zoo.machine import machine, version
-from zoo.output import require_writable
+from zoo.output import Progress, require_writable
 from zoo.passes import optimize
 from zoo.preprocessing import for_size, normalize, preset_of
 from zoo.quantization.measure import compare
 from zoo.quantization.mixed_precision import TOLERANCE, choose, named, units_of
 from zoo.quantization.report import QuantizationReport
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, steps done, steps in all)."""
 
 BATCH = 8
 """Images that are run at once; the calibration keeps all their values in memory."""

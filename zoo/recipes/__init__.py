@@ -7,7 +7,7 @@ A recipe takes instances of these, or the dictionaries that they are in JSON.
 
 from typing import TYPE_CHECKING
 
-from zoo.recipes.catalog import RECIPES, list_recipes, recipe
+from zoo.recipes.catalog import RECIPES, list_recipes, open_recipe, recipe
 from zoo.recipes.definition import Mix, Precision, Recipe
 from zoo.recipes.memory import check_slots, decayed, slot_names
 from zoo.recipes.optimizers import SGD, Adam, Optimizer
@@ -52,6 +52,7 @@ __all__ = [
     "check_slots",
     "decayed",
     "list_recipes",
+    "open_recipe",
     "recipe",
     "slot_names",
     "values_at",

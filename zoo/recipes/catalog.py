@@ -7,9 +7,10 @@ precision in float16), the field says what was published and ``--set`` changes i
 from __future__ import annotations
 
 import fnmatch
+from pathlib import Path
 from typing import Any
 
-from zoo.errors import unknown
+from zoo.errors import ZooError, unknown
 from zoo.recipes.definition import Recipe
 from zoo.recipes.optimizers import SGD, Adam
 from zoo.recipes.schedules import Cosine, Linear, OneCycle
@@ -25,7 +26,7 @@ from zoo.recipes.transforms import (
 
 _CIFAR10 = Normalize(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 _CIFAR100 = Normalize(mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761))
-# Of the training images of Tiny ImageNet, as `zoo.statistics` computes them.
+# Of the training images of Tiny ImageNet, as `zoo.mean_and_std` computes them.
 _TINY = Normalize(mean=(0.4802, 0.4481, 0.3975), std=(0.2770, 0.2691, 0.2821))
 
 _CROP = RandomCrop(size=32, padding=4)
@@ -162,6 +163,27 @@ RECIPES = {
     "tiny_imagenet": TINY_IMAGENET,
     "tiny_imagenet_sgd": TINY_IMAGENET_SGD,
 }
+
+
+def open_recipe(source: str | Path | Recipe) -> Recipe:
+    """Return a recipe by its name, from its file (``.json``), or as it is.
+
+    Raises:
+        UnknownNameError, SpecError: there is none of this name, or the file holds none.
+        ZooError: the file cannot be read.
+    """
+    if isinstance(source, Recipe):
+        return source
+    if Path(source).suffix != ".json":
+        return recipe(str(source))
+    try:
+        text = Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZooError(f"{source}: cannot be read: {error}") from None
+    try:
+        return Recipe.from_json(text)
+    except ZooError as error:
+        raise type(error)(f"{source}: {error}") from None
 
 
 def list_recipes(pattern: str = "*") -> list[str]:

@@ -16,8 +16,9 @@ from zoo.arch import Spec
 from zoo.errors import SpecError, ZooError, unknown
 from zoo.recipes.optimizers import Optimizer
 from zoo.recipes.part import Part
+from zoo.recipes.pictures import ending
 from zoo.recipes.schedules import Constant, Schedule
-from zoo.recipes.transforms import RANDOM, Normalize, Transform, require_share
+from zoo.recipes.transforms import Transform, require_share
 from zoo.text import TextError, parse_object
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -109,13 +110,8 @@ class Recipe(Part):
                 raise SpecError(f"{name} (={value:g}) must be greater than 0")
         if self.clip_value is not None and self.clip_norm is not None:
             raise SpecError("clip_value and clip_norm cannot both be set")
-        for name in ("train", "evaluate"):
-            steps = getattr(self, name)
-            if [i for i, s in enumerate(steps, 1) if isinstance(s, Normalize)] != [len(steps)]:
-                raise SpecError(f"{name} must end in normalize, and have it once")
-        drawn = [step.name for step in self.evaluate if isinstance(step, RANDOM)]
-        if drawn:
-            raise SpecError(f"evaluate: {drawn[0]} draws numbers; an evaluation must repeat itself")
+        ending(self.train, "train")
+        ending(self.evaluate, "evaluate", repeatable=True)
         if self.batch_size % self.accumulate:
             raise SpecError(
                 f"batch_size (={self.batch_size}) must be divisible by accumulate "

@@ -1,4 +1,4 @@
-"""What all realizations of the transforms agree on: sizes, seeds, and what is refused."""
+"""What all realizations of the transforms agree on: seeds, sizes, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,23 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from zoo.errors import InputError, SpecError
-from zoo.recipes.transforms import CenterCrop, Normalize, RandomCrop, Resize, Transform
-
-Size = tuple[int, int]
-"""(width, height), as Pillow has it."""
-
-
-def resized(step: Resize, size: Size) -> Size:
-    """Return the size that a picture is scaled to; the longer side is cut off to whole pixels.
-
-    MindSpore multiplies by the quotient of the sides, torchvision divides last, which is one pixel
-    more for some sizes: this is torchvision's.
-    """
-    if step.square:
-        return step.size, step.size
-    short = min(size)
-    width, height = (step.size * side // short for side in size)
-    return width, height
+from zoo.recipes.transforms import Normalize, Size, Transform
 
 
 def seed_of(seed: int, epoch: int, number: int) -> int:
@@ -34,40 +18,56 @@ def seed_of(seed: int, epoch: int, number: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
-def require_room(step: CenterCrop | RandomCrop, size: Size) -> None:
-    """Raise unless a picture has the pixels that a crop cuts out.
+def size_after(transforms: Sequence[Transform], size: Size) -> Size:
+    """Return the size of a picture after transforms."""
+    for step in transforms:
+        size = step.output_size(size)
+    return size
 
-    torchvision and MindSpore would frame it in black, each in another place.
+
+def fixed_size(transforms: Sequence[Transform]) -> Size | None:
+    """Return the size of what transforms make of any picture; None where that depends on it."""
+    for at, step in enumerate(transforms):
+        if step.side is not None:
+            return size_after(transforms[at:], (step.side, step.side))
+    return None
+
+
+def ending(
+    transforms: Sequence[Transform], what: str = "transforms", *, repeatable: bool = False
+) -> tuple[tuple[Transform, ...], Normalize]:
+    """Return all transforms but the last, and the last, which is the only `Normalize`.
+
+    Args:
+        transforms: a pipeline.
+        what: it is called.
+        repeatable: whether it may not draw numbers.
 
     Raises:
-        InputError: it is too small.
+        SpecError: it ends in another, has it twice, or draws.
     """
-    margin = step.padding if isinstance(step, RandomCrop) else 0
-    if min(size) + 2 * margin < step.size:
-        framed = f" with {margin} pixels around them" if margin else ""
-        raise InputError(
-            f"{step.name}.size (={step.size}) must be at most the sides of the picture "
-            f"(={size[0]} × {size[1]} pixels{framed})"
-        )
-    if isinstance(step, RandomCrop) and step.mode == "reflect" and margin >= min(size):
-        raise InputError(
-            f"{step.name}.padding (={margin}) must be less than the sides of the picture "
-            f"(={size[0]} × {size[1]} pixels) to mirror it"
-        )
+    steps, last = tuple(transforms[:-1]), transforms[-1] if transforms else None
+    if not isinstance(last, Normalize) or any(isinstance(step, Normalize) for step in steps):
+        raise SpecError(f"{what} must end in normalize, and have it once")
+    drawn = [step.name for step in steps if step.draws] if repeatable else []
+    if drawn:
+        raise SpecError(f"{what}: {drawn[0]} draws numbers; an evaluation must repeat itself")
+    return steps, last
 
 
-def require_pipeline(transforms: Sequence[Transform], batch_size: int, workers: int) -> None:
-    """Raise unless `batches` can be asked for this.
+def require_pipeline(
+    transforms: Sequence[Transform], batch_size: int, workers: int
+) -> tuple[tuple[Transform, ...], Normalize]:
+    """Return what `ending` does, or raise unless `batches` can be asked for this.
 
     Raises:
         SpecError: the last transform is not `Normalize`, or a number is too small.
     """
-    if [i for i, s in enumerate(transforms, 1) if isinstance(s, Normalize)] != [len(transforms)]:
-        raise SpecError("transforms must end in normalize, and have it once")
     if batch_size < 1:
         raise SpecError(f"batch_size (={batch_size}) must be at least 1")
     if workers < 0:
         raise SpecError(f"workers (={workers}) must be at least 0")
+    return ending(transforms)
 
 
 def require_one_size(sizes: Sequence[tuple[int, Size]]) -> None:

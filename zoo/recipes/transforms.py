@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from zoo.errors import SpecError
+from zoo.errors import InputError, SpecError
 from zoo.recipes.part import Part
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Color = tuple[float, float, float]
+Size = tuple[int, int]
+"""(width, height), as Pillow has it."""
 
 
 def require_share(name: str, value: float) -> None:
@@ -32,8 +34,60 @@ def require_side(name: str, value: int) -> None:
         raise SpecError(f"{name} (={value}) must be from 1 to 65536")
 
 
+class Step(Part):
+    """Base of the transforms: what they make of the size of a picture, whoever carries them out.
+
+    Attributes:
+        draws: whether it draws numbers; no pipeline of evaluation has one that does.
+    """
+
+    draws: ClassVar[bool] = False
+
+    name: str
+
+    @property
+    def side(self) -> int | None:
+        """Of the square that it makes of any picture; None where it makes none."""
+        return None
+
+    def output_size(self, size: Size) -> Size:
+        """Return the size of a picture after it."""
+        return (self.side, self.side) if self.side else size
+
+    def check(self, size: Size) -> None:
+        """Raise `InputError` where a picture is too small for it."""
+
+    def __str__(self) -> str:
+        """Return it in few words."""
+        return f"{self.name} {self.side}" if self.side else self.name
+
+
+class Crop(Step):
+    """Base of those that cut a square out of a picture as it is, with a margin or without."""
+
+    size: int
+    padding: int = 0
+
+    @property
+    def side(self) -> int:
+        """Of the square."""
+        return self.size
+
+    def check(self, size: Size) -> None:
+        """Raise `InputError` where a picture has not the pixels.
+
+        torchvision and MindSpore would frame it in black, each in another place.
+        """
+        if min(size) + 2 * self.padding < self.size:
+            framed = f" with {self.padding} pixels around them" if self.padding else ""
+            raise InputError(
+                f"{self.name}.size (={self.size}) must be at most the sides of the picture "
+                f"(={size[0]} × {size[1]} pixels{framed})"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
-class Resize(Part):
+class Resize(Step):
     """Scale, with antialiasing.
 
     Attributes:
@@ -50,9 +104,29 @@ class Resize(Part):
     def __post_init__(self) -> None:
         require_side("resize.size", self.size)
 
+    @property
+    def side(self) -> int | None:
+        """Of the square where the shape is given up."""
+        return self.size if self.square else None
+
+    def output_size(self, size: Size) -> Size:
+        """Return the size of a picture after it; the longer side is cut off to whole pixels.
+
+        MindSpore multiplies by the quotient of the sides, torchvision divides last, which is one
+        pixel more for some sizes: this is torchvision's.
+        """
+        if self.square:
+            return self.size, self.size
+        width, height = (self.size * side // min(size) for side in size)
+        return width, height
+
+    def __str__(self) -> str:
+        """Return it in few words."""
+        return f"{self.name}{' square' * self.square} {self.size}"
+
 
 @dataclass(frozen=True, kw_only=True)
-class CenterCrop(Part):
+class CenterCrop(Crop):
     """Cut a square of ``size`` pixels out of the middle."""
 
     name: Literal["center_crop"] = "center_crop"
@@ -63,7 +137,7 @@ class CenterCrop(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomCrop(Part):
+class RandomCrop(Crop):
     """Cut a square of ``size`` pixels out of the image, anywhere, after adding a margin.
 
     Attributes:
@@ -72,6 +146,7 @@ class RandomCrop(Part):
         mode: what the margin is filled with: zeros, or the image mirrored at its edge.
     """
 
+    draws: ClassVar[bool] = True
     name: Literal["random_crop"] = "random_crop"
     size: int
     padding: int = 0
@@ -82,9 +157,18 @@ class RandomCrop(Part):
         if self.padding < 0:
             raise SpecError(f"random_crop.padding (={self.padding}) must be at least 0")
 
+    def check(self, size: Size) -> None:
+        """Raise `InputError` where a picture is too small to be cropped, or to be mirrored."""
+        super().check(size)
+        if self.mode == "reflect" and self.padding >= min(size):
+            raise InputError(
+                f"random_crop.padding (={self.padding}) must be less than the sides of the picture "
+                f"(={size[0]} × {size[1]} pixels) to mirror it"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
-class RandomResizedCrop(Part):
+class RandomResizedCrop(Step):
     """Cut a rectangle of random area and shape and scale it to ``size`` × ``size`` pixels.
 
     Attributes:
@@ -94,6 +178,7 @@ class RandomResizedCrop(Part):
         interpolation: of Pillow's filters.
     """
 
+    draws: ClassVar[bool] = True
     name: Literal["random_resized_crop"] = "random_resized_crop"
     size: int
     scale: tuple[float, float] = (0.08, 1.0)
@@ -110,11 +195,17 @@ class RandomResizedCrop(Part):
                     f"greater than 0 and at most {top:g}"
                 )
 
+    @property
+    def side(self) -> int:
+        """Of the square."""
+        return self.size
+
 
 @dataclass(frozen=True, kw_only=True)
-class RandomHorizontalFlip(Part):
+class RandomHorizontalFlip(Step):
     """Mirror left and right, with probability ``p``."""
 
+    draws: ClassVar[bool] = True
     name: Literal["random_horizontal_flip"] = "random_horizontal_flip"
     p: float = 0.5
 
@@ -123,9 +214,10 @@ class RandomHorizontalFlip(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomVerticalFlip(Part):
+class RandomVerticalFlip(Step):
     """Mirror top and bottom, with probability ``p``."""
 
+    draws: ClassVar[bool] = True
     name: Literal["random_vertical_flip"] = "random_vertical_flip"
     p: float = 0.5
 
@@ -134,7 +226,7 @@ class RandomVerticalFlip(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColorJitter(Part):
+class ColorJitter(Step):
     """Change brightness, contrast and saturation by factors, and the hue, in random order.
 
     Attributes:
@@ -142,6 +234,7 @@ class ColorJitter(Part):
         hue: the shift around the circle of colors is drawn from -x to x; 1 is all the way round.
     """
 
+    draws: ClassVar[bool] = True
     name: Literal["color_jitter"] = "color_jitter"
     brightness: float = 0.0
     contrast: float = 0.0
@@ -157,7 +250,7 @@ class ColorJitter(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Normalize(Part):
+class Normalize(Step):
     """Make of each pixel in 0..1 ``(x - mean) / std`` by channel: float32 (3, H, W).
 
     It ends every pipeline.
@@ -170,6 +263,11 @@ class Normalize(Part):
     def __post_init__(self) -> None:
         if min(self.std) <= 0:
             raise SpecError(f"normalize.std (={list(self.std)}) must be greater than 0")
+
+    def __str__(self) -> str:
+        """Return it in few words."""
+        mean, std = ([float(f"{v:.4g}") for v in values] for values in (self.mean, self.std))
+        return f"normalize mean {mean}, std {std}"
 
 
 Transform = Annotated[

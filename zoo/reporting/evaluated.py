@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from zoo.evaluation.chart import draw_confusion
-from zoo.evaluation.evaluating import evaluate_network, prepare
+from zoo.evaluation.charts import draw_confusion
 from zoo.evaluation.evaluation import Evaluation
-from zoo.evaluation.running import Progress
+from zoo.evaluation.runner import evaluate_network, open_data
+from zoo.evaluation.setup import Setup
+from zoo.recipes import Recipe
 from zoo.reporting.embedded import png
 from zoo.reporting.plots import draw_augmented, draw_predicted, draw_raw
-from zoo.training.run import Run
 
 FEW = 25
 """Up to so many classes their tables are shown without a click."""
@@ -20,19 +20,10 @@ BAR = 160
 """Pixels of the bar of a class all of whose images are right."""
 
 
-def evaluate_run(
-    run: Run,
-    source: Any,
-    backend: str | None,
-    batch_size: int,
-    workers: int,
-    train_images: int,
-    progress: Progress | None,
-) -> dict[str, Any]:
+def evaluate_run(setup: Setup, source: Any, recipe: Recipe, train_images: int) -> dict[str, Any]:
     """Return what the best checkpoint makes of the data, and pictures of these."""
-    (network,), dataset = prepare(
-        run.path, source, backends=[backend], skip_corrupt=run.info.skip_corrupt
-    )
+    network = setup.network()
+    dataset = open_data(source, network)
     evaluations: list[Evaluation] = []
     samples: list[dict[str, str]] = []
     for split, part, most in (
@@ -41,10 +32,7 @@ def evaluate_run(
     ):
         if part is None or not len(part):
             continue
-        found = evaluate_network(
-            network, dataset, split=split, batch_size=batch_size, workers=workers, most=most,
-            progress=progress,
-        )  # fmt: skip
+        found = evaluate_network(network, dataset, split, most=most)
         evaluations.append(found)
         if len(evaluations) == 1:
             text = "Right ones, and the wrong ones that the network was surest of."
@@ -55,7 +43,7 @@ def evaluate_run(
         samples.append({"title": "Raw", "text": dataset.name, "picture": png(draw_raw(shown))})
         if dataset.train is not None:
             text = "What training sees of an image in its first epochs, before it is normalized."
-            picture = png(draw_augmented(dataset.train, run.recipe))
+            picture = png(draw_augmented(dataset.train, recipe))
             samples.append({"title": "Augmented", "text": text, "picture": picture})
     rows = [
         [

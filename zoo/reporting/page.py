@@ -6,9 +6,8 @@ from pathlib import Path
 
 from zoo.data import Dataset
 from zoo.errors import NotInstalledError, ZooError
-from zoo.evaluation.evaluating import BATCH, WORKERS
-from zoo.evaluation.running import Progress
-from zoo.output import require_writable, write
+from zoo.evaluation.setup import Setup
+from zoo.output import Progress, require_writable, write
 from zoo.reporting.about import about_run
 from zoo.reporting.evaluated import evaluate_run
 from zoo.reporting.template import PAGE
@@ -24,8 +23,8 @@ def report(
     *,
     data: str | Path | Dataset | None = None,
     backend: str | None = None,
-    batch_size: int = BATCH,
-    workers: int = WORKERS,
+    batch_size: int = 128,
+    workers: int = 2,
     train_images: int = TRAIN_IMAGES,
     progress: Progress | None = None,
 ) -> Path:
@@ -77,10 +76,15 @@ def report(
             "are."
         )
     else:
-        page |= evaluate_run(
-            found, source, backend or found.info.backend, batch_size, workers, train_images,
-            progress,
-        )  # fmt: skip
+        setup = Setup.of(
+            found.path,
+            backend=backend or found.info.backend,
+            batch_size=batch_size,
+            workers=workers,
+            skip_corrupt=found.info.skip_corrupt,
+            progress=progress,
+        )
+        page |= evaluate_run(setup, source, found.recipe, train_images)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(PAGE).render(page)
     write(path, text.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,18 @@ from matplotlib.figure import Figure
 from zoo.data import Split
 from zoo.data.draws import generator_of
 from zoo.data.transforms import pixels
-from zoo.evaluation.chart import RIGHT, WRONG, Tile, draw_grid, rendered, shortened
+from zoo.evaluation.charts import (
+    RIGHT,
+    WRONG,
+    Tile,
+    draw_grid,
+    rendered,
+    shortened,
+    thumbnail,
+)
 from zoo.evaluation.evaluation import Evaluation
-from zoo.evaluation.samples import thumbnail
 from zoo.measures import softmax
-from zoo.output import write
 from zoo.recipes import Recipe
-from zoo.training.run import Run
 
 POINTS = 1000
 """Of a curve over the steps, at most; each is the mean of as many steps as it stands for."""
@@ -59,15 +63,6 @@ def draw_curves(epochs: Rows, steps: Rows, *, format: str = "png") -> bytes:
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=7)
     return rendered(figure, format)
-
-
-def plot_curves(run: Run, path: str | Path) -> None:
-    """Draw the curves of a run as a PNG, whole or not at all.
-
-    Raises:
-        ZooError: it cannot be written.
-    """
-    write(Path(path), draw_curves(run.epochs, run.steps))
 
 
 def _line(axes: Any, points: tuple[np.ndarray, np.ndarray], label: str, **style: Any) -> None:

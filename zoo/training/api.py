@@ -16,6 +16,7 @@ from zoo.data.transforms import apply
 from zoo.errors import SpecError, TrainingError
 from zoo.loading import Source, resolve
 from zoo.machine import machine
+from zoo.output import Progress
 from zoo.recipes import Recipe
 from zoo.recipes import recipe as recipe_of
 from zoo.training.alone import alone
@@ -23,7 +24,7 @@ from zoo.training.info import RunInfo
 from zoo.training.interrupts import interrupts
 from zoo.training.loader import Loader, Pipeline, require_fit, shares
 from zoo.training.log import Log
-from zoo.training.loop import Loop, Progress
+from zoo.training.loop import Loop
 from zoo.training.run import Run, load_state, open_run, require_new, save_info, start_run
 from zoo.training.state import State
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,7 @@ from zoo.data.draws import Stream, generator_of
 from zoo.errors import TrainingError
 from zoo.measures import Tally
 from zoo.models import for_inference
+from zoo.output import Progress
 from zoo.recipes import Recipe, values_at
 from zoo.training.ema import update_ema
 from zoo.training.interrupts import Interrupt
@@ -26,9 +26,6 @@ from zoo.training.loader import Loader, shares
 from zoo.training.log import Log
 from zoo.training.run import Run, save_checkpoint
 from zoo.training.state import State
-
-Progress = Callable[[str, int, int], None]
-"""Told of every step: what is done, how much of the run, of how much."""
 
 
 @dataclass

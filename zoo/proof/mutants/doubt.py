@@ -9,8 +9,8 @@ import numpy as np
 
 from zoo.arch import Spec
 from zoo.families import spec
+from zoo.output import Progress
 from zoo.proof.mutants.run import Bench, Verdict, tasks
-from zoo.proof.prove import Progress
 
 EACH = 20
 """Mutants that each backend is given."""

@@ -1,32 +1,30 @@
-"""`zoo.evaluate`: loss, accuracy, confusions and speed of trained weights on any backend."""
+"""Images through a network, and `zoo.evaluate`: how well it names them, and how fast."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import backends as engines
+import backends
 from zoo.arch import Spec
-from zoo.data import Dataset, Split, open_dataset
-from zoo.errors import InputError, ZooError, unknown
+from zoo.data import Dataset, Images, Split, open_dataset
+from zoo.data.batches import batches
+from zoo.errors import InputError, WeightsError, unknown
 from zoo.evaluation.evaluation import Evaluation
-from zoo.evaluation.inputs import PathImages, readable
-from zoo.evaluation.network import Network
-from zoo.evaluation.pipeline import Transforms
-from zoo.evaluation.running import Progress, run
-from zoo.evaluation.source import find
-from zoo.images import find_pictures, read_truth
+from zoo.evaluation.setup import Network, Setup
+from zoo.images import find_pictures, read_truth, readable, uniform
 from zoo.loading import Source
 from zoo.measures import measure
+from zoo.output import Progress
+from zoo.preprocessing import Transforms
 from zoo.recipes import Recipe
 
 SPLITS = ("test", "train")
-BATCH = 128
-WORKERS = 2
 
 
 def evaluate(
@@ -40,8 +38,8 @@ def evaluate(
     recipe: str | Path | Recipe | None = None,
     transforms: Transforms | None = None,
     labels: str | None = None,
-    batch_size: int = BATCH,
-    workers: int = WORKERS,
+    batch_size: int = 128,
+    workers: int = 2,
     group_conv: str = "native",
     optimize: bool = True,
     skip_corrupt: bool = False,
@@ -83,80 +81,37 @@ def evaluate(
     Example:
         >>> evaluate("runs/cifar10", backend="onnx").top1  # doctest: +SKIP
     """
-    (network,), dataset = prepare(
+    setup = Setup.of(
         weights,
-        data,
-        backends=[backend],
         model=model,
-        truth=truth,
+        backend=backend,
         recipe=recipe,
         transforms=transforms,
-        labels=labels,
+        batch_size=batch_size,
+        workers=workers,
         group_conv=group_conv,
         optimize=optimize,
         skip_corrupt=skip_corrupt,
+        progress=progress,
         **overrides,
     )
-    return evaluate_network(
-        network,
-        dataset,
-        split=split,
-        batch_size=batch_size,
-        workers=workers,
-        skip_corrupt=skip_corrupt,
-        progress=progress,
-    )
-
-
-def prepare(
-    weights: Source,
-    data: str | Path | Dataset | None,
-    *,
-    backends: Sequence[str | None],
-    truth: str | Path | None = None,
-    labels: str | None = None,
-    skip_corrupt: bool = False,
-    model: str | Spec | None = None,
-    recipe: str | Path | Recipe | None = None,
-    transforms: Transforms | None = None,
-    group_conv: str = "native",
-    optimize: bool = True,
-    **overrides: Any,
-) -> tuple[list[Network], Dataset]:
-    """Return the network that is meant on each backend, not yet built, and the data.
-
-    The arguments are those of `evaluate`, which says what may be raised.
-    """
-    networks = [
-        find(
-            weights,
-            model=model,
-            backend=backend,
-            transforms=transforms,
-            recipe=recipe,
-            group_conv=group_conv,
-            optimize=optimize,
-            overrides=overrides,
-        )
-        for backend in backends
-    ]
-    if truth is not None:
-        return networks, _listed(data, truth, networks[0])
-    return networks, open_data(data, networks[0], labels=labels, skip_corrupt=skip_corrupt)
+    network = setup.network()
+    return evaluate_network(network, open_data(data, network, truth, labels), split)
 
 
 def open_data(
     data: str | Path | Dataset | None,
     network: Network,
-    *,
+    truth: str | Path | None = None,
     labels: str | None = None,
-    skip_corrupt: bool = False,
 ) -> Dataset:
     """Return a data set, by default that of the network's run, with the labels that this had.
 
     Raises:
         InputError: it cannot be read, or is not said.
     """
+    if truth is not None:
+        return _listed(data, truth, network)
     if isinstance(data, Dataset):
         return data
     info = network.run.info if network.run is not None else None
@@ -164,31 +119,19 @@ def open_data(
     if data is None:
         raise InputError(f"{network.name}: on which images? give data= (--data)")
     labels = labels or (info.labels if info is not None else "fine")
-    return open_dataset(data, labels=labels, skip_corrupt=skip_corrupt)
+    return open_dataset(data, labels=labels, skip_corrupt=network.setup.skip_corrupt)
 
 
 def evaluate_network(
-    network: Network,
-    data: Dataset,
-    *,
-    split: str = "test",
-    batch_size: int = BATCH,
-    workers: int = WORKERS,
-    skip_corrupt: bool = False,
-    most: int | None = None,
-    progress: Progress | None = None,
+    network: Network, data: Dataset, split: str = "test", *, most: int | None = None
 ) -> Evaluation:
     """Evaluate a network that was found.
 
     Args:
-        network: of `prepare`.
+        network: of a `Setup`.
         data: the data set.
         split: as for `evaluate`.
-        batch_size: likewise.
-        workers: likewise.
-        skip_corrupt: likewise.
         most: take no more than so many images, evenly spaced.
-        progress: as for `evaluate`.
 
     Raises:
         InputError: there are no such images, one cannot be read, or their classes do not fit.
@@ -196,8 +139,6 @@ def evaluate_network(
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    if batch_size < 1:
-        raise ZooError(f"batch_size (={batch_size}) must be at least 1")
     part = data.test if split == "test" else data.train
     if part is None or not len(part):
         other = "train" if split == "test" else "test"
@@ -207,13 +148,13 @@ def evaluate_network(
     known = _numbered(network, data.name, part)
     begun = time.perf_counter()
     order, faults = np.arange(len(part)), list[str]()
-    if skip_corrupt:
+    if network.setup.skip_corrupt:
         order, faults = readable(part.images)
         if not len(order):
             raise InputError(f"{data.name}: none of the {len(part)} images can be read")
     if most is not None and most < len(order):
         order = order[np.arange(most) * len(order) // most]
-    ran = run(network, part.images, order, batch_size, workers, progress)
+    ran = run(network, part.images, order)
     found = measure(ran.logits, known[order])
     return Evaluation(
         **vars(found),
@@ -233,8 +174,68 @@ def evaluate_network(
         seconds=ran.seconds,
         timed_images=ran.timed_images,
         total_seconds=time.perf_counter() - begun,
-        engine=engines.load(network.backend).describe(),
+        engine=backends.load(network.backend).describe(),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class InferenceResult:
+    """What a network made of images, and how long it took; see `Evaluation`."""
+
+    logits: np.ndarray
+    first_call_seconds: float
+    seconds: float
+    timed_images: int
+
+
+def run(network: Network, images: Images, order: np.ndarray) -> InferenceResult:
+    """Return the logits of images, in an order.
+
+    All batches have one size, the last one being filled up with zeros: some run-times compile for
+    each size.
+
+    Raises:
+        InputError: an image cannot be read, or has another size than the others.
+        WeightsError: the network has no finite logits for an image.
+    """
+    steps = network.pipeline.transforms
+    setup = network.setup
+    size = network.batch or min(setup.batch_size, len(order))
+    prepared = batches(
+        uniform(images, steps, int(order[0])),
+        steps,
+        order,
+        batch_size=size,
+        seed=0,
+        epoch=0,
+        workers=setup.workers,
+    )
+    rows: list[np.ndarray] = []
+    seconds: list[float] = []
+    done = 0
+    call, batch = None, np.empty(0)
+    # Closed whatever happens: its threads would live as long as the traceback of an error.
+    with closing(prepared):
+        for fresh in prepared:
+            batch = np.zeros((size, *fresh.shape[1:]), np.float32)
+            batch[: len(fresh)] = network.pipeline.ordered(fresh)
+            begun = time.perf_counter()
+            call = call or network.start()
+            logits = call(batch)
+            seconds.append(time.perf_counter() - begun)
+            rows.append(np.array(logits[: len(fresh)], np.float32))
+            bad = np.flatnonzero(~np.isfinite(rows[-1]).all(1))
+            if len(bad):
+                name = images.name(int(order[done + bad[0]]))
+                raise WeightsError(f"{network.name}: the logits of {name} are not finite numbers")
+            done += len(fresh)
+            if setup.progress is not None:
+                setup.progress(f"{network.backend}: images", done, len(order))
+    if len(seconds) == 1 and call is not None:
+        begun = time.perf_counter()
+        call(batch)
+        return InferenceResult(rows[0], seconds[0], time.perf_counter() - begun, len(order))
+    return InferenceResult(np.concatenate(rows), seconds[0], sum(seconds[1:]), len(order) - size)
 
 
 def _listed(data: str | Path | Dataset | None, truth: str | Path, network: Network) -> Dataset:
@@ -247,9 +248,8 @@ def _listed(data: str | Path | Dataset | None, truth: str | Path, network: Netwo
     if not 0 <= labels.min() <= labels.max() < count:
         bad = labels.max() if labels.max() >= count else labels.min()
         raise InputError(f"{truth}: index (={bad}) must be from 0 to {count - 1}")
-    images = PathImages(tuple(pictures.folder / name for name in pictures.files))
     classes = network.classes or tuple(map(str, range(count)))
-    return Dataset(str(data), None, Split(images, labels, classes))
+    return Dataset(str(data), None, Split(pictures, labels, classes))
 
 
 def _numbered(network: Network, data: str, part: Split) -> np.ndarray:

@@ -6,12 +6,15 @@ import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 NUMBERED = 25
 """Up to so many classes the cells have their numbers in them."""
@@ -29,6 +32,8 @@ TILE, GAP = 1.45, 0.08
 """Inches of a picture in a grid, and of what is between two."""
 LINE = 0.12
 """Inches of a line below it."""
+SIDE = 160
+"""Pixels of the longer side of a picture in a grid, at most."""
 RIGHT, WRONG = "tab:green", "tab:red"
 
 
@@ -45,6 +50,13 @@ class Tile:
     pixels: np.ndarray
     caption: str = ""
     color: str | None = None
+
+
+def thumbnail(picture: Image) -> np.ndarray:
+    """Return a picture, scaled down if it is large: RGB, uint8 (H, W, 3)."""
+    small = picture.convert("RGB")
+    small.thumbnail((SIDE, SIDE))
+    return np.asarray(small)
 
 
 def draw_confusion(

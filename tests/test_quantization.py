@@ -367,7 +367,7 @@ def test_pictures_are_found(tmp_path):
     found = find_pictures(tmp_path)
     assert found.files == ("a.jpg", "b/10.png", "b/2.PNG")  # the bytes say which format it is
     assert find_pictures(tmp_path, 2).files == ("a.jpg", "b/10.png")
-    assert find_pictures(tmp_path, 9) == found
+    assert find_pictures(tmp_path, 9).files == found.files
     assert found.pixels(for_size(MEGVII, 8)).shape == (3, 8, 8, 3)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pictures import threads_of_batches
 from training_material import tiny_data, tiny_recipe
 
@@ -205,7 +206,8 @@ def test_a_run_goes_on_in_another_framework(first, second, tmp_path):
     zoo.train(tiny.replace(epochs=1), data, moved, backend=first)
     (moved / "recipe.json").write_text(tiny.to_json())
     again = zoo.resume(moved, data=data, backend=second)
-    assert again.info.resumed == ({"backend": second, "step": 2},)
+    (told,) = again.info.resumed
+    assert told == {"backend": second, "step": 2, **backends.load(second).describe()}
     there, here = _final(run), _final(again)
     start = load_state_at(run, 1)
 
@@ -228,6 +230,36 @@ def test_a_run_goes_on_in_another_framework(first, second, tmp_path):
     (forgetful / "recipe.json").write_text(tiny.to_json())
     lost = _final(zoo.resume(forgetful, data=data, backend=second))
     assert max(far(lost, name) for name in trained) > 10 * off
+
+
+def test_a_run_that_goes_on_with_other_threads_says_so(tmp_path, caplog):
+    """Sums of several threads are of other parts, and round otherwise."""
+    run = zoo.train(tiny_recipe(epochs=1), tiny_data(64, 32), tmp_path / "run")
+    assert not caplog.messages
+    threads = torch.get_num_threads()
+    try:
+        for epochs, now, was in ((2, threads, None), (3, threads + 1, threads), (4, threads + 1, None),
+                                 (5, threads, threads + 1)):  # fmt: skip
+            (run.path / "recipe.json").write_text(tiny_recipe(epochs=epochs).to_json())
+            torch.set_num_threads(now)
+            caplog.clear()
+            zoo.resume(run.path, data=tiny_data(64, 32))
+            assert caplog.messages == [
+                f"{run.path}: threads (={now}) was {was}; the bits may differ from those of a run "
+                "that was not interrupted"
+            ] * (was is not None)
+    finally:
+        torch.set_num_threads(threads)
+    # Of a run of before, that did not say it, nothing is known.
+    file = run.path / "run.json"
+    told = json.loads(file.read_text())
+    file.write_text(
+        json.dumps(told | {"resumed": [{"backend": "torch", "step": 2}], "versions": {}})
+    )
+    (run.path / "recipe.json").write_text(tiny_recipe(epochs=6).to_json())
+    caplog.clear()
+    zoo.resume(run.path, data=tiny_data(64, 32))
+    assert not caplog.messages
 
 
 def test_a_checkpoint_that_is_saved_again_takes_the_place_of_the_first(tmp_path):

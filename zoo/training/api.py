@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from zoo.training.log import Log
 from zoo.training.loop import Loop
 from zoo.training.run import Run, load_state, open_run, require_new, save_info, start_run
 from zoo.training.state import State
+
+log = logging.getLogger("zoo")
 
 
 def train(
@@ -121,8 +124,9 @@ def resume(
 ) -> Run:
     """Go on with a run from its newest checkpoint, as if it had never stopped.
 
-    In the same framework and on the same machine the weights come out bit for bit as those of a
-    run that was not interrupted.
+    In the same framework, with as many threads and on the same machine the weights come out bit for
+    bit as those of a run that was not interrupted. Where the version, the threads or the kernels of
+    the framework are others than they were, the logger ``zoo`` warns.
 
     Args:
         run: its folder.
@@ -152,7 +156,10 @@ def resume(
         workers=before.workers if workers is None else workers,
         compiled=before.compiled if compiled is None else compiled,
         source=before.source if isinstance(source, Dataset) else str(source),
-        resumed=(*before.resumed, {"backend": backend, "step": state.step}),
+        resumed=(
+            *before.resumed,
+            {"backend": backend, "step": state.step, **backends.load(backend).describe()},
+        ),
     )
     if not isinstance(source, Dataset):
         source = open_dataset(source, labels=info.labels, skip_corrupt=info.skip_corrupt)
@@ -187,7 +194,7 @@ def _run(
         )
     if run is not None:
         trainer.restore(state.weights, state.slots, state.step)
-    first, begun = trainer.rank == 0, run is None
+    first, begun, before = trainer.rank == 0, run is None, run.info if run is not None else info
     run = Run(path, recipe, replace(info, processes=trainer.world), trainer.rank)
     if first and begun:
         start_run(run, replace(state, weights=trainer.weights(), slots=trainer.slots()))
@@ -195,6 +202,7 @@ def _run(
         if first and run.last.step != state.step:
             raise TrainingError(f"{path}: another process has gone on with it meanwhile")
         if first and not begun:
+            _tell_changes(run, before)
             save_info(run)
         with (
             interrupts() as interrupt,
@@ -215,6 +223,22 @@ def _run(
             if not loop.go():
                 raise KeyboardInterrupt
     return run
+
+
+def _tell_changes(run: Run, before: RunInfo) -> None:
+    """Warn of what may keep a run that goes on from the bits of one that was not interrupted."""
+    now = run.info.resumed[-1]
+    was = before.resumed[-1] if before.resumed else {"backend": before.backend, **before.versions}
+    others = [
+        f"{name} (={value}) was {was[name]}"
+        for name, value in now.items()
+        if name != "step" and was.get(name, value) != value
+    ]
+    if others and now["backend"] == was.get("backend"):
+        log.warning(
+            "%s: %s; the bits may differ from those of a run that was not interrupted",
+            run.path, ", ".join(others),
+        )  # fmt: skip
 
 
 def _trainable(backend: str) -> None:

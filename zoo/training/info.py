@@ -35,7 +35,8 @@ class RunInfo:
         started: when, ISO 8601.
         machine: what `zoo.machine.Machine` says of the machine it began on.
         versions: likewise, what the backend says of itself: version, threads, kernels.
-        resumed: each time that it went on: in which backend, after which step.
+        resumed: each time that it went on: in which backend, after which step, and what that said
+            of itself.
         processes: how many train together.
     """
 

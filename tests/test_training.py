@@ -238,8 +238,9 @@ def test_a_run_that_goes_on_with_other_threads_says_so(tmp_path, caplog):
     assert not caplog.messages
     threads = torch.get_num_threads()
     try:
-        for epochs, now, was in ((2, threads, None), (3, threads + 1, threads), (4, threads + 1, None),
-                                 (5, threads, threads + 1)):  # fmt: skip
+        # The epochs to go on to, the threads, and those that a warning tells of.
+        more = threads + 1
+        for epochs, now, was in ((2, threads, None), (3, more, threads), (4, more, None)):
             (run.path / "recipe.json").write_text(tiny_recipe(epochs=epochs).to_json())
             torch.set_num_threads(now)
             caplog.clear()
@@ -253,10 +254,9 @@ def test_a_run_that_goes_on_with_other_threads_says_so(tmp_path, caplog):
     # Of a run of before, that did not say it, nothing is known.
     file = run.path / "run.json"
     told = json.loads(file.read_text())
-    file.write_text(
-        json.dumps(told | {"resumed": [{"backend": "torch", "step": 2}], "versions": {}})
-    )
-    (run.path / "recipe.json").write_text(tiny_recipe(epochs=6).to_json())
+    told |= {"resumed": [{"backend": "torch", "step": 2}], "versions": {}}
+    file.write_text(json.dumps(told))
+    (run.path / "recipe.json").write_text(tiny_recipe(epochs=5).to_json())
     caplog.clear()
     zoo.resume(run.path, data=tiny_data(64, 32))
     assert not caplog.messages

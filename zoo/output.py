@@ -55,6 +55,18 @@ class Summarized:
         """Return what was found, in words."""
         raise NotImplementedError
 
+    def to_json(self) -> str:
+        """Return what was found as JSON."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_json` to a file, whole or not at all.
+
+        Raises:
+            ZooError: it cannot be written.
+        """
+        write(Path(path), (self.to_json() + "\n").encode())
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {(self.summary() or 'of nothing').splitlines()[0]}>"
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo.machine import machine, version
 from zoo.measures import Measures
-from zoo.output import write
+from zoo.output import Summarized, write
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +24,8 @@ MOST = 20
 """Confusions that are listed."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Evaluation(Measures):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Evaluation(Measures, Summarized):
     """How well trained weights name the classes of a data set's images, on one backend.
 
     Attributes:
@@ -88,6 +88,16 @@ class Evaluation(Measures):
             if wrong[i, j]
         ]
 
+    def by_class(self) -> list[tuple[str, int, float, str]]:
+        """Return (name, images, percentage that is right, what it is taken for most) by class."""
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        most = [
+            (self.classes[i], int(row[i])) for row, i in zip(wrong, wrong.argmax(1), strict=True)
+        ]
+        others = [f"{name} ({times})" if times else "" for name, times in most]
+        counts, shares = self.confusion.sum(1).tolist(), self.per_class.tolist()
+        return list(zip(self.classes, counts, shares, others, strict=True))
+
     def summary(self) -> str:
         """Return one line."""
         skipped = f", {len(self.skipped)} images skipped" if self.skipped else ""
@@ -102,13 +112,10 @@ class Evaluation(Measures):
         left_out = ("logits", "labels", "numbers", "names", "confusion", "classes")
         told = [f.name for f in dataclasses.fields(self) if f.name not in left_out]
         fields: dict[str, Any] = {name: getattr(self, name) for name in told}
-        counts = self.confusion.sum(1).tolist()
         fields["images_per_second"] = self.images_per_second
         fields["classes"] = [
             {"name": name, "images": count, "top1": share if count else None}
-            for name, count, share in zip(
-                self.classes, counts, self.per_class.tolist(), strict=True
-            )
+            for name, count, share, _ in self.by_class()
         ]
         fields["confused"] = self.confused()
         fields["confusion"] = self.confusion.tolist()
@@ -117,14 +124,6 @@ class Evaluation(Measures):
             "machine": dataclasses.asdict(machine()),
         }
         return json.dumps(fields, indent=1, ensure_ascii=False)
-
-    def save(self, path: str | Path) -> None:
-        """Write `to_json` to a file, whole or not at all.
-
-        Raises:
-            ZooError: it cannot be written.
-        """
-        write(Path(path), (self.to_json() + "\n").encode())
 
     def save_confusion(self, path: str | Path) -> None:
         """Write the confusion matrix as CSV: a row a true class, a column a predicted one.
@@ -160,33 +159,22 @@ class Evaluation(Measures):
 
         from zoo.style import STYLE, escape
 
-        shares, counts = self.per_class, self.confusion.sum(1)
-        order = np.arange(len(shares))
-        title = "classes"
-        if len(order) > most:
-            order = np.argsort(np.where(counts > 0, shares, np.inf), kind="stable")[:most]
-            title = f"the worst {most} of {len(shares)} classes"
+        rows, title = self.by_class(), "classes"
+        if len(rows) > most:
+            title = f"the worst {most} of {len(rows)} classes"
+            rows = sorted(rows, key=lambda row: row[2] if row[1] else np.inf)[:most]
         view = Table(title=title, **STYLE)
         view.add_column("class")
         for column in ("images", "right, %"):
             view.add_column(column, justify="right", no_wrap=True)
         view.add_column("taken most often for")
-        wrong = self.confusion - np.diag(self.confusion.diagonal())
-        for i in order:
-            other = int(wrong[i].argmax())
-            view.add_row(
-                escape(self.classes[i]),
-                str(counts[i]),
-                f"{shares[i]:.1f}" if counts[i] else "–",
-                escape(f"{self.classes[other]} ({wrong[i, other]})") if wrong[i, other] else "",
-            )
+        for name, count, share, other in rows:
+            right = f"{share:.1f}" if count else "–"
+            view.add_row(escape(name), str(count), right, escape(other))
         return view
 
     def __str__(self) -> str:
         return self.summary()
-
-    def __repr__(self) -> str:
-        return f"<Evaluation {self.summary()}>"
 
 
 def results(evaluations: Sequence[Evaluation]) -> Table:

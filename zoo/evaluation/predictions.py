@@ -19,7 +19,7 @@ from zoo.evaluation.setup import Network, Setup
 from zoo.images import Uniform, collect, readable
 from zoo.loading import Source
 from zoo.measures import BEST, softmax
-from zoo.output import Progress, write
+from zoo.output import Progress, Summarized, write
 from zoo.preprocessing import Transforms
 from zoo.recipes import Recipe
 from zoo.recipes.pictures import fixed_size
@@ -60,7 +60,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Predictions:
+class Predictions(Summarized):
     """What a network says of pictures.
 
     Attributes:
@@ -96,14 +96,6 @@ class Predictions:
             for row in self.rows
         ]
         return json.dumps(fields, indent=1, ensure_ascii=False)
-
-    def save(self, path: str | Path) -> None:
-        """Write `to_json` to a file, whole or not at all.
-
-        Raises:
-            ZooError: it cannot be written.
-        """
-        write(Path(path), (self.to_json() + "\n").encode())
 
     def plot(self, path: str | Path, most: int = SHOWN) -> None:
         """Draw the pictures with what they were taken for as a PNG, whole or not at all.

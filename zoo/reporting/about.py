@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.machine import version
-from zoo.reporting.embedded import svg
-from zoo.reporting.plots import draw_curves
+from zoo.reporting.plots import draw_curves, embedded
 from zoo.training.run import Run
 
 
@@ -38,7 +37,9 @@ def about_run(run: Run) -> dict[str, Any]:
         "lead": f"{run.path}, {info.backend}, started {info.started}",
         "figures": figures,
         "notes": [] if run.finished else ["The run has not finished."],
-        "curves": svg(draw_curves(epochs, steps, format="svg")) if epochs or steps else None,
+        "curves": embedded(draw_curves(epochs, steps, format="svg"), "svg+xml")
+        if epochs or steps
+        else None,
         "epochs": {
             "columns": columns,
             "rows": [[_number(row.get(key)) for key in columns] for row in epochs],

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from zoo.evaluation.charts import draw_confusion
 from zoo.evaluation.evaluation import Evaluation
 from zoo.evaluation.runner import evaluate_network, open_data
 from zoo.evaluation.setup import Setup
 from zoo.recipes import Recipe
-from zoo.reporting.embedded import png
-from zoo.reporting.plots import draw_augmented, draw_predicted, draw_raw
+from zoo.reporting.plots import draw_augmented, draw_predicted, draw_raw, embedded
 
 FEW = 25
 """Up to so many classes their tables are shown without a click."""
@@ -36,14 +33,14 @@ def evaluate_run(setup: Setup, source: Any, recipe: Recipe, train_images: int) -
         evaluations.append(found)
         if len(evaluations) == 1:
             text = "Right ones, and the wrong ones that the network was surest of."
-            picture = png(draw_predicted(found, part))
+            picture = embedded(draw_predicted(found, part))
             samples.append({"title": "Predicted", "text": text, "picture": picture})
     shown = dataset.train or dataset.test
     if shown is not None:
-        samples.append({"title": "Raw", "text": dataset.name, "picture": png(draw_raw(shown))})
+        samples.append({"title": "Raw", "text": dataset.name, "picture": embedded(draw_raw(shown))})
         if dataset.train is not None:
             text = "What training sees of an image in its first epochs, before it is normalized."
-            picture = png(draw_augmented(dataset.train, recipe))
+            picture = embedded(draw_augmented(dataset.train, recipe))
             samples.append({"title": "Augmented", "text": text, "picture": picture})
     rows = [
         [
@@ -71,23 +68,19 @@ def _title(found: Evaluation) -> str:
 
 def _classes(found: Evaluation) -> dict[str, Any]:
     """Return what the page shows of an evaluation's classes."""
-    wrong = found.confusion - np.diag(found.confusion.diagonal())
-    counts, shares = found.confusion.sum(1), found.per_class
-    rows = []
-    for i, name in enumerate(found.classes):
-        other = int(wrong[i].argmax())
-        rows.append(
-            {
-                "name": name,
-                "images": int(counts[i]),
-                "right": f"{shares[i]:.1f} %" if counts[i] else "–",
-                "width": round(BAR * shares[i] / 100) if counts[i] else 0,
-                "other": f"{found.classes[other]} ({wrong[i, other]})" if wrong[i, other] else "",
-            }
-        )
+    rows = [
+        {
+            "name": name,
+            "images": count,
+            "right": f"{share:.1f} %" if count else "–",
+            "width": round(BAR * share / 100) if count else 0,
+            "other": other,
+        }
+        for name, count, share, other in found.by_class()
+    ]
     return {
         "name": _title(found),
         "few": len(rows) <= FEW,
         "classes": rows,
-        "confusion": png(draw_confusion(found.confusion, found.classes)),
+        "confusion": embedded(draw_confusion(found.confusion, found.classes)),
     }

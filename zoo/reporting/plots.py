@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,11 @@ CAPTION = 22
 """Characters of a class's name below a picture."""
 
 Rows = Sequence[dict[str, float]]
+
+
+def embedded(contents: bytes, kind: str = "png") -> str:
+    """Return a picture as an address that holds it: a page with it loads nothing."""
+    return f"data:image/{kind};base64,{base64.b64encode(contents).decode()}"
 
 
 def draw_curves(epochs: Rows, steps: Rows, *, format: str = "png") -> bytes:

@@ -19,23 +19,15 @@ RECIPE, INFO, EPOCHS, STEPS = "recipe.json", "run.json", "epochs.csv", "steps.cs
 CHECKPOINTS = "checkpoints"
 
 
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """A checkpoint in a run's folder.
+@dataclass(kw_only=True)
+class CheckpointInfo(states.Counts):
+    """A checkpoint in a run's folder, and where the run was.
 
     Attributes:
         path: its folder.
-        epoch: epochs finished.
-        step: steps taken.
-        batch: other than 0 where it was written in the middle of an epoch.
-        best_epoch: of the run so far.
     """
 
     path: Path
-    epoch: int
-    step: int
-    batch: int
-    best_epoch: int
 
     @property
     def model(self) -> Path:
@@ -83,12 +75,10 @@ class Run:
         found = []
         for folder in (self.path / CHECKPOINTS).glob("[!.]*"):
             try:
-                counts = states.read_counts(folder)
+                counts, _, _ = states.read_counts(folder)
             except (OSError, TextError) as error:
                 raise TrainingError(f"{folder}: is no checkpoint: {error}") from None
-            found.append(
-                CheckpointInfo(folder, counts.epoch, counts.step, counts.batch, counts.best_epoch)
-            )
+            found.append(CheckpointInfo(path=folder, **vars(counts)))
         return sorted(found, key=lambda saved: saved.step)
 
     @property

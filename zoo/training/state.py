@@ -20,17 +20,11 @@ from zoo.text import numbers, read_object, require, rows, texts, whole
 MODEL, STATE, COUNTS = "model.safetensors", "state.safetensors", "state.json"
 
 
-@dataclass
-class State:
-    """A run at the end of a step.
-
-    Everything that is drawn depends on the seed and on these counts, so that no state of a random
-    generator has to be kept, and another framework can go on.
+@dataclass(kw_only=True)
+class Counts:
+    """Where a run is, as ``state.json`` says.
 
     Attributes:
-        weights: canonical name → array.
-        slots: what the optimizer remembers → parameter → array, under PyTorch's names.
-        ema: the moving mean of the weights; None where the recipe has none.
         step: steps taken.
         epoch: epochs finished.
         batch: batches of the next epoch that are done: other than 0 in a run that was interrupted.
@@ -39,15 +33,30 @@ class State:
         best_epoch: the one with the highest accuracy, from 1; 0 before there is one.
     """
 
-    weights: Weights
-    slots: dict[str, Weights] = field(default_factory=dict)
-    ema: Weights | None = None
     step: int = 0
     epoch: int = 0
     batch: int = 0
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
+
+
+@dataclass(kw_only=True)
+class State(Counts):
+    """A run at the end of a step.
+
+    Everything that is drawn depends on the seed and on the counts, so that no state of a random
+    generator has to be kept, and another framework can go on.
+
+    Attributes:
+        weights: canonical name → array.
+        slots: what the optimizer remembers → parameter → array, under PyTorch's names.
+        ema: the moving mean of the weights; None where the recipe has none.
+    """
+
+    weights: Weights
+    slots: dict[str, Weights] = field(default_factory=dict)
+    ema: Weights | None = None
 
     @property
     def model(self) -> Weights:
@@ -102,27 +111,8 @@ def save(folder: Path, state: State, spec: Spec) -> None:
         ) from None
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What ``state.json`` says; fields as of `State`, but for these.
-
-    Attributes:
-        slots: the names of what the optimizer remembers.
-        ema: whether there is a moving mean.
-    """
-
-    step: int
-    epoch: int
-    batch: int
-    best_epoch: int
-    sums: list[float]
-    history: list[dict[str, float]]
-    slots: list[str]
-    ema: bool
-
-
-def read_counts(folder: Path) -> Counts:
-    """Return the counts of a checkpoint.
+def read_counts(folder: Path) -> tuple[Counts, list[str], bool]:
+    """Return the counts of a checkpoint, the names of its slots, and whether it has a moving mean.
 
     Raises:
         TextError: they are damaged, or no run can have them.
@@ -136,14 +126,13 @@ def read_counts(folder: Path) -> Counts:
         best_epoch=whole(fields, "best_epoch"),
         sums=numbers(fields, "sums", 3),
         history=rows(fields, "history"),
-        slots=texts(fields, "slots"),
-        ema=fields.get("ema") is True,
     )
-    require(isinstance(fields.get("ema"), bool), "ema", fields.get("ema"), "true or false")
+    slots, ema = texts(fields, "slots"), fields.get("ema")
+    require(isinstance(ema, bool), "ema", ema, "true or false")
     for name, most in (("best_epoch", counts.epoch), ("batch", counts.step)):
         value = getattr(counts, name)
         require(value <= most, name, value, f"at most {most}")
-    return counts
+    return counts, slots, bool(ema)
 
 
 def load(folder: Path, spec: Spec) -> State:
@@ -153,7 +142,7 @@ def load(folder: Path, spec: Spec) -> State:
         TrainingError: it is damaged, or of another network.
     """
     try:
-        counts = read_counts(folder)
+        counts, slots, ema = read_counts(folder)
         _, contents = formats.read(folder / STATE)
         found = contents.entries[""]
         graph = spec.graph
@@ -167,14 +156,9 @@ def load(folder: Path, spec: Spec) -> State:
 
         return State(
             weights=canonical.check(graph, part("weights.")),
-            slots={slot: part(f"optimizer.{slot}.") for slot in counts.slots},
-            ema=canonical.check(graph, part("ema.")) if counts.ema else None,
-            step=counts.step,
-            epoch=counts.epoch,
-            batch=counts.batch,
-            sums=counts.sums,
-            history=counts.history,
-            best_epoch=counts.best_epoch,
+            slots={slot: part(f"optimizer.{slot}.") for slot in slots},
+            ema=canonical.check(graph, part("ema.")) if ema else None,
+            **vars(counts),
         )
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{folder}: the checkpoint cannot be gone on from: {error}") from None

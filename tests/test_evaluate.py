@@ -286,7 +286,7 @@ def test_a_preprocessing_is_the_same_as_transforms(name, rng):
     pipeline = of_preprocessing(how, 48, "test")
     found = pipeline.ordered(apply(picture, pipeline.transforms, None)[None])
     expected = normalize(square(picture, for_size(how, 48))[None], for_size(how, 48))
-    assert np.allclose(found, expected, rtol=1e-5, atol=1e-4)
+    assert np.array_equal(found, expected)
     area = dataclasses.replace(MEGVII, interpolation="area")
     with pytest.raises(zoo.SpecError, match=r"interpolation \(='area'\) must be one of nearest"):
         of_preprocessing(area, 48, "test")

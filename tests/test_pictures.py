@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import zoo
-from zoo.images import find_pictures
+from zoo.images import collect, find_pictures
 from zoo.pictures import FORMATS, decode
 from zoo.preprocessing import PRESETS
 
@@ -119,3 +119,21 @@ def test_formats_that_are_decoded(kind):
     assert found.shape == (5, 7, 3)
     if kind not in ("JPEG", "GIF"):
         assert np.array_equal(found, pixels)
+
+
+def test_one_walk_finds_the_pictures_of_all(folder):
+    """Training, calibration and evaluation: through links, not back, and nothing that is hidden."""
+    ant = folder / "train" / "ant"
+    for name in (".hidden/1.png", "__MACOSX/1.png", "._9.png", "notes.txt", "deep/er/2.PGM"):
+        (ant / name).parent.mkdir(parents=True, exist_ok=True)
+        (ant / name).write_bytes((ant / "9.png").read_bytes())
+    (ant / "linked").symlink_to(folder / "val" / "bee")
+    (ant / "back").symlink_to(folder)
+    expected = ["ant/9.png", "ant/deep/er/2.PGM", "ant/linked/9.png", "bee/9.png"]
+    assert list(find_pictures(folder / "train").files) == expected
+    assert [str(path) for path in map(os.path.normpath, collect([folder / "train"]).files)] == [
+        str(folder / "train" / name) for name in expected
+    ]
+    assert sorted(zoo.open_dataset(folder).train.images.files) == [
+        f"train/{name}" for name in expected
+    ]

@@ -170,7 +170,7 @@ def test_the_same_pictures_as_an_evaluation(rng, files):
         pipeline = known_of_file(checkpoint, None, 96)
         expected = pipeline.ordered(apply(image, pipeline.transforms, None)[None])[0]
         found = zoo.transforms(checkpoint, image_size=96)(image)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+        assert np.array_equal(found, expected)
     stated = dataclasses.replace(zoo.load_weights(files["zoo"]), stated=OWN)
     assert known_of_file(stated, None, 32).told_by == "the file's metadata"
 

@@ -26,6 +26,7 @@ from zoo.data.batches import batches, epoch_order, mix_batch, targets_of
 from zoo.data.draws import Stream, generator_of, uniforms
 from zoo.errors import InputError, SpecError
 from zoo.recipes import RECIPES, Mix, Normalize, Transform
+from zoo.recipes.pictures import fixed_size
 from zoo.recipes.transforms import (
     CenterCrop,
     ColorJitter,
@@ -697,3 +698,30 @@ def test_a_rectangle_is_where_timm_would_put_it() -> None:
     assert _side(32, 1.0, generator_of(0, 0))[0] == _side(32, 1.0, generator_of(0, 0))[1]
     middle = _side(32, 0.0, generator_of(0, 0))
     assert middle[1] - middle[0] >= 16
+
+
+def test_a_network_that_is_fed_bytes_gets_them():
+    """As megvii's are: scaled to 0..1 and back, one of the 256 would be another number."""
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    raw = Normalize(mean=(0, 0, 0), std=(1 / 255,) * 3)
+    assert np.array_equal(reference.normalize(image, raw), image.transpose(2, 0, 1))
+    nearly = Normalize(mean=(0, 0, 0), std=(1 / 255, 1 / 255, 1 / 254))
+    found = reference.normalize(image, nearly)
+    assert not np.array_equal(found[0], image[..., 0])
+    np.testing.assert_allclose(found[2], image[..., 2] * (254 / 255), rtol=1e-6)
+
+
+SIZES = [
+    (Resize(size=32), (90, 45), (64, 32)), (Resize(size=9, square=True), (90, 45), (9, 9)),
+    (CenterCrop(size=32), (90, 45), (32, 32)), (RandomCrop(size=48, padding=2), (90, 45), (48, 48)),
+    (RandomResizedCrop(size=7), (90, 45), (7, 7)), (RandomHorizontalFlip(), (90, 45), (90, 45)),
+    (ColorJitter(hue=0.1), (90, 45), (90, 45)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("step", "size", "expected"), SIZES, ids=[str(s[0]) for s in SIZES])
+def test_sizes_are_known_before_a_picture_is_touched(step, size, expected, rng):
+    picture = Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), np.uint8))
+    made = reference.pixels(picture, [step], np.random.default_rng(0))
+    assert step.output_size(size) == made.shape[1::-1] == expected
+    assert fixed_size([step]) == (expected if expected[0] == expected[1] else None)

@@ -65,10 +65,8 @@ def square(picture: Image.Image, how: Preprocessing) -> np.ndarray:
 
 def normalize(pixels: np.ndarray, how: Preprocessing) -> np.ndarray:
     """Return what a network is fed: RGB, uint8 (N, H, W, 3) -> float32 (N, 3, H, W)."""
-    steps = _steps(how)
-    return Pipeline(steps, "", how.channel_order == "BGR").ordered(
-        pillow.normalize(pixels, steps[-1])
-    )
+    values = pillow.normalize(pixels, _steps(how)[-1])
+    return Pipeline((), "", how.channel_order == "BGR").ordered(values)
 
 
 @dataclass(frozen=True)

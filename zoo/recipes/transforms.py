@@ -48,7 +48,8 @@ class Step(Part):
     @property
     def side(self) -> int | None:
         """Of the square that it makes of any picture; None where it makes none."""
-        return None
+        side: int | None = getattr(self, "size", None)
+        return side
 
     def output_size(self, size: Size) -> Size:
         """Return the size of a picture after it."""
@@ -67,11 +68,6 @@ class Crop(Step):
 
     size: int
     padding: int = 0
-
-    @property
-    def side(self) -> int:
-        """Of the square."""
-        return self.size
 
     def check(self, size: Size) -> None:
         """Raise `InputError` where a picture has not the pixels.
@@ -194,11 +190,6 @@ class RandomResizedCrop(Step):
                     f"random_resized_crop.{field} (={low:g}, {high:g}) must be two growing numbers "
                     f"greater than 0 and at most {top:g}"
                 )
-
-    @property
-    def side(self) -> int:
-        """Of the square."""
-        return self.size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,14 +32,13 @@ def about_run(run: Run) -> dict[str, Any]:
     machine = _flat(about.pop("machine")) + _flat(about.pop("versions"))
     classes = about.pop("classes")
     about["classes"] = f"{len(classes)}: {', '.join(classes[:20])}{', …' if classes[20:] else ''}"
+    curves = draw_curves(epochs, steps, format="svg") if epochs or steps else None
     return {
         "title": f"{run.recipe.network} on {info.data}",
         "lead": f"{run.path}, {info.backend}, started {info.started}",
         "figures": figures,
         "notes": [] if run.finished else ["The run has not finished."],
-        "curves": embedded(draw_curves(epochs, steps, format="svg"), "svg+xml")
-        if epochs or steps
-        else None,
+        "curves": embedded(curves, "svg+xml") if curves else None,
         "epochs": {
             "columns": columns,
             "rows": [[_number(row.get(key)) for key in columns] for row in epochs],

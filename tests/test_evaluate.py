@@ -202,6 +202,20 @@ def sources(run, arrays, data, tmp_path_factory):
     }
 
 
+def test_what_is_asked_for_counts_before_what_a_file_says(sources, data, exact, tmp_path):
+    import onnx
+
+    proto = onnx.load(sources["onnx"][0])
+    onnx.helper.set_model_props(proto, {"zoo.quantization": "{"})
+    onnx.save(proto, tmp_path / "net.onnx")
+    with pytest.raises(zoo.InputError, match=r"^zoo\.quantization in the file's metadata: "):
+        evaluate(tmp_path / "net.onnx", data)
+    found = evaluate(tmp_path / "net.onnx", data, transforms=RECIPE.evaluate)
+    assert found.predictions.tolist() == exact[0].argmax(1).tolist()
+    with pytest.raises(zoo.UnknownNameError, match="unknown override 'overrides'"):
+        evaluate(sources["own"][0], data, recipe=RECIPE, overrides={})
+
+
 KINDS = [
     "run", "checkpoint", "file in a run", "own", "recipe in a file", "transforms",
     "megvii's names", "mindspore's", "pytorchcv's", "arrays", "load_weights", "onnx",

@@ -64,7 +64,7 @@ class Setup:
         Raises:
             ZooError: a number is out of range.
         """
-        own = {one.name for one in dataclasses.fields(cls)} & options.keys()
+        own = {one.name for one in dataclasses.fields(cls)} & options.keys() - {"overrides"}
         overrides = {name: value for name, value in options.items() if name not in own}
         setup = cls(weights=weights, **{name: options[name] for name in own}, overrides=overrides)
         if setup.batch_size < 1:
@@ -90,16 +90,20 @@ class Setup:
                 raise WeightsError(
                     f"{name}: is run as it is: model= and overrides change nothing in it"
                 )
-            return self._exported(name, Path(str(source)))
+            return self._exported(name, source)
         backend = self.backend or "torch"
         engine = backends.load(backend)
         spec, arrays, checkpoint = _read(source, self.model, self.overrides)
         _require_colors(name, spec.in_channels)
         published = _published(source, checkpoint)
         classes = run.classes if run is not None else published.classes if published else ()
-        known = Pipeline(run.recipe.evaluate, "the run's recipe") if run is not None else None
-        if known is None and checkpoint is not None:
-            known = known_of_file(checkpoint, published, spec.image_size)
+
+        def known() -> Pipeline | None:
+            if run is not None:
+                return Pipeline(run.recipe.evaluate, "the run's recipe")
+            if checkpoint is None:
+                return None
+            return known_of_file(checkpoint, published, spec.image_size)
 
         def start() -> Call:
             native = create(
@@ -141,8 +145,9 @@ class Setup:
         text = file.metadata.get("zoo.spec")
         spec = families.spec_from_json(text) if text is not None else None
         size = height or (spec.image_size if spec else None)
-        known = known_of_onnx(file.metadata, file.mean, file.std, size)
-        pipeline = self._pipeline(name, size, known)
+        pipeline = self._pipeline(
+            name, size, lambda: known_of_onnx(file.metadata, file.mean, file.std, size)
+        )
         blank = np.zeros((batch or 1, COLORS, height or size or PROBE, width or size or PROBE))
         logits = file(blank)
         if not isinstance(logits, np.ndarray) or logits.ndim != 2:
@@ -161,9 +166,11 @@ class Setup:
             start=lambda: cast(Call, file),
         )
 
-    def _pipeline(self, name: str, size: int | None, known: Pipeline | None) -> Pipeline:
+    def _pipeline(
+        self, name: str, size: int | None, known: Callable[[], Pipeline | None]
+    ) -> Pipeline:
         """Return how pictures are prepared: as asked for, else as it is known."""
-        found = asked(self.transforms, self.recipe, size) or known
+        found = asked(self.transforms, self.recipe, size) or known()
         if found is None:
             raise ZooError(
                 f"{name}: how its images were prepared is not known; give recipe= (--recipe) or "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -74,14 +75,12 @@ class Loader:
             return (images for images in list[np.ndarray]())
         order, size = np.concatenate(list(parts)), len(parts[0])
         if self.pipeline == "native":
-            return self.engine.batches(
-                split.images.picture, transforms, order,
-                batch_size=size, seed=self.seed, epoch=epoch, workers=self.workers,
-            )  # fmt: skip
-        return batches(
-            split.images, transforms, order,
-            batch_size=size, seed=self.seed, epoch=epoch, workers=self.workers,
-        )  # fmt: skip
+            make = partial(self.engine.batches, split.images.picture)
+        else:
+            make = partial(batches, split.images)
+        return make(
+            transforms, order, batch_size=size, seed=self.seed, epoch=epoch, workers=self.workers
+        )
 
 
 def require_fit(split: Split, num_classes: int, classes: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import BACKENDS
+from conftest import BACKENDS, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_dialects import DIALECTS, IDS, V1, V2, specs
@@ -60,6 +60,7 @@ def theirs(tmp_path):
     return path
 
 
+@pytest.mark.sweep(quick=["*_v1-torch", "megvii-*", "torchvision-*-mindspore", "zoo-*"])
 @pytest.mark.parametrize("to_format", SUFFIXES)
 @pytest.mark.parametrize("key", DIALECTS, ids=IDS)
 def test_a_written_file_says_what_it_holds(to_format, key, tmp_path):
@@ -75,7 +76,7 @@ def test_a_written_file_says_what_it_holds(to_format, key, tmp_path):
     assert all(np.array_equal(found[name], array) for name, array in weights.items())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_there_and_back_gives_the_same_bytes(data, tmp_path_factory):
     """A → B → A for every pair of formats and of a family's dialects, over drawn networks."""
@@ -234,6 +235,7 @@ def test_a_training_checkpoint_becomes_ours(theirs, tmp_path):
         zoo.load_weights(theirs, entry="ema_state")
 
 
+@pytest.mark.sweep(quick=["numpy-*", "*-numpy"])
 @pytest.mark.parametrize("before", BACKENDS)
 @pytest.mark.parametrize("after", BACKENDS)
 def test_verified_by_any_two_backends(before, after, theirs, tmp_path, graph_mode):
@@ -461,6 +463,7 @@ def test_other_conventions_on_request(theirs, rng):
     assert relative_maximum(wrong(x), expected) > 1e-3
 
 
+@pytest.mark.sweep(quick=[".ckpt-*", "*-numpy"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("suffix", SUFFIXES.values())
 def test_our_own_file_is_enough(backend, suffix, tmp_path, rng):

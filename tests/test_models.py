@@ -30,6 +30,7 @@ def x(rng):
     return rng.standard_normal((2, 3, 64, 64)).astype(np.float32)
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_one_seed_gives_the_same_bits_on_every_backend(name):
     first = zoo.get_weights(zoo.create(name, backend="numpy", seed=3))
@@ -72,6 +73,7 @@ def test_creating_a_model_leaves_the_random_state_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.sweep(quick=["source?-*", "source1?-*"])
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(FORMS, FORMS[::3])))
 def test_weights_move_between_live_models(source, target):
     graph = zoo.spec(SMALL).graph
@@ -163,7 +165,7 @@ def test_torch_models_are_ordinary_modules(x):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_torch_compile(x):
     model = zoo.create(
         SMALL, backend="torch", weights=weights.randomize(zoo.spec(SMALL).graph)

@@ -64,6 +64,7 @@ COPIES = {
 }
 
 
+@pytest.mark.sweep(quick=["*v2_0.5x_cifar', {})-*", "*-jit.script", "*plus_small*-export"])
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("way", COPIES)
 def test_what_pytorch_makes_of_a_model_computes_the_same_bits(form, way):
@@ -74,6 +75,7 @@ def test_what_pytorch_makes_of_a_model_computes_the_same_bits(form, way):
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3", "*v2_0.5x", "*v2_50", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_names_are_those_of_the_graph(name):
     model = zoo.create(name)

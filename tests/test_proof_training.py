@@ -251,7 +251,7 @@ def test_an_honest_trainer_passes_and_every_bound_could_have_told(references, va
         assert finding.power < UNINFORMATIVE / 10
 
 
-@pytest.mark.slow
+@pytest.mark.sweep(quick=["sgd", "adamw"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_mindspore_passes_every_variant(references, variant):
     for finding in findings(references, backends.load("mindspore"), variant).values():

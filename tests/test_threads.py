@@ -60,6 +60,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.sweep(quick=["*-call"])
 @pytest.mark.parametrize(
     ("backend", "way"), [*((b, "call") for b in BACKENDS), ("mindspore", "predict")]
 )

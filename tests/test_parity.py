@@ -39,7 +39,7 @@ def size_of(name):
     return {} if name.endswith("cifar") else SMALL
 
 
-@pytest.mark.sweep(quick=["shufflenet_v1_0.5x_g3"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_forward_of_every_network(name):
     report = zoo.parity(name, backends=BACKENDS, level="forward", **size_of(name))
@@ -56,7 +56,7 @@ def test_forward_of_a_short_network_of_each_kind(name):
     assert report.passed, str(report)
 
 
-@pytest.mark.sweep(quick=["native-mindcv", "split-kuangliu"])
+@pytest.mark.sweep(quick=["native-mindcv"])
 @pytest.mark.parametrize("preset", ["mindcv", "paper", "mindspore_tutorial", "kuangliu"])
 @pytest.mark.parametrize("form", ["native", "split"])
 def test_forward_of_every_preset(preset, form):
@@ -67,7 +67,7 @@ def test_forward_of_every_preset(preset, form):
     assert report.passed, str(report)
 
 
-@pytest.mark.sweep(quick=["short-*"])
+@pytest.mark.sweep(quick=["short-native"])
 @pytest.mark.parametrize(
     ("name", "form", "options"),
     [

@@ -15,10 +15,10 @@ PROGRAM = """
     import numpy as np
     import backends, weights, zoo
 
-    name, backend, way = sys.argv[1:]
-    spec = zoo.spec(name)
+    name, backend, way, units, repeats = sys.argv[1:]
+    spec = zoo.spec(name, stage_repeats=tuple(map(int, units)))
     given = [weights.randomize(spec.graph, seed) for seed in (1, 2)]
-    models = [zoo.create(name, backend=backend, weights=w) for w in given]
+    models = [zoo.create(spec, backend=backend, weights=w) for w in given]
     engine = backends.load(backend)
     if backend == "torch":
         models = [model.eval() for model in models]
@@ -47,7 +47,7 @@ PROGRAM = """
     wrong = []
 
     def repeat(i):
-        for _ in range(30):
+        for _ in range(int(repeats)):
             if not np.array_equal(run(*work[i]), expected[i]):
                 wrong.append(i)
 
@@ -60,13 +60,18 @@ PROGRAM = """
 """
 
 
-@pytest.mark.sweep(quick=["*-call"])
+@pytest.mark.sweep(quick=["few-*-call"])
 @pytest.mark.parametrize(
     ("backend", "way"), [*((b, "call") for b in BACKENDS), ("mindspore", "predict")]
 )
-def test_threads_get_their_own_numbers(backend, way):
+@pytest.mark.parametrize(("units", "repeats"), [("111", "12"), ("484", "30")], ids=["few", "many"])
+def test_threads_get_their_own_numbers(backend, way, units, repeats):
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), "shufflenet_v1_0.5x_g3_cifar"]
     done = subprocess.run(
-        [*command, backend, way], capture_output=True, text=True, timeout=300, check=False
+        [*command, backend, way, units, repeats],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.stdout.strip().endswith("wrong: 0"), (done.returncode, done.stdout, done.stderr)

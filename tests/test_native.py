@@ -31,6 +31,7 @@ FORMS = [
     ("shufflenet_v2_0.5x_cifar", dict(outputs=["stage2", "stem.bn", "stage4.0.compress.relu"])),
 ]
 STAGED = "shufflenet_v2_0.5x_cifar"
+FEW = {"stage_repeats": (2, 2, 1)}
 
 
 def size_of(name):
@@ -285,8 +286,8 @@ def test_cells_that_are_replaced_are_used_and_trained(mode):
     ms.set_context(mode=getattr(ms, mode))
     try:
         x = ms.Tensor(np.random.default_rng(0).random((2, 3, 32, 32)).astype(np.float32))
-        expected = zoo.create(STAGED, backend="mindspore")(x)
-        cell = zoo.create(STAGED, backend="mindspore")
+        expected = zoo.create(STAGED, backend="mindspore", **FEW)(x)
+        cell = zoo.create(STAGED, backend="mindspore", **FEW)
         assert np.array_equal(cell(x).asnumpy(), expected.asnumpy())
         cell.classifier = cells.Dense(cell.classifier.in_channels, 7)
         cell.stage2[1].compress.conv = cells.Conv2d(24, 24, 1, weight_init="ones")
@@ -311,7 +312,7 @@ def test_cells_inside_a_users_cell_are_copied(graph_mode):
     class Users(cells.Cell):
         def __init__(self):
             super().__init__()
-            self.net = zoo.create(STAGED, backend="mindspore")
+            self.net = zoo.create(STAGED, backend="mindspore", **FEW)
 
         def construct(self, x):
             return self.net(x) * 2

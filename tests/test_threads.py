@@ -6,8 +6,11 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 from conftest import BACKENDS
+
+import zoo
 
 # In a process of its own: without a lock, MindSpore crashes or hangs as often as it is wrong.
 PROGRAM = """
@@ -75,3 +78,24 @@ def test_threads_get_their_own_numbers(backend, way, units, repeats):
         check=False,
     )
     assert done.stdout.strip().endswith("wrong: 0"), (done.returncode, done.stdout, done.stderr)
+
+
+def test_mindspore_computes_under_a_lock(monkeypatch):
+    """What the numbers above show by chance, here for certain."""
+    from mindspore import Tensor, nn
+
+    from backends.mindspore.model import LOCK
+    from backends.mindspore.run import predict
+
+    model = zoo.create("shufflenet_v1_0.5x_g3_cifar", backend="mindspore", stage_repeats=(1, 1, 1))
+    x, held = np.ones((1, 3, 32, 32), np.float32), []
+
+    def call(cell, given):
+        held.append(LOCK._is_owned())
+        return given
+
+    monkeypatch.setattr(nn.Cell, "__call__", call)
+    model(Tensor(x))
+    predict(model, x)
+    nn.Cell.__call__(model, Tensor(x))  # the negative control
+    assert held == [True, True, False]

@@ -101,6 +101,7 @@ def test_every_mutant_of_values_is_seen_and_named(workbench):
     require_seen_and_named(verdicts)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif("torch" not in BACKENDS, reason="PyTorch is not installed")
 def test_every_mutant_of_gradients_and_training_is_seen_and_named(workbench):
     verdicts = judged(workbench, "torch", levels=("gradients", "training"))

@@ -380,7 +380,8 @@ def test_destinations_are_kept(theirs, tmp_path):
     # In place: the source is read before its place is taken.
     before = zoo.load_weights(theirs)
     zoo.convert(theirs, theirs, to_dialect="megvii", force=True)
-    assert all(np.array_equal(zoo.load_weights(theirs)[n], a) for n, a in before.items())
+    after = zoo.load_weights(theirs)
+    assert all(np.array_equal(after[n], a) for n, a in before.items())
 
 
 def umask():
@@ -588,10 +589,12 @@ def test_published_weights_by_name(tmp_path, monkeypatch):
     (tmp_path / "file.ckpt").rename(original)
     model = zoo.create(MODEL, backend="numpy", weights="mindcv/imagenet1k")
     assert model.graph == spec.graph
-    assert all(np.array_equal(zoo.get_weights(model)[n], a) for n, a in weights.items())
+    found = zoo.get_weights(model)
+    assert all(np.array_equal(found[n], a) for n, a in weights.items())
     original.unlink()  # converted on first use: the original is no longer asked for
     model = zoo.create(MODEL, backend="numpy", weights="mindcv/imagenet1k")
-    assert all(np.array_equal(zoo.get_weights(model)[n], a) for n, a in weights.items())
+    found = zoo.get_weights(model)
+    assert all(np.array_equal(found[n], a) for n, a in weights.items())
     with pytest.raises(zoo.UnknownNameError, match="no weights are published for 'shufflenet_v1_2"):
         zoo.create("shufflenet_v1_2.0x_g3", backend="numpy", weights="mindcv/imagenet1k")
     converted = original.with_name(f"{original.stem}-zoo.safetensors")

@@ -282,5 +282,6 @@ def spread(rank, folder):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.exhaustive
 def test_models_that_are_spread_over_processes(tmp_path):
     torch.multiprocessing.spawn(spread, (str(tmp_path),), nprocs=2)

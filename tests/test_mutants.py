@@ -152,6 +152,7 @@ def test_an_attribute_that_changes_nothing_is_no_mutant(workbench):
     assert Attribute(name="same", op=ReLU, make=lambda site: ReLU()).at(site) is None
 
 
+@pytest.mark.exhaustive
 def test_wirings_of_every_network():
     """Each kind of mistake has room in some network."""
     graphs = [zoo.spec(name).graph for name in (

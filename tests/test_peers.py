@@ -240,7 +240,6 @@ def predict(spec, weights, x, backend):
     quick=[
         "torchvision-*x0_5-*",
         "mindcv-shufflenet_v1_g3_05-*",
-        "mindcv-shufflenet_v2_x0_5-*",
         "pytorchcv-shufflenet_g3_wd4-*",
         "pytorchcv-shufflenetv2b_wd2-*",
         "mmpretrain-*groups=3-*",

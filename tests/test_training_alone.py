@@ -77,6 +77,7 @@ def test_of_those_that_start_at_once_one_trains(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"run"}
 
 
+@pytest.mark.exhaustive
 def test_of_those_that_go_on_at_once_one_does(tmp_path):
     path = tmp_path / "run"
     zoo.train(tiny_recipe(epochs=1), tiny_data(), path, backend="torch")

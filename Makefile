@@ -1,22 +1,27 @@
-# Two commands do everything: `make demo` shows the main job, `make test` checks all there is to check.
-# Both make .venv and install into it what is missing; the second time that takes no time.
+# `make demo` shows the main job, `make test` finds what broke, `make test-all` checks all there is to check.
+# They make .venv and install into it what is missing; the second time that takes no time.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint tests bench clean help
+PYTEST := $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal --durations 30
+
+.PHONY: demo test test-all lint tests all-tests bench clean help
 
 help:
-	@echo "make demo   build shufflenet_v1_2.0x_g3 in PyTorch and MindSpore and prove them equal"
-	@echo "make test   lint, types, layers, tests"
-	@echo "make bench  measure forward passes beside the peers (benchmarks/results/)"
+	@echo "make demo      build shufflenet_v1_2.0x_g3 in PyTorch and MindSpore and prove them equal"
+	@echo "make test      lint, types, layers, and a test for everything that can break"
+	@echo "make test-all  the same, and every network, combination and repetition: what CI runs"
+	@echo "make bench     measure forward passes beside the peers (benchmarks/results/)"
 
 demo: $(VENV)/installed-all
 	$(BIN)/zoo demo $(if $(ZOO_DATA),--data $(ZOO_DATA)/cifar10_exact_subset.npz)
 
 test: lint tests
+
+test-all: lint all-tests
 
 lint: $(VENV)/installed-dev
 	@echo "== ruff: style and errors"
@@ -28,8 +33,12 @@ lint: $(VENV)/installed-dev
 	@$(BIN)/lint-imports --no-cache
 
 tests: $(VENV)/installed-dev
-	@echo "== pytest"
-	@$(BIN)/python -m pytest --quiet --numprocesses 2 --durations 30
+	@echo "== pytest: one of each kind"
+	@$(PYTEST) -m "not exhaustive"
+
+all-tests: $(VENV)/installed-dev
+	@echo "== pytest: all"
+	@$(PYTEST)
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/forward.py

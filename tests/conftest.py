@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
+import sys
 import tempfile
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +39,63 @@ def graph_mode():
 
     with graph_mode():
         yield
+
+
+class Calls:
+    count = 0
+
+
+@contextmanager
+def calls():
+    """Count the calls of functions: what costs too much shows on every machine, however busy."""
+    made = Calls()
+
+    def seen(frame, event, _):
+        made.count += event in ("call", "c_call")
+
+    sys.setprofile(seen)
+    try:
+        yield made
+    finally:
+        sys.setprofile(None)
+
+
+class Tier:
+    quick = False
+
+
+def pytest_configure(config):
+    Tier.quick = config.option.markexpr == "not exhaustive"
+
+
+def examples(count):
+    """Return how many examples hypothesis draws: in `make test` a fifth, where each is costly."""
+    return max(3, count // 5) if Tier.quick else count
+
+
+COLLECTED = pytest.StashKey[list[pytest.Item]]()
+"""All that pytest found, before any of it was left out."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run files and tests at random")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark what `make test` leaves to `make test-all` (tests/test_tiers.py)."""
+    config.stash[COLLECTED] = list(items)
+    for item in items:
+        sweep = item.get_closest_marker("sweep")
+        if sweep and not any(fnmatchcase(item.callspec.id, row) for row in sweep.kwargs["quick"]):
+            item.add_marker(pytest.mark.exhaustive)
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        files = [list(found) for _, found in groupby(items, lambda item: item.path)]
+        draw = random.Random(seed)
+        for found in (files, *files):
+            draw.shuffle(found)
+        items[:] = [item for found in files for item in found]
 
 
 @pytest.hookimpl(optionalhook=True)

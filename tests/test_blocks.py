@@ -114,6 +114,7 @@ def test_names():
     assert tell_apart("A", [["Down"], ["Down"]]) == ["A", "A2"]
 
 
+@pytest.mark.sweep(quick=["resnet9-*", "*v1_0.5x_g3-*", "*v2_0.5x-*", "*v2_50-*", "*plus_small-*"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_every_network_is_few_classes_and_short_lines(backend, name):

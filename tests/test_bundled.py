@@ -37,6 +37,7 @@ def test_the_box_holds_what_the_catalog_lists_and_cards():
         assert hashlib.sha256(file.read_bytes()).hexdigest() == entry.sha256
 
 
+@pytest.mark.sweep(quick=["*0.5x_g3_cifar-*"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", NAMES)
 def test_trained_weights_are_the_same_function_on_every_backend(name, backend, monkeypatch, rng):

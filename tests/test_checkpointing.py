@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 import zoo
 
 V2 = "shufflenet_v2_0.5x_cifar"
+SHORT = {"stage_repeats": (2, 2, 1)}
 NETWORKS = ["resnet9", "shufflenet_v1_0.5x_g3_cifar", V2, "shufflenet_v2_plus_small"]
 DROPOUT = {V2: 0.5, "resnet9": 0.5, "shufflenet_v2_plus_small": 0.5}
 
@@ -164,11 +165,12 @@ def mindspore_step(cell, ms):
     return gradients, moved
 
 
+@pytest.mark.sweep(quick=["PYNATIVE_MODE"])
 @pytest.mark.parametrize("mode", ["GRAPH_MODE", "PYNATIVE_MODE"])
 def test_cells_are_checkpointed(mode):
     with mindspore_mode(mode) as ms:
-        gradients, moved = mindspore_step(zoo.create(V2, seed=1, backend="mindspore"), ms)
-        cell = zoo.create(V2, seed=1, backend="mindspore")
+        gradients, moved = mindspore_step(zoo.create(V2, seed=1, backend="mindspore", **SHORT), ms)
+        cell = zoo.create(V2, seed=1, backend="mindspore", **SHORT)
         names = [p.name for p in cell.get_parameters()]
         cell.set_grad_checkpointing()
         copies = [copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))]
@@ -186,7 +188,7 @@ def test_cells_are_checkpointed(mode):
 @pytest.mark.parametrize("checkpointed", [False, True])
 def test_graph_mode_computes_convolutions_again_and_batch_norms_once(checkpointed, tmp_path):
     with mindspore_mode("GRAPH_MODE") as ms:
-        cell = zoo.create(V2, seed=1, backend="mindspore")
+        cell = zoo.create(V2, seed=1, backend="mindspore", **SHORT)
         if checkpointed:
             cell.set_grad_checkpointing()
         ms.set_context(save_graphs=1, save_graphs_path=str(tmp_path))
@@ -208,8 +210,8 @@ OPERATORS = ("Conv2D", "BatchNorm")
 def test_what_mindspore_alone_would_count_twice():
     """The negative control of the statistics."""
     with mindspore_mode("PYNATIVE_MODE") as ms:
-        plain = zoo.create(V2, seed=1, backend="mindspore")
-        cell = zoo.create(V2, seed=1, backend="mindspore")
+        plain = zoo.create(V2, seed=1, backend="mindspore", **SHORT)
+        cell = zoo.create(V2, seed=1, backend="mindspore", **SHORT)
         cell.stage2.recompute()
         expected, found = mindspore_step(plain, ms)[1], mindspore_step(cell, ms)[1]
         name = "stage2.0.compress.bn.moving_mean"

@@ -110,7 +110,7 @@ def test_published_weights_are_listed():
     assert isinstance(run("list", "--weights", "*g8").exception, zoo.UnknownNameError)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_demo(tmp_path):
     name = "shufflenet_v1_1.0x_g3_cifar"
     folder = os.environ.get("ZOO_DATA")

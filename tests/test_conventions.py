@@ -9,6 +9,7 @@ import typing
 
 import numpy as np
 import pytest
+from conftest import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def assert_there_and_back(source, target):
             assert np.array_equal(one[other], np.arange(len(one))), node
 
 
+@pytest.mark.sweep(quick=["*0.5x_g3", "*1.0x_g1", "*1.0x_g4", "*1.0x_g8"])
 @pytest.mark.parametrize("name", WIDTHS)
 def test_every_width(name):
     source = zoo.spec(name)
@@ -154,9 +156,10 @@ def without_residual(spec):
     return dataclasses.replace(spec, residual=False)
 
 
+@pytest.mark.sweep(quick=["*v2_0.5x", "*v2_1.0x", "*v2_50"])
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if "164" in n else []) for n in WIDTHS_V2],
+    WIDTHS_V2,
 )
 def test_every_width_of_v2(name):
     """On the graphs alone: the weights of SE-ShuffleNet V2-164 are half a gigabyte."""
@@ -182,6 +185,7 @@ def test_every_width_of_v2(name):
             match_channels(halves.graph, halves.replace(**change).graph)
 
 
+@pytest.mark.exhaustive
 def test_a_residual_ties_what_passes_by_to_the_shuffle():
     spec = zoo.spec("se_shufflenet_v2_164")
     for channels, repeats in zip(spec.stage_channels, spec.stage_repeats, strict=True):
@@ -223,6 +227,7 @@ def test_code_bases_of_v2(source, change):
     assert bool(moved) == (not same)
 
 
+@pytest.mark.sweep(quick=["0.5x_g3-*", "1.0x_g1-*", "1.0x_g3-mindcv-*", "0.5x_g8-*"])
 @pytest.mark.parametrize(
     ("name", "before", "after"),
     [
@@ -495,13 +500,13 @@ def assert_exact_or_refused(source, target, seed, expected):
     assert_same(convert_conventions(target, source, found), arrays)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(specs=pairs(), seed=st.integers(0, 2**32))
 def test_random_conventions_are_converted_exactly_or_refused(specs, seed):
     assert_exact_or_refused(*specs, seed, expected_of)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(specs=pairs_of_v2(), seed=st.integers(0, 2**32))
 def test_random_conventions_of_v2_are_converted_exactly_or_refused(specs, seed):
     assert_exact_or_refused(*specs, seed, expected_of_v2)
@@ -545,7 +550,7 @@ def exists(groups, source, target):
 ORDERS = st.permutations(range(4))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     groups=st.tuples(*[st.sampled_from([1, 2, 4])] * 3),
     source=st.tuples(ORDERS, ORDERS),

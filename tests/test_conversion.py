@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import BACKENDS
+from conftest import BACKENDS, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_dialects import DIALECTS, IDS, V1, V2, specs
@@ -60,6 +60,7 @@ def theirs(tmp_path):
     return path
 
 
+@pytest.mark.sweep(quick=["*_v1-torch", "megvii-*", "torchvision-*-mindspore", "zoo-*"])
 @pytest.mark.parametrize("to_format", SUFFIXES)
 @pytest.mark.parametrize("key", DIALECTS, ids=IDS)
 def test_a_written_file_says_what_it_holds(to_format, key, tmp_path):
@@ -75,7 +76,7 @@ def test_a_written_file_says_what_it_holds(to_format, key, tmp_path):
     assert all(np.array_equal(found[name], array) for name, array in weights.items())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_there_and_back_gives_the_same_bytes(data, tmp_path_factory):
     """A → B → A for every pair of formats and of a family's dialects, over drawn networks."""
@@ -234,6 +235,7 @@ def test_a_training_checkpoint_becomes_ours(theirs, tmp_path):
         zoo.load_weights(theirs, entry="ema_state")
 
 
+@pytest.mark.sweep(quick=["numpy-*", "*-numpy"])
 @pytest.mark.parametrize("before", BACKENDS)
 @pytest.mark.parametrize("after", BACKENDS)
 def test_verified_by_any_two_backends(before, after, theirs, tmp_path, graph_mode):
@@ -378,7 +380,8 @@ def test_destinations_are_kept(theirs, tmp_path):
     # In place: the source is read before its place is taken.
     before = zoo.load_weights(theirs)
     zoo.convert(theirs, theirs, to_dialect="megvii", force=True)
-    assert all(np.array_equal(zoo.load_weights(theirs)[n], a) for n, a in before.items())
+    after = zoo.load_weights(theirs)
+    assert all(np.array_equal(after[n], a) for n, a in before.items())
 
 
 def umask():
@@ -461,6 +464,7 @@ def test_other_conventions_on_request(theirs, rng):
     assert relative_maximum(wrong(x), expected) > 1e-3
 
 
+@pytest.mark.sweep(quick=[".ckpt-*", "*-numpy"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("suffix", SUFFIXES.values())
 def test_our_own_file_is_enough(backend, suffix, tmp_path, rng):
@@ -585,10 +589,12 @@ def test_published_weights_by_name(tmp_path, monkeypatch):
     (tmp_path / "file.ckpt").rename(original)
     model = zoo.create(MODEL, backend="numpy", weights="mindcv/imagenet1k")
     assert model.graph == spec.graph
-    assert all(np.array_equal(zoo.get_weights(model)[n], a) for n, a in weights.items())
+    found = zoo.get_weights(model)
+    assert all(np.array_equal(found[n], a) for n, a in weights.items())
     original.unlink()  # converted on first use: the original is no longer asked for
     model = zoo.create(MODEL, backend="numpy", weights="mindcv/imagenet1k")
-    assert all(np.array_equal(zoo.get_weights(model)[n], a) for n, a in weights.items())
+    found = zoo.get_weights(model)
+    assert all(np.array_equal(found[n], a) for n, a in weights.items())
     with pytest.raises(zoo.UnknownNameError, match="no weights are published for 'shufflenet_v1_2"):
         zoo.create("shufflenet_v1_2.0x_g3", backend="numpy", weights="mindcv/imagenet1k")
     converted = original.with_name(f"{original.stem}-zoo.safetensors")

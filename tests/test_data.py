@@ -609,7 +609,7 @@ CIFAR10 = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_real_cifar10():
     """The same images twice: as JPEGs in a .tar.xz, and some of them with their own pixels."""
     exact = open_dataset(real("cifar10_exact_subset.npz"))
@@ -633,7 +633,7 @@ def test_real_cifar10():
     np.testing.assert_array_equal(dataset.test.labels[nearest], exact.test.labels[:200])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_real_tiny_imagenet():
     path = real("tiny_imagenet_200.zip")
     dataset = open_dataset(path)

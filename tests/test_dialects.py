@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -146,6 +147,7 @@ def test_names_are_those_that_the_code_bases_print(key):
     assert set(LITERAL) == set(DIALECTS)
 
 
+@pytest.mark.sweep(quick=["False-*", "True-megvii-*", "True-zoo*"])
 @pytest.mark.parametrize("key", DIALECTS, ids=IDS)
 @pytest.mark.parametrize("split", [False, True])
 def test_a_network_is_recognized_by_names_and_shapes(key, split):
@@ -232,7 +234,7 @@ def specs(dialect):
 
 
 @pytest.mark.parametrize("key", DIALECTS, ids=IDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_there_and_back_is_exact_for_any_network(key, data):
     dialect = DIALECTS[key]
@@ -341,7 +343,7 @@ def test_what_is_not_a_weight_is_set_aside_and_told():
 SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 7, 12, 36, 120]), max_size=5).map(tuple)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_the_names_and_shapes_nothing_else_than_a_weights_error(data):
     """Arrays of a file that somebody has tampered with: dropped, renamed, of any shape."""

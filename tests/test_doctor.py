@@ -77,7 +77,7 @@ def test_an_engine_that_computes_something_else_is_broken(only, monkeypatch):
     assert found.backends[0].reason == ("the error of its logits (=2.0e-02) must be at most 1e-04")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_mindspore_is_measured_with_onednn_as_shipped_and_limited(only, monkeypatch):
     only("numpy", "mindspore")
     # One unit a stage has all kinds of convolution and compiles in a third of the time.

@@ -597,6 +597,7 @@ def test_the_predict_command(run, data, tmp_path):
 # ── Real photographs ─────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.exhaustive
 def test_megvii_on_real_photographs_everywhere(tmp_path):
     """Every backend names the same class for all of them, prepared as the file's names tell."""
     if not os.environ.get("ZOO_DATA"):

@@ -58,6 +58,7 @@ def test_rows(name):
     assert zoo.spec(name, num_classes=0).feature_info == info
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3", "*v2_0.5x", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_modules_can_be_hooked_and_make_what_is_told(name):
     size = min(zoo.spec(name).image_size, 64)

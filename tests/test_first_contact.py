@@ -26,6 +26,7 @@ def python(*args: str, cwd: Path, path: str = "") -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.sweep(quick=["not loaded-{}.py-weights", "loaded-{}/__init__.py-backends"])
 @pytest.mark.parametrize("name", ["weights", "backends"])
 @pytest.mark.parametrize("file", ["{}.py", "{}/__init__.py"])
 @pytest.mark.parametrize("first", ["", "import {}; "], ids=["not loaded", "loaded"])

@@ -25,7 +25,7 @@ def test_damaged_files_are_read_or_refused(name):
     assert result["refused"] > 200  # damage was done
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", FORMATS)
 def test_many_damaged_files_are_read_or_refused(name):
     result = fuzz.run(name, cases=2500, seed=2)

@@ -135,6 +135,7 @@ def test_heads_of_other_networks(case, backend):
     np.testing.assert_allclose(pooled.detach(), values, rtol=2e-5)
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3", "*v2_0.5x", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_every_network_is_features_and_head(name):
     size = min(zoo.spec(name).image_size, 64)

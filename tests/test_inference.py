@@ -64,6 +64,9 @@ def kinds(graph: Graph) -> list[type]:
     return [type(node.op) for node in graph.nodes]
 
 
+@pytest.mark.sweep(
+    quick=["resnet9", "*v1_0.5x_g3", "*v1_1.0x_g1", "*v2_0.5x", "*v2_50", "*plus_small"]
+)
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_the_form_for_inference_computes_what_the_network_does(name: str) -> None:
     graph = small(name).graph
@@ -97,6 +100,7 @@ PASSES = (
 )
 
 
+@pytest.mark.sweep(quick=["*v1_1.0x_g3_cifar"])
 @pytest.mark.parametrize(
     "name", ["shufflenet_v1_1.0x_g3_cifar", "shufflenet_v2_1.0x_cifar", "shufflenet_v2_plus_small"]
 )
@@ -162,6 +166,7 @@ def test_dead_nodes_go_and_outputs_stay() -> None:
     assert remove_dead_nodes(part)[0] == part
 
 
+@pytest.mark.sweep(quick=["*-native-*"])
 @pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("group_conv", ["native", "split"])
 @pytest.mark.parametrize("name", ["shufflenet_v1_1.0x_g3_cifar", "shufflenet_v2_0.5x_cifar"])

@@ -253,6 +253,7 @@ def test_several_networks_in_one_module():
         zoo.get_weights(nn.Linear(2, 2))
 
 
+@pytest.mark.sweep(quick=["*v1_0.5x_g3_cifar-*", "*-torch-{}"])
 @pytest.mark.parametrize("options", [{}, dict(group_conv="split"), dict(optimize=True)], ids=str)
 @pytest.mark.parametrize("backend", ["torch", "mindspore"])
 @pytest.mark.parametrize(
@@ -281,5 +282,6 @@ def spread(rank, folder):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.exhaustive
 def test_models_that_are_spread_over_processes(tmp_path):
     torch.multiprocessing.spawn(spread, (str(tmp_path),), nprocs=2)

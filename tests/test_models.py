@@ -18,6 +18,8 @@ import zoo
 from zoo.proof.measure import relative_maximum
 
 SMALL = "shufflenet_v1_0.5x_g3"
+FEW = zoo.spec(SMALL, stage_repeats=(2, 2, 1))
+"""Of its units, where all of them show no more."""
 FORMS = [(b, form) for b in BACKENDS for form in ("native", "split")]
 
 
@@ -30,6 +32,7 @@ def x(rng):
     return rng.standard_normal((2, 3, 64, 64)).astype(np.float32)
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_one_seed_gives_the_same_bits_on_every_backend(name):
     first = zoo.get_weights(zoo.create(name, backend="numpy", seed=3))
@@ -72,12 +75,13 @@ def test_creating_a_model_leaves_the_random_state_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.sweep(quick=["source?-*", "source1?-*"])
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(FORMS, FORMS[::3])))
 def test_weights_move_between_live_models(source, target):
-    graph = zoo.spec(SMALL).graph
+    graph = FEW.graph
     given = weights.randomize(graph, 5)
-    first = zoo.create(SMALL, backend=source[0], group_conv=source[1], weights=given)
-    second = zoo.create(SMALL, backend=target[0], group_conv=target[1], seed=9)
+    first = zoo.create(FEW, backend=source[0], group_conv=source[1], weights=given)
+    second = zoo.create(FEW, backend=target[0], group_conv=target[1], seed=9)
     zoo.set_weights(second, zoo.get_weights(first))
     found = zoo.get_weights(second)
     assert all(np.array_equal(found[n], given[n]) for n in given)
@@ -101,7 +105,7 @@ def test_native_names():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_modes_sizes_and_outputs(backend, x, graph_mode):
-    model = zoo.create(SMALL, backend=backend, weights=weights.randomize(zoo.spec(SMALL).graph))
+    model = zoo.create(FEW, backend=backend, weights=weights.randomize(FEW.graph))
     (logits,) = predict(backend, model, x)
     assert logits.shape == (2, 1000)
     before = zoo.get_weights(model)
@@ -118,7 +122,7 @@ def test_modes_sizes_and_outputs(backend, x, graph_mode):
         assert moved == {n for n in after if "running" in n}
 
     names = ["stage2", "stage3", "stage4", "stem.bn"]
-    features = zoo.create(SMALL, backend=backend, outputs=names, weights=before)
+    features = zoo.create(FEW, backend=backend, outputs=names, weights=before)
     maps = predict(backend, features, x[:, :, :, :50])
     assert [m.shape for m in maps] == [
         (2, 120, 8, 7),
@@ -131,17 +135,17 @@ def test_modes_sizes_and_outputs(backend, x, graph_mode):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_outputs_are_the_values_inside_the_whole_network(backend, x, graph_mode):
-    graph = zoo.spec(SMALL).graph
+    graph = FEW.graph
     given = weights.randomize(graph)
     values, _ = backends.load("numpy").forward(graph, given, x, training=False, dtype="float64")
     names = ["stage2.0.compress.bn", "stage2.0.compress.relu", "stage3", "classifier"]
-    model = zoo.create(SMALL, backend=backend, outputs=names, weights=given)
+    model = zoo.create(FEW, backend=backend, outputs=names, weights=given)
     for name, found in zip(names, predict(backend, model, x), strict=True):
         assert relative_maximum(found, values[graph.resolve(name)]) < 5e-6, name
 
 
 def test_torch_models_are_ordinary_modules(x):
-    model = zoo.create(SMALL, backend="torch", weights=weights.randomize(zoo.spec(SMALL).graph))
+    model = zoo.create(FEW, backend="torch", weights=weights.randomize(FEW.graph))
     model.eval()
     batch = torch.from_numpy(x)
     with torch.no_grad():
@@ -149,7 +153,7 @@ def test_torch_models_are_ordinary_modules(x):
         for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
             assert torch.equal(twin(batch), expected)
             assert zoo.get_weights(twin).keys() == zoo.get_weights(model).keys()
-            zoo.set_weights(twin, weights.randomize(zoo.spec(SMALL).graph, 1))
+            zoo.set_weights(twin, weights.randomize(FEW.graph, 1))
             assert not torch.equal(twin(batch), expected)
             assert torch.equal(model(batch), expected)
         exported = torch.export.export(model, (batch,)).module()
@@ -163,7 +167,7 @@ def test_torch_models_are_ordinary_modules(x):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_torch_compile(x):
     model = zoo.create(
         SMALL, backend="torch", weights=weights.randomize(zoo.spec(SMALL).graph)
@@ -195,8 +199,8 @@ def test_torch_distributed(x, tmp_path):
 def test_mindspore_models_are_ordinary_cells(x):
     import mindspore as ms
 
-    given = weights.randomize(zoo.spec(SMALL).graph)
-    cell = zoo.create(SMALL, backend="mindspore", weights=given)
+    given = weights.randomize(FEW.graph)
+    cell = zoo.create(FEW, backend="mindspore", weights=given)
     batch = ms.Tensor(x)
     found = {}
     for mode in (ms.PYNATIVE_MODE, ms.GRAPH_MODE):
@@ -237,19 +241,19 @@ BAD_INPUTS = [
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_bad_inputs_are_refused_alike(backend, graph_mode):
-    model = zoo.create(SMALL, backend=backend)
+    model = zoo.create(FEW, backend=backend)
     for shape, message in BAD_INPUTS:
         with pytest.raises(zoo.InputError, match=message):
             predict(backend, model, np.ones(shape, np.float32))
-    flat = zoo.create(SMALL, backend=backend)
+    flat = zoo.create(FEW, backend=backend)
     assert predict(backend, flat, np.ones((1, 3, 33, 47), np.float32))[0].shape == (1, 1000)
 
 
 @pytest.mark.parametrize(("backend", "form"), FORMS)
 def test_bad_weights_are_all_listed_and_nothing_changes(backend, form):
-    model = zoo.create(SMALL, backend=backend, group_conv=form, seed=4)
+    model = zoo.create(FEW, backend=backend, group_conv=form, seed=4)
     before = zoo.get_weights(model)
-    bad = dict(zoo.get_weights(zoo.create(SMALL, backend="numpy", seed=5)))
+    bad = dict(zoo.get_weights(zoo.create(FEW, backend="numpy", seed=5)))
     del bad["stem.conv.weight"], bad["stage2.1.expand.conv.weight"]
     bad["stage9.conv.weight"] = np.ones(3, np.float32)
     bad["classifier.weight"] = bad["classifier.weight"][:10]
@@ -271,7 +275,7 @@ def test_bad_weights_are_all_listed_and_nothing_changes(backend, form):
     after = zoo.get_weights(model)
     assert all(np.array_equal(after[n], before[n]) for n in before)
     with pytest.raises(zoo.WeightsError, match="2 missing"):
-        zoo.create(SMALL, backend=backend, weights=bad)
+        zoo.create(FEW, backend=backend, weights=bad)
 
 
 REQUESTS = [
@@ -303,8 +307,8 @@ def test_models_of_others_are_refused():
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_gradients_flow_on_a_split_model(name, x):
-    graph = zoo.spec(SMALL).graph
-    model = zoo.create(SMALL, backend=name, group_conv="split")
+    graph = FEW.graph
+    model = zoo.create(FEW, backend=name, group_conv="split")
     engine = backends.load(name)
     split = engine.graph_of(model)
     arrays = engine.get_parameters(model)

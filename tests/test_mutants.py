@@ -101,6 +101,7 @@ def test_every_mutant_of_values_is_seen_and_named(workbench):
     require_seen_and_named(verdicts)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif("torch" not in BACKENDS, reason="PyTorch is not installed")
 def test_every_mutant_of_gradients_and_training_is_seen_and_named(workbench):
     verdicts = judged(workbench, "torch", levels=("gradients", "training"))
@@ -111,6 +112,7 @@ def test_every_mutant_of_gradients_and_training_is_seen_and_named(workbench):
 SAMPLES = {"torch": 60, "mindspore": 10, "onnx": 20, "openvino": 12}
 
 
+@pytest.mark.sweep(quick=["torch", "onnx"])
 @pytest.mark.parametrize("backend", [name for name in SAMPLES if name in BACKENDS])
 def test_some_mutants_on_each_backend(workbench, backend):
     require_seen_and_named(judged(workbench, backend, SAMPLES[backend]))
@@ -150,6 +152,7 @@ def test_an_attribute_that_changes_nothing_is_no_mutant(workbench):
     assert Attribute(name="same", op=ReLU, make=lambda site: ReLU()).at(site) is None
 
 
+@pytest.mark.exhaustive
 def test_wirings_of_every_network():
     """Each kind of mistake has room in some network."""
     graphs = [zoo.spec(name).graph for name in (

@@ -31,6 +31,7 @@ FORMS = [
     ("shufflenet_v2_0.5x_cifar", dict(outputs=["stage2", "stem.bn", "stage4.0.compress.relu"])),
 ]
 STAGED = "shufflenet_v2_0.5x_cifar"
+FEW = {"stage_repeats": (2, 2, 1)}
 
 
 def size_of(name):
@@ -64,6 +65,7 @@ COPIES = {
 }
 
 
+@pytest.mark.sweep(quick=["*v2_0.5x_cifar', {})-*", "*-jit.script", "*plus_small*-export"])
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("way", COPIES)
 def test_what_pytorch_makes_of_a_model_computes_the_same_bits(form, way):
@@ -74,6 +76,7 @@ def test_what_pytorch_makes_of_a_model_computes_the_same_bits(form, way):
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3", "*v2_0.5x", "*v2_50", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_names_are_those_of_the_graph(name):
     model = zoo.create(name)
@@ -283,8 +286,8 @@ def test_cells_that_are_replaced_are_used_and_trained(mode):
     ms.set_context(mode=getattr(ms, mode))
     try:
         x = ms.Tensor(np.random.default_rng(0).random((2, 3, 32, 32)).astype(np.float32))
-        expected = zoo.create(STAGED, backend="mindspore")(x)
-        cell = zoo.create(STAGED, backend="mindspore")
+        expected = zoo.create(STAGED, backend="mindspore", **FEW)(x)
+        cell = zoo.create(STAGED, backend="mindspore", **FEW)
         assert np.array_equal(cell(x).asnumpy(), expected.asnumpy())
         cell.classifier = cells.Dense(cell.classifier.in_channels, 7)
         cell.stage2[1].compress.conv = cells.Conv2d(24, 24, 1, weight_init="ones")
@@ -309,7 +312,7 @@ def test_cells_inside_a_users_cell_are_copied(graph_mode):
     class Users(cells.Cell):
         def __init__(self):
             super().__init__()
-            self.net = zoo.create(STAGED, backend="mindspore")
+            self.net = zoo.create(STAGED, backend="mindspore", **FEW)
 
         def construct(self, x):
             return self.net(x) * 2

@@ -27,6 +27,7 @@ def bare(name, **changes):
     return zoo.create(spec, weights=weights.randomize(spec.graph, 1)).eval()
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3", "*v2_0.5x", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_every_network_is_cut_where_its_classifier_reads(name):
     whole, spec = zoo.spec(name), zoo.spec(name, num_classes=0)

@@ -22,12 +22,24 @@ from zoo.proof.levels import References
 from zoo.proof.prove import prove
 
 SMALL = {"image_size": 64}
+SHORT = {
+    "resnet9": dict(channels=(8, 16, 16, 16)),
+    "se_shufflenet_v2_164": dict(
+        stem_channels=(16, 16, 24), stage_channels=(60, 90, 120, 120),
+        stage_repeats=(1, 2, 1, 2), last_channels=128, image_size=64,
+    ),
+    "shufflenet_v1_0.5x_g3_cifar": dict(stage_repeats=(1, 2, 1)),
+    "shufflenet_v2_0.5x_cifar": dict(stage_repeats=(1, 2, 1)),
+}  # fmt: skip
+"""Few units of each kind: enough to show a fault."""
+V1 = "shufflenet_v1_0.5x_g3_cifar"
 
 
 def size_of(name):
     return {} if name.endswith("cifar") else SMALL
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_forward_of_every_network(name):
     report = zoo.parity(name, backends=BACKENDS, level="forward", **size_of(name))
@@ -38,6 +50,13 @@ def test_forward_of_every_network(name):
     assert all(len(f.errors) == len(zoo.spec(name).graph.nodes) for f in rows)
 
 
+@pytest.mark.parametrize("name", SHORT)
+def test_forward_of_a_short_network_of_each_kind(name):
+    report = zoo.parity(name, backends=BACKENDS, level="forward", **SHORT[name])
+    assert report.passed, str(report)
+
+
+@pytest.mark.sweep(quick=["native-mindcv"])
 @pytest.mark.parametrize("preset", ["mindcv", "paper", "mindspore_tutorial", "kuangliu"])
 @pytest.mark.parametrize("form", ["native", "split"])
 def test_forward_of_every_preset(preset, form):
@@ -48,20 +67,20 @@ def test_forward_of_every_preset(preset, form):
     assert report.passed, str(report)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep(quick=["short-native"])
 @pytest.mark.parametrize(
-    ("name", "form"),
+    ("name", "form", "options"),
     [
-        ("shufflenet_v1_0.5x_g3", "native"),
-        ("shufflenet_v1_1.0x_g3_cifar", "native"),
-        ("shufflenet_v1_0.5x_g3", "split"),
-        ("shufflenet_v2_0.5x_cifar", "native"),
+        pytest.param(V1, "native", SHORT[V1], id="short-native"),
+        pytest.param(V1, "split", SHORT[V1], id="short-split"),
+        ("shufflenet_v1_0.5x_g3", "native", SMALL),
+        ("shufflenet_v1_1.0x_g3_cifar", "native", {}),
+        ("shufflenet_v1_0.5x_g3", "split", SMALL),
+        ("shufflenet_v2_0.5x_cifar", "native", {}),
     ],
 )
-def test_every_level(name, form):
-    report = zoo.parity(
-        name, backends=FRAMEWORKS, level="training", group_conv=form, **size_of(name)
-    )
+def test_every_level(name, form, options):
+    report = zoo.parity(name, backends=FRAMEWORKS, level="training", group_conv=form, **options)
     assert report.passed, str(report)
     measures = {(f.level, f.measure): f for f in report.findings if f.backend.startswith("mind")}
     assert measures["gradients", "frozen batch norm"].tolerance == 1e-5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from zoo.arch.operators import Concat, Conv2d, Slice
 from zoo.passes import merge_group_conv, split_group_conv
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(name=st.sampled_from(zoo.list_models("shufflenet_v1*")), seed=st.integers(0, 2**32))
 def test_split_and_merge_are_inverse(name, seed):
     graph = zoo.spec(name).graph

@@ -236,6 +236,16 @@ def predict(spec, weights, x, backend):
     return backends.load(backend).predict(model.eval() if backend == "torch" else model, x)[0]
 
 
+@pytest.mark.sweep(
+    quick=[
+        "torchvision-*x0_5-*",
+        "mindcv-shufflenet_v1_g3_05-*",
+        "pytorchcv-shufflenet_g3_wd4-*",
+        "pytorchcv-shufflenetv2b_wd2-*",
+        "mmpretrain-*groups=3-*",
+        "mmpretrain-*widen_factor=0.5-*",
+    ]
+)
 @pytest.mark.parametrize(("peer", "theirs", "ours"), NETWORKS)
 def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     net = peer(theirs, ours)
@@ -303,6 +313,7 @@ def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     assert np.array_equal(again.logits(x), logits)
 
 
+@pytest.mark.exhaustive
 def test_megvii_on_real_photographs(graph_mode, tmp_path):
     """The authors' trained weights name the right class for 63 of 100 ImageNet photographs."""
     if not os.environ.get("ZOO_DATA"):

@@ -420,7 +420,7 @@ def test_published_weights_bring_their_preprocessing():
     assert quantize._preprocessing(name, None, None, {}) == PRESETS["imagenet"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_megvii_on_real_photographs(tmp_path):
     """Calibrated on 50 photographs, measured on the other 50, and the other way round."""
     if not os.environ.get("ZOO_DATA"):

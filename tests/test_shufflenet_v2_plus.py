@@ -138,6 +138,7 @@ def test_tables_cover_every_layer_once():
     assert set(LITERAL) <= set(dialect_of("megvii").names(zoo.spec(SMALL).graph))
 
 
+@pytest.mark.sweep(quick=["tiny-*", "*small-megvii"])
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("spec", [*map(zoo.spec, MODELS), TINY], ids=[*MODELS, "tiny"])
 def test_a_network_is_recognized_by_names_and_shapes(name, spec):
@@ -189,7 +190,7 @@ def test_forward_of_every_kind_of_unit():
     assert report.passed, str(report)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_level():
     report = zoo.parity(SMALL, backends=FRAMEWORKS, level="training", image_size=64)
     assert report.passed, str(report)

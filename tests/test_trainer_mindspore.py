@@ -37,7 +37,7 @@ def engine():
     return backends.load("mindspore")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_another_process_goes_on_bit_for_bit(engine, tmp_path):
     optimizer, changes, momenta = RESTORED["adam"]
     graph = small_network(dropout=0.4)
@@ -144,7 +144,7 @@ def test_batches_that_do_not_fit_are_refused_before_anything_changes(engine):
     assert trainer.steps == 0
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_processes_take_the_steps_of_one(engine, tmp_path):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -87,6 +87,17 @@ def difference(one, other):
     )
 
 
+@pytest.mark.sweep(
+    quick=[
+        "torch-*",
+        "mindspore-nesterov",
+        "mindspore-adamw",
+        "mindspore-clip norm",
+        "mindspore-accumulate",
+        "mindspore-adam, beta of each step",
+        "mindspore-loss scale",
+    ]
+)
 @pytest.mark.parametrize("name", TABLE)
 def test_steps_are_those_of_pytorch(engine, name):
     optimizer, changes, momenta, other = TABLE[name]

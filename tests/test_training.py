@@ -158,6 +158,14 @@ WITH_EXTRAS = [("torch", extra) for extra in EXTRAS] + [
 ]
 
 
+@pytest.mark.sweep(
+    quick=[
+        "torch-accumulate+clip_norm",
+        "torch-mix+drop_last",
+        "torch-schedule+clip_value+ema",
+        "mindspore-optimizer",
+    ]
+)
 @pytest.mark.parametrize(
     ("backend", "changes"), WITH_EXTRAS, ids=[f"{b}-{'+'.join(c)}" for b, c in WITH_EXTRAS]
 )
@@ -176,7 +184,7 @@ def test_everything_that_a_recipe_may_have_goes_on_bit_for_bit(backend, changes,
     assert again.steps == run.steps
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killing_a_run_at_any_moment_loses_at_most_an_epoch(tmp_path):
     """SIGKILL at 20 random moments, between which the run goes on; then it ends as if unharmed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
@@ -193,6 +201,7 @@ def test_killing_a_run_at_any_moment_loses_at_most_an_epoch(tmp_path):
     )
 
 
+@pytest.mark.sweep(quick=["torch-mindspore"])
 @pytest.mark.parametrize(("first", "second"), [BACKENDS, BACKENDS[::-1]])
 def test_a_run_goes_on_in_another_framework(first, second, tmp_path):
     # Plain steps, few of them: what differs is rounding, which grows from step to step.

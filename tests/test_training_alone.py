@@ -6,7 +6,6 @@ import csv
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -16,39 +15,53 @@ import zoo
 from zoo.errors import TrainingError
 from zoo.training.alone import LOCK, alone, partial_folder
 
+# One process imports everything and forks. Who trains goes on when all others have been refused,
+# however slow the machine is.
 PROGRAM = """
-    import sys, time
+    import multiprocessing, sys
     from pathlib import Path
     from training_material import tiny_data, tiny_recipe
-    import zoo
+    import lightning_fabric, matplotlib.pyplot, tensorboard.summary.writer.event_file_writer
+    import torch, torchvision, zoo
 
-    path, go = Path(sys.argv[1]), Path(sys.argv[2])
-    while not go.exists():
-        time.sleep(0.01)
-    try:
-        if (path / "recipe.json").exists():
-            zoo.resume(path, data=tiny_data())
+    torch.set_num_threads(1)
+    path, count = Path(sys.argv[1]), int(sys.argv[2])
+    fork = multiprocessing.get_context("fork")
+    start, refused, told = fork.Barrier(count), fork.Event(), fork.Queue()
+
+    def work():
+        data = tiny_data()
+        more = {"progress": lambda *step: refused.wait()}
+        start.wait()
+        try:
+            if (path / "recipe.json").exists():
+                zoo.resume(path, data=data, **more)
+            else:
+                zoo.train(tiny_recipe(epochs=2), data, path, backend="torch", **more)
+        except zoo.TrainingError as error:
+            told.put(f"refused: {error}")
         else:
-            zoo.train(tiny_recipe(epochs=2), tiny_data(), path, backend="torch")
-    except zoo.TrainingError as error:
-        print("refused:", error)
-    else:
-        print("done")
+            told.put("done")
+
+    started = [fork.Process(target=work, daemon=True) for _ in range(count)]
+    for process in started:
+        process.start()
+    print(*(told.get(timeout=300) for _ in range(count - 1)), sep="\\n")
+    refused.set()
+    print(told.get(timeout=300))
+    for process in started:
+        process.join()
 """
 
 
 def together(path, count):
-    """Return what so many processes print that begin at once."""
-    go = path.parent / "go"
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(path), str(go)]
-    tests = str(Path(__file__).parent)
-    started = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tests)
-        for _ in range(count)
-    ]
-    time.sleep(0.1)
-    go.touch()
-    return [process.communicate(timeout=300)[0].strip() for process in started]
+    """Return what so many processes tell that begin at once."""
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(PROGRAM)]
+    done = subprocess.run(
+        [*command, path, str(count)],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
 
 
 def steps_of(path):
@@ -61,9 +74,10 @@ def test_of_those_that_start_at_once_one_trains(tmp_path):
     assert sorted(text.partition(":")[0] for text in told) == ["done", "refused", "refused"], told
     assert zoo.open_run(tmp_path / "run").finished
     assert steps_of(tmp_path / "run") == list(range(1, 9))
-    assert {p.name for p in tmp_path.iterdir()} == {"run", "go"}
+    assert {p.name for p in tmp_path.iterdir()} == {"run"}
 
 
+@pytest.mark.exhaustive
 def test_of_those_that_go_on_at_once_one_does(tmp_path):
     path = tmp_path / "run"
     zoo.train(tiny_recipe(epochs=1), tiny_data(), path, backend="torch")

@@ -606,7 +606,7 @@ def test_threads_work_ahead_a_little_and_stop_when_nobody_listens() -> None:
     made = loop("numpy", images, (BYTES,), batch_size=1, workers=1)
     assert not images.asked  # nothing starts before somebody listens
     next(made)
-    assert images.third.wait(10)  # while the first batch is in use
+    assert images.third.wait(60)  # while the first batch is in use
     made.close()
     assert not threads_of_batches()
     assert images.asked == {0, 1, 2}

@@ -117,6 +117,7 @@ def mypy(environment: Path) -> dict[int, tuple[str, str]]:
     return found
 
 
+@pytest.mark.sweep(quick=["build_wheel-*"])
 @pytest.mark.parametrize("checker", [pyright, mypy])
 def test_a_users_script(environment: Path, checker: typing.Callable) -> None:
     found = checker(environment)

@@ -55,6 +55,7 @@ def scaled_by_hand(cam, size):
     return scaled(torch.tensor(np.stack([cv2.resize(c, (size, size)) for c in small])))
 
 
+@pytest.mark.sweep(quick=["*-stage3", "*-res2"])
 @pytest.mark.parametrize(("name", "scope"), PLACES)
 def test_pytorch_grad_cam_of_a_stage(name, scope):
     x, model = images(), made(name)
@@ -81,6 +82,7 @@ def test_pytorch_grad_cam_of_the_last_unit(name):
     assert not np.allclose(found[0], found[2], atol=0.05)
 
 
+@pytest.mark.sweep(quick=["*-stage3", "*-res2"])
 @pytest.mark.parametrize(("name", "scope"), PLACES)
 def test_captum_of_a_stage(name, scope):
     x, model = images(), made(name)
@@ -93,6 +95,7 @@ def test_captum_of_a_stage(name, scope):
     assert error(shares.sum((1, 2, 3)).detach(), difference) < 1e-3
 
 
+@pytest.mark.sweep(quick=["*-shufflenet_v2_0.5x_cifar"])
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("method", [IntegratedGradients, DeepLift])
 def test_what_pixels_share_adds_up_to_the_difference_of_the_logits(name, method):

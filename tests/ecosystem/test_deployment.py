@@ -77,6 +77,7 @@ def few(name, conventions):
     return made(name, conventions=conventions, num_classes=10, **FEW_UNITS)
 
 
+@pytest.mark.sweep(quick=["*v1_0.5x_g3-megvii", "*v1_0.5x_g3-mindcv", "*v2_0.5x-torchvision"])
 @pytest.mark.parametrize(("name", "conventions"), CONVENTIONS)
 def test_an_exported_program_takes_images_of_every_size(name, conventions):
     model = few(name, conventions)

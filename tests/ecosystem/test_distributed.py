@@ -39,6 +39,7 @@ def gradients(model, x):
 SHARDED = {"a stage": ["stage2"], "stages and the root": ["stage2", "stage4", ""], "root": [""]}
 
 
+@pytest.mark.sweep(quick=["stages and the root-*v2*", "root-*v1*"])
 @pytest.mark.parametrize("name", [V1, V2])
 @pytest.mark.parametrize("scopes", SHARDED)
 def test_fully_sharded_parts(mesh, name, scopes):

@@ -22,10 +22,11 @@ RECORDED = {
 }
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x_cifar", "*plus_small"])
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if "164" in n else []) for n in zoo.list_models()],
+    zoo.list_models(),
 )
 def test_classification_model(name):
     model = made(name)

@@ -62,6 +62,7 @@ def test_operators(name: str, size: tuple[int, int]) -> None:
     assert error(network(TABLE[name], size)) <= TOLERANCE
 
 
+@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x_cifar", "*plus_small"])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_networks(name: str) -> None:
     spec = zoo.spec(name, **FEW_UNITS.get(name, {}))
@@ -69,6 +70,7 @@ def test_networks(name: str) -> None:
     assert error(graph, False, True) <= TOLERANCE
 
 
+@pytest.mark.sweep(quick=["64-*"])
 @pytest.mark.parametrize("conventions", zoo.spec("shufflenet_v1_0.5x_g3").presets)
 @pytest.mark.parametrize("size", [64, (70, 95)], ids=str)
 def test_conventions(conventions: str, size: int | tuple[int, int]) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 
 from engines.base import Engine
 from engines.deploy import COMPILE, EAGER, ENGINES, MINDSPORE, OPENVINO, ORT
-from records import Record, Round, ratio, verdict
+from records import Record, Round, ratio
 
 TOURNAMENT = 0
 """The launch in which all engines take part."""
 NEAR = 1.1
 """Engines whose time is at most this many times the fastest's go on to the finals ..."""
-FINALIZTS = 3
+FINALISTS = 3
 """... up to so many a side and batch, but two in any case."""
 
 
@@ -124,25 +124,25 @@ def comparisons(model: str) -> list[Comparison]:
 
 def ranking(records: Mapping[str, Record], names: Collection[str], batch: int) -> list[str]:
     """Return those engines that ran a batch in the tournament, the fastest first."""
-    ran = [name for name in names if name in records and batch in records[name].seconds]
+    ran = [name for name in names if name in records and batch in records[name].turns]
     return sorted(ran, key=lambda name: records[name].typical(batch, _in_tournament))
 
 
 def fastest(records: Mapping[str, Record], names: Collection[str], batch: int) -> str | None:
     """Return the fastest engine of a group, if any ran."""
     ranked = ranking(records, names, batch)
-    finalizts = [name for name in ranked if _in_finals(records[name], batch)]
+    finalists = [name for name in ranked if _in_finals(records[name], batch)]
     best = ranked[:2]
-    if len(best) == 2 and set(best) <= set(finalizts):
+    if len(best) == 2 and set(best) <= set(finalists):
         # A third that was near may have come out first.
         return min(
-            finalizts,
+            finalists,
             key=lambda name: records[name].typical(batch, lambda r: not _in_tournament(r)),
         )
     return best[0] if best else None
 
 
-def finalizts(records: Mapping[str, Record], model: str, batches: Collection[int]) -> set[str]:
+def finalists(records: Mapping[str, Record], model: str, batches: Collection[int]) -> set[str]:
     """Return the engines that go on: the fastest of each side, and those of fixed questions."""
     found: set[str] = set()
     for batch in batches:
@@ -151,7 +151,7 @@ def finalizts(records: Mapping[str, Record], model: str, batches: Collection[int
             limit = NEAR * records[ranked[0]].typical(batch, _in_tournament) if ranked else 0.0
             found |= {
                 name
-                for place, name in enumerate(ranked[:FINALIZTS])
+                for place, name in enumerate(ranked[:FINALISTS])
                 if place < 2 or records[name].typical(batch, _in_tournament) <= limit
             }
         for comparison in comparisons(model):
@@ -170,24 +170,19 @@ def compare(records: Mapping[str, Record], model: str) -> list[dict[str, Any]]:
             if ours is None or theirs is None:
                 continue
             row = {"about": question.about, "batch": batch, "engine": ours, "base": theirs}
-            row |= _ratio(records[ours], records[theirs], batch)
-            if batch in question.targets:
-                row |= verdict(row["ratio"], question.targets[batch])
+            row |= _ratio(records[ours], records[theirs], batch, question.targets.get(batch))
             if batch in question.aims:
                 row["aim"] = question.aims[batch]
             rows.append(row)
     return rows
 
 
-def _ratio(ours: Record, theirs: Record, batch: int) -> dict[str, Any]:
-    both_final = any(
-        _in_later_launch(round_) and round_ in theirs.seconds[batch]
-        for round_ in ours.seconds[batch]
-    )
-    stage = "finals" if both_final else "tournament"
-    return {"stage": stage} | ratio(
-        ours, theirs, batch, lambda round_: _in_tournament(round_) != both_final
-    )
+def _ratio(ours: Record, theirs: Record, batch: int, target: float | None) -> dict[str, Any]:
+    finals = [record.of(batch, _in_later_launch) for record in (ours, theirs)]
+    if finals[0].keys() & finals[1].keys():
+        return {"stage": "finals"} | ratio(*finals, target)
+    first = (record.of(batch, _in_tournament) for record in (ours, theirs))
+    return {"stage": "tournament"} | ratio(*first, target)
 
 
 def _in_tournament(round_: Round) -> bool:
@@ -199,4 +194,4 @@ def _in_later_launch(round_: Round) -> bool:
 
 
 def _in_finals(record: Record, batch: int) -> bool:
-    return any(map(_in_later_launch, record.seconds[batch]))
+    return any(map(_in_later_launch, record.turns[batch]))

@@ -15,36 +15,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pages import DOCS, Check, filled, settle
+from parity import FRAMEWORKS, RUNTIMES
+from recording import RESULTS
 
 from zoo.proof.mutants.run import Verdict
 from zoo.proof.mutants.score import summary
-
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-PAGE = HERE.parent / "docs" / "parity.md"
-FRAMEWORKS = ("torch", "mindspore")
-RUNTIMES = ("onnx", "openvino")
 
 Row = dict[str, Any]
 
 
 def main(
-    check: Annotated[bool, typer.Option("--check", help="Compare instead of writing.")] = False,
-    page: Annotated[Path, typer.Option(help="The page with the markers.")] = PAGE,
+    check: Check = False,
+    page: Annotated[Path, typer.Option(help="With the markers.")] = DOCS / "parity.md",
 ) -> None:
     """Write the tables, or tell whether they are up to date."""
-    before = after = page.read_text()
-    for name, make in SECTIONS.items():
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        if after.count(begin) != 1 or after.count(end) != 1:
-            raise typer.BadParameter(f"{page} must have {begin} and {end} once each")
-        head, rest = after.split(begin)
-        after = f"{head}{begin}\n\n{make()}\n\n{end}{rest.split(end)[1]}"
-    if not check:
-        page.write_text(after)
-    elif after != before:
-        typer.echo(f"{page.name} is not what {Path(__file__).name} writes: run it", err=True)
-        raise typer.Exit(1)
+    settle(page, filled(page, {name: make() for name, make in SECTIONS.items()}), check)
 
 
 def parity() -> str:

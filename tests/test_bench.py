@@ -108,8 +108,8 @@ def test_weights_of_a_file_are_what_is_measured(tmp_path, work):
         job = dataclasses.replace(mine, network=network).job(NUMPY, 6, None)
         Engine(job).close()
         assert (mine.error(job) > 1e-4) == wrong
-    logits = np.load(job.logits)
-    np.save(job.logits, np.where(np.arange(1000) == 3, np.nan, logits))
+    logits = np.load(job.arguments["logits"])
+    np.save(job.arguments["logits"], np.where(np.arange(1000) == 3, np.nan, logits))
     assert mine.error(job) == float("inf")
 
 
@@ -117,7 +117,7 @@ def test_images_of_a_batch_may_not_be_swapped(work):
     job = work.job(NUMPY, 6, None)
     Engine(job).close()
     assert work.error(job) < 1e-12
-    np.save(job.logits, np.load(job.logits)[[0, 1, 2, 3, 5, 4]])
+    np.save(job.arguments["logits"], np.load(job.arguments["logits"])[[0, 1, 2, 3, 5, 4]])
     assert work.error(job) > 1e-3
 
 

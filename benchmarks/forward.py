@@ -16,7 +16,6 @@ actively, and one that lost its core to another program costs 5 to 200 times the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,37 +31,25 @@ THREADS = 2
 LIBRARIES = ("torch", "mindspore", "pytorchcv", "mindcv", "numpy")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How many times as fast as ``base`` the engine is, and what we want that to be at least."""
-
-    engine: str
-    base: str
-    targets: dict[int, float]
-
-
-COMPARISONS = (
-    Comparison("torch", "pytorchcv", {1: 1.0, 32: 1.0}),
-    Comparison("mindspore", "torch", {1: 1.0, 32: 1.0}),
-    Comparison("mindspore", "mindcv", {32: 6.0}),
-    Comparison("mindspore", "mindcv-graph", {}),
-    Comparison("mindspore", "mindcv-capped", {1: 1.15, 32: 1.15}),
-    Comparison("torch-split", "torch", {}),
-    Comparison("mindspore-split", "mindspore", {}),
+COMPARISONS: tuple[tuple[str, str, dict[int, float]], ...] = (
+    ("torch", "pytorchcv", {1: 1.0, 32: 1.0}),
+    ("mindspore", "torch", {1: 1.0, 32: 1.0}),
+    ("mindspore", "mindcv", {32: 6.0}),
+    ("mindspore", "mindcv-graph", {}),
+    ("mindspore", "mindcv-capped", {1: 1.15, 32: 1.15}),
+    ("torch-split", "torch", {}),
+    ("mindspore-split", "mindspore", {}),
 )
+"""How many times as fast as the second is the first, and what do we want that to be at least?"""
 
 
 def compare(records: dict[str, Record]) -> list[dict[str, Any]]:
     """Return the comparisons that the measured engines allow, with ratios and verdicts."""
     return [
-        {"engine": question.engine, "base": question.base, "batch": batch}
-        | ratio(
-            records[question.engine].turns[batch],
-            records[question.base].turns[batch],
-            question.targets.get(batch),
-        )
-        for question in COMPARISONS
-        if {question.engine, question.base} <= records.keys()
+        {"engine": engine, "base": base, "batch": batch}
+        | ratio(records[engine].turns[batch], records[base].turns[batch], targets.get(batch))
+        for engine, base, targets in COMPARISONS
+        if {engine, base} <= records.keys()
         for batch in BATCHES
     ]
 

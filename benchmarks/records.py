@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -31,17 +31,17 @@ class Record:
         held = self.turns.setdefault(batch, {})
         held.update({(launch, i): turn for i, turn in turns.items()})
 
-    def of(self, batch: int, wanted: Callable[[Round], bool]) -> Turns:
-        """Return the turns of the rounds that are wanted."""
-        return {i: turn for i, turn in self.turns.get(batch, {}).items() if wanted(i)}
+    def tournament(self, batch: int) -> Turns:
+        """Return the turns of the launch in which all engines take part, the first."""
+        return {i: turn for i, turn in self.turns.get(batch, {}).items() if i[0] == 0}
 
-    def typical(self, batch: int, wanted: Callable[[Round], bool] = lambda _: True) -> float:
-        """Return the median over the rounds that are wanted, over the quiet of them if any are."""
-        return median(median(turn.times) for turn in undisturbed(self.of(batch, wanted)))
+    def finals(self, batch: int) -> Turns:
+        """Return the turns of the later launches."""
+        return {i: turn for i, turn in self.turns.get(batch, {}).items() if i[0] > 0}
 
     def summary(self) -> dict[str, Any]:
         """Return what goes into the results; its medians are over the quiet turns, if any."""
-        calls = {batch: self.typical(batch) for batch in self.turns}
+        calls = {batch: typical(turns) for batch, turns in self.turns.items()}
         waited = [t.account["waited"] for turns in self.turns.values() for t in turns.values()]
         slept, used = (sum(w[key] for w in waited) for key in ("seconds", "cpu_seconds"))
         return {
@@ -62,6 +62,11 @@ class Record:
             },
             "cores_used_while_waiting": round(used / max(slept, 1e-9), 4),
         }
+
+
+def typical(turns: Turns) -> float:
+    """Return the median of the turns' medians, of the quiet ones if there are any."""
+    return median(median(turn.times) for turn in undisturbed(turns))
 
 
 def ratio(ours: Turns, theirs: Turns, target: float | None = None) -> dict[str, Any]:

@@ -117,9 +117,7 @@ def convert():
     yield "README.md", f"converting a checkpoint | {plain:.1f} × the time of copying it"
     yield (
         "docs/weights.md",
-        (
-            f"| {plain:.1f}; {other:.1f} into other conventions; {verified:.1f} with the verification"
-        ),
+        (f"| {plain:.1f}; {other:.1f} into other conventions; {verified:.1f} with the"),
     )
     yield "docs/weights.md", "| {:.1f}; {:.1f} with the verification | 3 |".format(*memory)
     imported = ", ".join(found["frameworks_imported"]) or "none"

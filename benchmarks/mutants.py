@@ -81,16 +81,14 @@ def _line(verdict: Verdict) -> str:
 
 
 def _chosen(text: str, known: list[str], what: str) -> list[str]:
-    names = [part.strip() for part in text.split(",")]
-    for name in names:
-        if name not in known:
-            raise unknown(what, name, known)
+    names = text.split(",")
+    if missing := set(names).difference(known):
+        raise unknown(what, min(missing), known)
     return names
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Written when all verdicts are there.")] = RESULTS
-    / "mutants.json",
+    out: Annotated[Path, typer.Option(help="The JSON file.")] = RESULTS / "mutants.json",
     backends: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(BACKENDS),
     networks: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(NETWORKS),
     nodes: Annotated[Nodes, typer.Option(help="Where each mutation is put.")] = "first",

@@ -110,8 +110,7 @@ class Field:
 
     def _fail(self, name: str, error: EngineError) -> None:
         self.failed[name] = str(error)
-        notes = "\n".join(error.__notes__)
-        console.print(f"{name} failed: {error}\n{notes}", style="dim", markup=False)
+        console.print(f"{name} failed: {error}\n{error.log}", style="dim", markup=False)
 
     def is_out(self, name: str) -> bool:
         """Return whether an engine is not to be measured."""

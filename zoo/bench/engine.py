@@ -45,8 +45,11 @@ Key = TypeVar("Key", bound=Hashable)
 class EngineError(ZooError):
     """An engine that could not be started or has failed; the process is gone or of no use.
 
-    What it wrote to stderr is a note of the error.
+    Attributes:
+        log: what it wrote to stderr.
     """
+
+    log = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Engine:
         reply: dict[str, Any] = json.loads(line) if line else {"error": self._end()}
         if "error" in reply:
             error = EngineError(reply["error"])
-            error.add_note(self._said())
+            error.log = self._said()
             raise error
         return reply
 

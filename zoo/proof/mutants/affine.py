@@ -10,13 +10,7 @@ import numpy as np
 from zoo.arch import Operator
 from zoo.arch.operators import Linear
 from zoo.proof.mutants.arithmetic import positive
-from zoo.proof.mutants.mutation import (
-    Arrays,
-    Function,
-    Mutation,
-    Namespace,
-    Site,
-)
+from zoo.proof.mutants.mutation import Arrays, Function, Mutation, Namespace, Site, simple
 
 
 def weights(
@@ -76,24 +70,20 @@ def filters(kind: type[Operator], made: str, read: str) -> Iterator[Mutation]:
     yield _bias(kind, "bias subtracted", np.negative)
     yield _bias(kind, "bias added twice", lambda b: b * 2)
     yield _bias(kind, "last bias off by a thousandth", lambda b: put(b, -1, b[-1] + 1e-3))
-    yield Function(
-        name="a bias where none belongs",
-        op=kind,
+    yield simple(
+        kind,
+        "a bias where none belongs",
+        lambda ns, layer, x, op: layer(x) + 0.01,
         covers=("bias",),
         when=lambda site: not site.op.bias,
-        body=lambda ns, layer, x, op, held, training: layer(x[0]) + 0.01,
     )
-    yield Function(
-        name="a ReLU after it",
-        op=kind,
-        body=lambda ns, layer, x, op, held, training: positive(layer(x[0])),
-    )
-    yield Function(
-        name="gradient to the input cut",
-        op=kind,
+    yield simple(kind, "a ReLU after it", lambda ns, layer, x, op: positive(layer(x)))
+    yield simple(
+        kind,
+        "gradient to the input cut",
+        lambda ns, layer, x, op: layer(ns.detach(x)),
         level="gradients",
         when=lambda site: site.node.inputs[0] != "input",
-        body=lambda ns, layer, x, op, held, training: layer(ns.detach(x[0])),
     )
     yield Function(
         name="gradient to the filters cut", op=kind, covers=("weight",), level="gradients",
@@ -136,11 +126,9 @@ def reads_several(site: Site) -> bool:
 def linear() -> Iterator[Mutation]:
     """Linear."""
     yield from filters(Linear, "out_features", "in_features")
-    yield Function(
-        name="inputs in reverse",
-        op=Linear,
+    yield simple(
+        Linear,
+        "inputs in reverse",
+        lambda ns, layer, x, op: layer(ns.take(x, list(range(op.in_features))[::-1], 1)),
         covers=("in_features",),
-        body=lambda ns, layer, x, op, held, training: layer(
-            ns.take(x[0], list(range(op.in_features))[::-1], 1)
-        ),
     )

@@ -13,7 +13,14 @@ from zoo.arch import Operator
 from zoo.arch.operators import Conv2d, Padding, Sides
 from zoo.proof.mutants.affine import filters, put, reads_several, weights
 from zoo.proof.mutants.arithmetic import enlarged, with_zeros
-from zoo.proof.mutants.mutation import Arrays, Attribute, Function, Mutation, Namespace, Site
+from zoo.proof.mutants.mutation import (
+    Arrays,
+    Attribute,
+    Mutation,
+    Namespace,
+    Site,
+    simple,
+)
 from zoo.proof.mutants.windows import bordered, lower, padded, resolved, starts_elsewhere, thinned
 
 
@@ -117,27 +124,25 @@ def conv() -> Iterator[Mutation]:
         when=lambda site: _has_taps(site) and min(site.inputs[0][2:]) > 1,
         make=_dilated,
     )
-    yield Function(
-        name="channels of the groups interleaved",
-        op=kind,
+    yield simple(
+        kind,
+        "channels of the groups interleaved",
+        lambda ns, layer, x, op: layer(ns.take(x, _interleaved(op.groups, op.in_channels), 1)),
         covers=("groups",),
         when=lambda site: 1 < site.op.groups < site.op.in_channels,
-        body=lambda ns, layer, x, op, held, training: layer(
-            ns.take(x[0], _interleaved(op.groups, op.in_channels), 1)
-        ),
     )
-    yield Function(
-        name="each group reads the next one's channels",
-        op=kind,
-        covers=("groups",),
-        when=_grouped,
-        body=lambda ns, layer, x, op, held, training: layer(
+    yield simple(
+        kind,
+        "each group reads the next one's channels",
+        lambda ns, layer, x, op: layer(
             ns.take(
-                x[0],
+                x,
                 [(i + op.in_channels // op.groups) % op.in_channels for i in range(op.in_channels)],
                 1,
             )
         ),
+        covers=("groups",),
+        when=_grouped,
     )
     yield Arrays(
         name="filters of the groups rolled",

@@ -10,7 +10,7 @@ from zoo.arch import Operator
 from zoo.arch.operators import AvgPool2d, MaxPool2d, Padding, Sides, Window
 from zoo.proof.mutants.arithmetic import enlarged, gradient_of, padding_of, with_zeros
 from zoo.proof.mutants.deductions import never_negative
-from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site
+from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site, simple
 from zoo.proof.mutants.windows import (
     NONE,
     bordered,
@@ -61,15 +61,13 @@ def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Iterator[Mutation]:
         inner=small,
         body=cropped,
     )
-    yield Function(
-        name="SAME_LOWER",
-        op=kind,
+    yield simple(
+        kind,
+        "SAME_LOWER",
+        lambda ns, layer, x, op: layer(enlarged(ns, x, _lower_of(op, x), "edge")),
         covers=("padding",),
         when=lambda site: starts_elsewhere(site, lower(site)) and _keeps(site, lower(site)),
         inner=lambda site: replace(site.op, padding=NONE, **_not_counted(site)),
-        body=lambda ns, layer, x, op, held, training: layer(
-            enlarged(ns, x[0], _lower_of(op, x[0]), "edge")
-        ),
     )
 
 
@@ -98,17 +96,12 @@ def max_pool() -> Iterator[Mutation]:
             else None
         ),
     )
-    yield Function(
-        name="minimum",
-        op=kind,
+    yield simple(kind, "minimum", lambda ns, layer, x, op: -layer(-x), covers=("function",))
+    yield simple(
+        kind,
+        "maximum of the absolute values",
+        lambda ns, layer, x, op: layer(abs(x)),
         covers=("function",),
-        body=lambda ns, layer, x, op, held, training: -layer(-x[0]),
-    )
-    yield Function(
-        name="maximum of the absolute values",
-        op=kind,
-        covers=("function",),
-        body=lambda ns, layer, x, op, held, training: layer(abs(x[0])),
         equivalent=lambda site: (
             "its input is never negative"
             if never_negative(site.graph, site.node.inputs[0])
@@ -170,22 +163,18 @@ def avg_pool() -> Iterator[Mutation]:
     yield bordered(
         kind, "padding with the edge", lambda ns, x, sides: enlarged(ns, x, sides, "edge")
     )
-    yield Function(
-        name="sum for mean",
-        op=kind,
+    yield simple(
+        kind,
+        "sum for mean",
+        lambda ns, layer, x, op: layer(x) * (op.kernel_size[0] * op.kernel_size[1]),
         covers=("function",),
-        body=lambda ns, layer, x, op, held, training: (
-            layer(x[0]) * (op.kernel_size[0] * op.kernel_size[1])
-        ),
     )
-    yield Function(
-        name="divided by one value less",
-        op=kind,
+    yield simple(
+        kind,
+        "divided by one value less",
+        lambda ns, layer, x, op: layer(x) * (1 + 1 / (op.kernel_size[0] * op.kernel_size[1] - 1)),
         covers=("kernel_size",),
         when=lambda site: max(site.op.kernel_size) > 1,
-        body=lambda ns, layer, x, op, held, training: (
-            layer(x[0]) * (1 + 1 / (op.kernel_size[0] * op.kernel_size[1] - 1))
-        ),
     )
 
 

@@ -12,7 +12,7 @@ from zoo.proof.mutants.arithmetic import (
     padding_of,
     rolled,
 )
-from zoo.proof.mutants.mutation import Function, Mutation, Namespace, Site
+from zoo.proof.mutants.mutation import Function, Mutation, Namespace, Site, simple
 
 NONE: Sides = (0, 0, 0, 0)
 
@@ -108,30 +108,30 @@ def thinned(kind: type[Window]) -> Iterator[Mutation]:
         when=lambda site: max(site.op.stride) == 1 and max(site.output[2:]) > 1,
         body=repeat,
     )
-    yield Function(
-        name="moved by a row",
-        op=kind,
+    yield simple(
+        kind,
+        "moved by a row",
+        lambda ns, layer, x, op: layer(rolled(ns, x, 2)),
         covers=("padding",),
         when=lambda site: site.inputs[0][2] > 1 and site.output[2] > 1,
-        body=lambda ns, layer, x, op, held, training: layer(rolled(ns, x[0], 2)),
     )
-    yield Function(
-        name="moved by a column",
-        op=kind,
+    yield simple(
+        kind,
+        "moved by a column",
+        lambda ns, layer, x, op: layer(rolled(ns, x, 3, -1)),
         covers=("padding",),
         when=lambda site: site.inputs[0][3] > 1 and site.output[3] > 1,
-        body=lambda ns, layer, x, op, held, training: layer(rolled(ns, x[0], 3, -1)),
     )
-    yield Function(
-        name="rows and columns exchanged",
-        op=kind,
+    yield simple(
+        kind,
+        "rows and columns exchanged",
+        lambda ns, layer, x, op: ns.permute(layer(x), (0, 1, 3, 2)),
         covers=("kernel_size",),
         when=lambda site: (
             site.inputs[0][2] == site.inputs[0][3]
             and site.output[2] == site.output[3]
             and site.output[2] > 1
         ),
-        body=lambda ns, layer, x, op, held, training: ns.permute(layer(x[0]), (0, 1, 3, 2)),
     )
 
 
@@ -140,10 +140,10 @@ def bordered(
 ) -> Function:
     """A window without padding, over a map that is given a border of its own."""
     fields: dict[str, Any] = {"covers": ("padding",), "when": padded} | more
-    return Function(
-        name=name,
-        op=kind,
+    return simple(
+        kind,
+        name,
+        lambda ns, layer, x, op: layer(border(ns, x, padding_of(op, x))),
         inner=lambda site: replace(site.op, padding=NONE),
-        body=lambda ns, layer, x, op, held, training: layer(border(ns, x[0], padding_of(op, x[0]))),
         **fields,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from zoo.machine import processor, version
+from zoo.machine import flags, processor, version
 from zoo.output import write
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,7 +27,7 @@ def machine(libraries: Iterable[str]) -> dict[str, Any]:
     return {
         "cpu": cpu.get("brand_raw") or platform.processor(),
         "cpu_family_model": f"{cpu.get('family', '?')}/{cpu.get('model', '?')}",
-        "isa": [flag for flag in cpu.get("flags", ()) if flag.startswith(ISA)],
+        "isa": [flag for flag in flags() if flag.startswith(ISA)],
         "system": platform.system(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in libraries},

@@ -78,6 +78,34 @@ def parity():
     yield "README.md", f"admitted, {batch} × what float32 itself loses"
 
 
+def admitted():
+    from zoo.proof import kernels
+    from zoo.proof import tolerances as t
+
+    def told(tolerance):
+        limit = f"{tolerance.limit:.0e}".replace("e-0", "e-")
+        return limit + (f", or {tolerance.floors} × floor" if tolerance.floors else "")
+
+    roundings = f"{kernels.ORDINARY} roundings ({short(kernels.ordinary())})"
+    rows = {
+        "units of its magnitude": f"{roundings}; 0 where",
+        "max of the difference / max of the reference": told(t.FORWARD),
+        "every node; running statistics | max / max": told(t.BATCH_FORWARD),
+        "batch norm frozen | relative L2 of all parameters": told(t.FROZEN_GRADIENT),
+        "with batch statistics | the same": told(t.BATCH_GRADIENT),
+        "both, each parameter | relative L2 of each": told(t.PARAMETER),
+        "loss of each step, relative": told(t.LOSSES),
+        "| running statistics, max / max": told(t.TRAINED_STATISTICS),
+        "the root of its mean square), relative L2 of each": told(t.MEMORY_EACH),
+        "update, relative L2 of all parameters' last move": told(t.UPDATE),
+        "update, each": told(t.UPDATE_EACH),
+        "loss after a step, relative": told(t.LOSSES),
+    }
+    for row, limit in rows.items():
+        yield "docs/parity.md", f"{row} | {limit}"
+    yield "docs/parity.md", f"never above {short(kernels.MARGIN * kernels.COARSEST)}, so that"
+
+
 def mutants():
     killed = [row for row in results("mutants")["verdicts"] if row["status"] == "killed"]
     possible = sum(row["status"] != "equivalent" for row in results("mutants")["verdicts"])
@@ -226,7 +254,19 @@ def spread(row):
     return "{} ({}–{})".format(*(f"{r:.{1 if row['ratio'] > 10 else 2}f}" for r in ratios))
 
 
-SOURCES = [networks, parity, mutants, peers, convert, fuzz, train, bundled, deploy, forward]
+SOURCES = [
+    networks,
+    parity,
+    admitted,
+    mutants,
+    peers,
+    convert,
+    fuzz,
+    train,
+    bundled,
+    deploy,
+    forward,
+]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)

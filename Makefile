@@ -59,3 +59,13 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A processor with AVX2 alone, as far as libraries can be told to act like one: CONTRIBUTING.md says which.
+AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 OPENBLAS_CORETYPE=Haswell \
+	NPY_DISABLE_CPU_FEATURES="AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
+
+.PHONY: rehearse
+rehearse: $(VENV)/installed-dev
+	@echo "== pytest: what depends on arithmetic, with AVX2 alone"
+	@env $(AVX2) $(BIN)/python -m pytest --quiet -m "not slow" tests/test_operators.py tests/test_conditioning.py \
+		tests/test_quantization.py tests/test_parity.py tests/test_peers.py

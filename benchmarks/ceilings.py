@@ -18,7 +18,6 @@ Writes ``benchmarks/results/ceilings.json``.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -32,14 +31,11 @@ import typer
 from engines.base import BATCHES
 from engines.deploy import MODELS
 from engines.peers import torch_name
-from machine import machine
-from rich.console import Console
-from rich.table import Table
+from recording import RESULTS, console, grid, machine, save
 
 import zoo
 from zoo.arch import Graph
 
-RESULTS = Path(__file__).parent / "results" / "ceilings.json"
 THREADS = 2
 FLOAT = 4
 SIDES = (512, 1024, 2048)
@@ -52,7 +48,7 @@ MOVING = {"Conv2d", "MaxPool2d", "AvgPool2d", "GlobalAvgPool2d", "Linear", "Add"
 
 def main(
     seconds: Annotated[float, typer.Option(help="For each size.")] = 1.0,
-    out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS / "ceilings.json",
 ) -> None:
     """Measure the ceilings, and write down what they mean."""
     if hasattr(os, "sched_setaffinity"):
@@ -70,8 +66,7 @@ def main(
         "copy_gbytes_per_second": {str(size): round(r / 1e9, 2) for size, r in copies.items()},
         "models": {model: bounds(model, peak, copies) for model in MODELS},
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(results, indent=1) + "\n")
+    save(out, results)
     _print(results)
 
 
@@ -181,18 +176,16 @@ def _usual(run: Callable[[], Any], seconds: float) -> float:
 
 
 def _print(results: dict[str, Any]) -> None:
-    table = Table(title=f"at most {max(results['gmacs_per_second'].values())} G multiply-adds/s")
-    for header in ("network", "multiply-adds", "moved"):
-        table.add_column(header)
-    for batch in BATCHES:
-        table.add_column(f"batch {batch}: arithmetic, layers, ms", justify="right")
+    columns = (f"batch {batch}: arithmetic, layers, ms" for batch in BATCHES)
+    title = f"at most {max(results['gmacs_per_second'].values())} G multiply-adds/s"
+    table = grid(title, "network", "multiply-adds", "moved", *columns)
     for name, model in results["models"].items():
         cells = (model[f"batch_{batch}"] for batch in BATCHES)
         table.add_row(
             *(name, f"{model['macs'] / 1e6:.0f}M", f"{model['moved_bytes'] / 1e6:.1f} MB"),
             *(f"{cell['arithmetic_ms']:.2f}, {cell['layers_ms']:.2f}" for cell in cells),
         )
-    Console().print(table, results["copy_gbytes_per_second"])
+    console.print(table, results["copy_gbytes_per_second"])
 
 
 if __name__ == "__main__":

@@ -8,18 +8,16 @@ of the finals where both were in them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from engines.base import Engine
+from engines.base import BATCHES, Engine
 from engines.deploy import COMPILE, EAGER, ENGINES, MINDSPORE, OPENVINO, ORT
-from records import Record, Round, ratio, verdict
+from records import Record, ratio, typical
 
-TOURNAMENT = 0
-"""The launch in which all engines take part."""
 NEAR = 1.1
 """Engines whose time is at most this many times the fastest's go on to the finals ..."""
-FINALIZTS = 3
+FINALISTS = 3
 """... up to so many a side and batch, but two in any case."""
 
 
@@ -30,19 +28,19 @@ class Comparison:
     Attributes:
         about: the question in words.
         engines, base: the groups, by name.
+        final: whether its engines are to be in the finals.
         targets: batch → what the ratio is to be at least; other batches are told without a target.
         aims: batch → what we would like.
         batches: those that are compared.
-        final: whether its engines are to be in the finals.
     """
 
     about: str
     engines: tuple[str, ...]
     base: tuple[str, ...]
-    targets: Mapping[int, float]
-    aims: Mapping[int, float]
-    batches: tuple[int, ...] = (1, 32)
     final: bool = False
+    targets: Mapping[int, float] = field(default_factory=dict)
+    aims: Mapping[int, float] = field(default_factory=dict)
+    batches: tuple[int, ...] = BATCHES
 
 
 def group(side: str, runtime: str | None = None, *, optimized: bool = True) -> tuple[str, ...]:
@@ -63,59 +61,29 @@ def comparisons(model: str) -> list[Comparison]:
     """Return the questions about a network, those with targets first."""
     v2 = model.startswith("shufflenet_v2")
     least = {1: 1.12, 32: 1.2} if v2 else {1: 1.15, 32: 1.15}
-    aims = dict.fromkeys((1, 32), 1.5 if v2 else 1.3)
+    aims = dict.fromkeys(BATCHES, 1.5 if v2 else 1.3)
     # What a peer's own code and the run-times' own calls give; taking a batch in parts is ours.
     as_exported = tuple(name for name in group("peer") if not name.endswith("-streams"))
-    ours_in_mindspore = ("zoo-mindspore-mindcv",)
+    ours, peer, mindcv = group("zoo"), ("peer-torch",), ("zoo-mindspore-mindcv",)
+    as_shipped, capped = ("peer-mindcv",), ("peer-mindcv-capped",)
+    limit = "MindSpore over MindCV with the same oneDNN limit"
+    parts = "fastest path, the peer's batch taken in parts by hand"
+    eager, wide = "PyTorch eager over the peer's, NCHW", {32: 1.8} if v2 else {}
+    beside = "MindSpore over the peer's PyTorch eager, NCHW"
     return [
-        Comparison("fastest path", group("zoo"), as_exported, least, aims, final=True),
-        Comparison(
-            "fastest path, the peer's batch taken in parts by hand",
-            group("zoo"),
-            group("peer"),
-            {},
-            {},
-            batches=(32,),
-            final=True,
-        ),
-        Comparison(
-            "PyTorch eager over the peer's, NCHW",
-            group("zoo", EAGER),
-            ("peer-torch",),
-            {32: 1.8} if v2 else {},
-            {},
-            final=True,
-        ),
-        Comparison(
-            "MindSpore over MindCV as installed",
-            ours_in_mindspore,
-            ("peer-mindcv",),
-            {32: 10.0},
-            {},
-        ),
-        Comparison(
-            "MindSpore over MindCV with the same oneDNN limit",
-            ours_in_mindspore,
-            ("peer-mindcv-capped",),
-            {1: 1.5, 32: 1.5},
-            {},
-            final=True,
-        ),
-        Comparison(
-            "MindSpore over the peer's PyTorch eager, NCHW",
-            ("zoo-mindspore",),
-            ("peer-torch",),
-            {1: 1.4, 32: 1.4},
-            {},
-            final=True,
-        ),
+        Comparison("fastest path", ours, as_exported, True, least, aims),
+        Comparison(parts, ours, group("peer"), True, batches=(32,)),
+        Comparison(eager, group("zoo", EAGER), peer, True, wide),
+        Comparison("MindSpore over MindCV as installed", mindcv, as_shipped, False, {32: 10.0}),
+        Comparison(limit, mindcv, capped, True, dict.fromkeys(BATCHES, 1.5)),
+        Comparison(beside, ("zoo-mindspore",), peer, True, dict.fromkeys(BATCHES, 1.4)),
         *(
-            Comparison(f"{runtime}, ours over the peer's", *pair, {}, {})
+            Comparison(f"{runtime}, ours over the peer's", *pair)
             for runtime in (EAGER, COMPILE, ORT, OPENVINO)
             if all(pair := (group("zoo", runtime), group("peer", runtime)))
         ),
         *(
-            Comparison(f"{runtime}, optimized over as trained", *pair, {}, {})
+            Comparison(f"{runtime}, optimized over as trained", *pair)
             for runtime in (EAGER, ORT, OPENVINO, MINDSPORE)
             if all(pair := (group("zoo", runtime), group("zoo", runtime, optimized=False)))
         ),
@@ -124,36 +92,29 @@ def comparisons(model: str) -> list[Comparison]:
 
 def ranking(records: Mapping[str, Record], names: Collection[str], batch: int) -> list[str]:
     """Return those engines that ran a batch in the tournament, the fastest first."""
-    ran = [name for name in names if name in records and batch in records[name].seconds]
-    return sorted(ran, key=lambda name: records[name].typical(batch, _in_tournament))
+    ran = [name for name in names if name in records and records[name].tournament(batch)]
+    return sorted(ran, key=lambda name: typical(records[name].tournament(batch)))
 
 
 def fastest(records: Mapping[str, Record], names: Collection[str], batch: int) -> str | None:
     """Return the fastest engine of a group, if any ran."""
     ranked = ranking(records, names, batch)
-    finalizts = [name for name in ranked if _in_finals(records[name], batch)]
-    best = ranked[:2]
-    if len(best) == 2 and set(best) <= set(finalizts):
+    finalists = [name for name in ranked if records[name].finals(batch)]
+    if len(ranked) > 1 and set(ranked[:2]) <= set(finalists):
         # A third that was near may have come out first.
-        return min(
-            finalizts,
-            key=lambda name: records[name].typical(batch, lambda r: not _in_tournament(r)),
-        )
-    return best[0] if best else None
+        return min(finalists, key=lambda name: typical(records[name].finals(batch)))
+    return ranked[0] if ranked else None
 
 
-def finalizts(records: Mapping[str, Record], model: str, batches: Collection[int]) -> set[str]:
+def finalists(records: Mapping[str, Record], model: str, batches: Collection[int]) -> set[str]:
     """Return the engines that go on: the fastest of each side, and those of fixed questions."""
     found: set[str] = set()
     for batch in batches:
         for side in ("zoo", "peer"):
-            ranked = ranking(records, group(side), batch)
-            limit = NEAR * records[ranked[0]].typical(batch, _in_tournament) if ranked else 0.0
-            found |= {
-                name
-                for place, name in enumerate(ranked[:FINALIZTS])
-                if place < 2 or records[name].typical(batch, _in_tournament) <= limit
-            }
+            ranked = ranking(records, group(side), batch)[:FINALISTS]
+            times = [typical(records[name].tournament(batch)) for name in ranked]
+            found.update(ranked[:2])
+            found |= {n for n, t in zip(ranked, times, strict=True) if t <= NEAR * times[0]}
         for comparison in comparisons(model):
             pairs = (comparison.engines, comparison.base) if comparison.final else ()
             found |= {name for names in pairs for name in ranking(records, names, batch)[:2]}
@@ -170,33 +131,15 @@ def compare(records: Mapping[str, Record], model: str) -> list[dict[str, Any]]:
             if ours is None or theirs is None:
                 continue
             row = {"about": question.about, "batch": batch, "engine": ours, "base": theirs}
-            row |= _ratio(records[ours], records[theirs], batch)
-            if batch in question.targets:
-                row |= verdict(row["ratio"], question.targets[batch])
+            row |= _ratio(records[ours], records[theirs], batch, question.targets.get(batch))
             if batch in question.aims:
                 row["aim"] = question.aims[batch]
             rows.append(row)
     return rows
 
 
-def _ratio(ours: Record, theirs: Record, batch: int) -> dict[str, Any]:
-    both_final = any(
-        _in_later_launch(round_) and round_ in theirs.seconds[batch]
-        for round_ in ours.seconds[batch]
-    )
-    stage = "finals" if both_final else "tournament"
-    return {"stage": stage} | ratio(
-        ours, theirs, batch, lambda round_: _in_tournament(round_) != both_final
-    )
-
-
-def _in_tournament(round_: Round) -> bool:
-    return round_[0] == TOURNAMENT
-
-
-def _in_later_launch(round_: Round) -> bool:
-    return not _in_tournament(round_)
-
-
-def _in_finals(record: Record, batch: int) -> bool:
-    return any(map(_in_later_launch, record.seconds[batch]))
+def _ratio(ours: Record, theirs: Record, batch: int, target: float | None) -> dict[str, Any]:
+    if ours.finals(batch).keys() & theirs.finals(batch).keys():
+        return {"stage": "finals"} | ratio(ours.finals(batch), theirs.finals(batch), target)
+    pair = ours.tournament(batch), theirs.tournament(batch)
+    return {"stage": "tournament"} | ratio(*pair, target)

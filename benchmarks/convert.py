@@ -10,8 +10,6 @@ after its imports, at the peak. Writes ``benchmarks/results/convert.json``.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,38 +18,23 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
+import psutil
 import typer
-from rich.console import Console
-from rich.table import Table
+from recording import RESULTS, console, grid, save
 from safetensors.numpy import load_file, save_file
 
 import zoo
 from weights import randomize, save_weights
+from zoo.bench.engine import Engine
+from zoo.bench.worker import Job, peak_bytes
 
-RESULTS = Path(__file__).parent / "results" / "convert.json"
 MODEL = "shufflenet_v1_2.0x_g3"
 FRAMEWORKS = ("torch", "mindspore", "onnx", "onnxruntime")
-
-# The first conversion is of a small network: it does all imports, so that the growth is that of the
-# arrays alone. (getrusage would tell the parent's peak, which a new process inherits.)
-WORKER = """
-import json, pathlib, sys, zoo
-def kib(field):
-    status = pathlib.Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field))
-small, small_out, source, destination, verify = sys.argv[1:]
-options = {} if verify == "yes" else {"verify": None}
-zoo.convert(small, small_out, **options)
-before = kib("VmRSS")
-zoo.convert(source, destination, **options)
-loaded = sorted(set(sys.modules) & set(%r))
-print(json.dumps({"growth": (kib("VmHWM") - before) * 1024, "frameworks": loaded}))
-"""
 
 
 def main(
     rounds: Annotated[int, typer.Option(help="Pairs of runs.")] = 21,
-    out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS / "convert.json",
 ) -> None:
     """Measure, write down and print."""
     spec = zoo.spec(MODEL)
@@ -69,8 +52,8 @@ def main(
         }
         ratios = {name: paired(job, lambda: copied(plain), rounds) for name, job in jobs.items()}
         memory = {
-            "convert": growth(folder, source, "no"),
-            "convert and verify": growth(folder, source, "yes"),
+            "convert": growth(folder, source, False),
+            "convert and verify": growth(folder, source, True),
         }
         size = source.stat().st_size
     results = {
@@ -81,15 +64,13 @@ def main(
         "memory_of_the_file": {name: round(m["growth"] / size, 2) for name, m in memory.items()},
         "frameworks_imported": memory["convert and verify"]["frameworks"],
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(results, indent=1) + "\n")
-    table = Table(title=f"{MODEL}.pth → .ckpt, {size / 2**20:.1f} MiB")
-    for column in ("", "time / copy through safetensors", "memory / size of the file"):
-        table.add_column(column)
+    save(out, results)
+    title = f"{MODEL}.pth → .ckpt, {size / 2**20:.1f} MiB"
+    table = grid(title, "", "time / copy through safetensors", "memory / size of the file")
     for name, ratio in ratios.items():
         share = results["memory_of_the_file"].get(name)
         table.add_row(name, f"{ratio:.1f}", "" if share is None else f"{share:.1f}")
-    Console().print(table)
+    console.print(table)
     typer.echo(f"frameworks imported: {results['frameworks_imported'] or 'none'}")
 
 
@@ -111,16 +92,29 @@ def paired(job: Callable[[], Any], beside: Callable[[], Any], rounds: int) -> fl
     return median(ratios[2:])
 
 
-def growth(folder: Path, source: Path, verify: str) -> dict[str, Any]:
+def growth(folder: Path, source: Path, verified: bool) -> dict[str, Any]:
     """Return the growth of a process in bytes, and the frameworks that it imported."""
     tiny = zoo.spec("shufflenet_v1_0.5x_g3", num_classes=2, stage_repeats=(1, 1, 1))
     small = folder / "small.pth"
     save_weights(small, tiny, randomize(tiny.graph), dialect="megvii", force=True)
-    arguments = [small, folder / f"small-{verify}.ckpt", source, folder / f"{verify}.ckpt", verify]
-    command = [sys.executable, "-c", WORKER % (FRAMEWORKS,), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    arguments = {"small": str(small), "source": str(source), "verified": verified}
+    engine = Engine(Job("convert:converted", arguments))
+    engine.close()
+    return engine.started
+
+
+def converted(small: str, source: str, verified: bool) -> tuple[None, dict[str, Any]]:
+    """Convert in a process of its own; return how much it grew, and what it imported.
+
+    The first conversion is of a small network: it does all imports, so that the growth is that of
+    the arrays alone.
+    """
+    options: dict[str, Any] = {"force": True} | ({} if verified else {"verify": None})
+    zoo.convert(small, f"{small}.ckpt", **options)
+    before = psutil.Process().memory_info().rss
+    zoo.convert(source, f"{source}.ckpt", **options)
+    loaded = sorted(set(sys.modules) & set(FRAMEWORKS))
+    return None, {"growth": peak_bytes() - before, "frameworks": loaded}
 
 
 if __name__ == "__main__":

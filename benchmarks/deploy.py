@@ -30,26 +30,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from comparing import compare, finalizts
+from comparing import compare, finalists
 from engines.base import BATCHES, IMAGE_SIZE, NoPeerError, Task
 from engines.deploy import ENGINES, MODELS
 from engines.peers import torch_name
-from machine import machine
-from rich.console import Console
-from rich.table import Table
-from tournament import TOLERANCE, Effort, Field
+from engines.serve import TOLERANCE
+from recording import RESULTS, console, machine, save, show
+from tournament import Effort, Field
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "deploy.json"
 THREADS = 2
 LIBRARIES = (
     *("torch", "torchvision", "pytorchcv", "onnx", "onnxscript", "onnxruntime", "openvino"),
     *("mindspore", "mindcv", "numpy"),
 )
-LOG_LINES = 40
-"""What is shown of what engines wrote when one of them failed."""
-
-console = Console(width=None if sys.stdout.isatty() else 150)
 
 
 def main(
@@ -57,14 +50,11 @@ def main(
         ",".join(MODELS)
     ),
     engines: Annotated[str, typer.Option(help="Names or patterns, by comma.")] = "*",
-    launches: Annotated[int, typer.Option(min=0, help="Of the finalizts.")] = 3,
-    rounds: Annotated[int, typer.Option(min=1, help="Of a launch of finalizts, a batch.")] = 3,
+    launches: Annotated[int, typer.Option(min=0, help="Of the finalists.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Of a launch of finalists, a batch.")] = 3,
     seconds: Annotated[float, typer.Option(help="Length of a block; no call is cut.")] = 0.5,
     tournament_rounds: Annotated[int, typer.Option(min=1, help="With all engines.")] = 2,
-    patience: Annotated[
-        float, typer.Option(help="Seconds for repeating a block that others disturbed.")
-    ] = 10.0,
-    out: Annotated[Path, typer.Option(help="The JSON file.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="The JSON file.")] = RESULTS / "deploy.json",
 ) -> None:
     """Measure our networks and the peers' in all run-times."""
     patterns = engines.split(",")
@@ -76,7 +66,7 @@ def main(
     ]
     if not names:
         raise typer.BadParameter(f"no engine {engines}: {', '.join(ENGINES)}")
-    first, then = (Effort(n, seconds, patience) for n in (tournament_rounds, rounds))
+    first, then = (Effort(n, seconds) for n in (tournament_rounds, rounds))
     settings = {
         "image_size": IMAGE_SIZE,
         "dtype": "float32",
@@ -90,35 +80,29 @@ def main(
     results = _kept(out, {"settings": settings, "machine": machine(LIBRARIES)})
     for model in models.split(","):
         start = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
+        with tempfile.TemporaryDirectory() as folder:
             # A cache of its own: kernels chosen on a disturbed machine must not outlive the run.
             environment = {"TORCHINDUCTOR_CACHE_DIR": str(Path(folder) / "inductor")}
-            field = Field(Task(model, THREADS, Path(folder)), environment, log)
-            _prepare(model, Path(folder), log)
+            field = Field(Task(model, THREADS, Path(folder)), environment)
+            _prepare(model, Path(folder))
             console.print(f"{model}: {len(names)} engines", style="dim")
             field.launch(names, 0, first)
             console.print(f"{model}: {time.perf_counter() - start:.0f} s so far", style="dim")
-            chosen = finalizts(field.measured(), model, BATCHES)
+            chosen = finalists(field.measured(), model, BATCHES)
             for number in range(1, launches + 1):
-                console.print(f"{model}: launch {number} of {len(chosen)} finalizts", style="dim")
+                console.print(f"{model}: launch {number} of {len(chosen)} finalists", style="dim")
                 field.launch((n for n in names if n in chosen), number, then)
-            if field.failed:
-                log.seek(0)
-                lines = log.read().decode(errors="replace").splitlines()
-                console.print("\n".join(lines[-LOG_LINES:]), markup=False, style="dim")
         results["models"][model] = {
             **_peer(model),
             "minutes": round((time.perf_counter() - start) / 60, 1),
-            "finalizts": [name for name in names if name in chosen],
-            "engines": field.summary(),
+            "finalists": [name for name in names if name in chosen],
+            "engines": described(field),
             "comparisons": compare(field.measured(), model),
             "skipped": field.skipped,
             "failed": field.failed,
         }
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(compact(results))
-        tables(model, results["models"][model])
-    console.print(f"written to {out}", style="dim")
+        save(out, compact(results))
+        show(f"{model}, float32, {THREADS} threads", results["models"][model], BATCHES)
     if any(results["models"][model]["failed"] for model in models.split(",")):
         raise typer.Exit(1)
 
@@ -141,19 +125,38 @@ def _kept(out: Path, conditions: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _prepare(model: str, folder: Path, log: Any) -> None:
+def _prepare(model: str, folder: Path) -> None:
     """Have the peers' own code write the material, each in a process of its own."""
     console.print(f"{model}: preparing the peers' weights and exports", style="dim")
-    script = str(HERE / "material.py")
-    processes = [
-        subprocess.Popen([sys.executable, script, what, model, str(folder)], stdout=log, stderr=log)
-        for what in ("peer", "mindcv")
-    ]
-    codes = [process.wait() for process in processes]
-    if any(codes):
-        log.seek(0)
-        console.print(log.read().decode(errors="replace"), markup=False)
-        raise typer.Exit(1)
+    script = str(Path(__file__).with_name("material.py"))
+    with tempfile.TemporaryFile() as log:
+        processes = [
+            subprocess.Popen([sys.executable, script, what, model, folder], stdout=log, stderr=log)
+            for what in ("peer", "mindcv")
+        ]
+        codes = [process.wait() for process in processes]
+        if any(codes):
+            log.seek(0)
+            console.print(log.read().decode(errors="replace"), markup=False)
+            raise typer.Exit(1)
+
+
+def described(field: Field) -> dict[str, Any]:
+    """Return what the engines are and did, and their largest errors."""
+    return {
+        name: {
+            "about": ENGINES[name].about,
+            "side": ENGINES[name].side,
+            "runtime": ENGINES[name].runtime,
+            "function": ENGINES[name].function,
+            "errors": {
+                str(batch): float(f"{max(t.account['largest_error'] for t in turns.values()):.2e}")
+                for batch, turns in field.records[name].turns.items()
+            },
+            **did,
+        }
+        for name, did in field.summary().items()
+    }
 
 
 def _peer(model: str) -> dict[str, str]:
@@ -174,41 +177,6 @@ def compact(results: dict[str, Any]) -> str:
         return line if len(line) <= 200 else found[0]
 
     return inner.sub(joined, text) + "\n"
-
-
-def tables(model: str, results: dict[str, Any]) -> None:
-    """Print the times, the ratios and the verdicts of a network."""
-    times = Table(title=f"{model} (peer: {results.get('peer')}), float32, {THREADS} threads")
-    for header in ("engine", "what it is", "error"):
-        times.add_column(header)
-    for batch in BATCHES:
-        times.add_column(f"batch {batch}, ms", justify="right")
-    for name, engine in results["engines"].items():
-        cells = (engine["milliseconds"].get(str(batch)) for batch in BATCHES)
-        told = [f"{cell:.2f}" if cell else "" for cell in cells]
-        mark = " *" if name in results["finalizts"] else ""
-        error = f"{max(engine['errors'].values()):.0e}"
-        times.add_row(name + mark, engine["about"], error, *told)
-    ratios = Table(title="median of the rounds (smallest–largest)")
-    for header in ("question", "batch", "engine", "over", "ratio", "quiet", "target", "verdict"):
-        ratios.add_column(header)
-    for row in results["comparisons"]:
-        spread = f"{min(row['ratio_by_round']):.2f}–{max(row['ratio_by_round']):.2f}"
-        target, verdict = "", ""
-        if "target" in row:
-            target = f"≥ {row['target']:g}"
-            verdict = "[green]passed[/]" if row["passed"] else "[red]missed[/]"
-            verdict += f" by {abs(row['distance_percent']):.1f} %"
-            verdict += "" if row["quiet_rounds"] else ", but disturbed"
-        ratios.add_row(
-            *(row["about"], str(row["batch"]), row["engine"], row["base"]),
-            *(f"{row['ratio']:.2f} ({spread})", f"{row['quiet_rounds']} of {row['rounds']}"),
-            *(target, verdict),
-        )
-    console.print(times, ratios)
-    for what in ("skipped", "failed"):
-        for name, reason in results[what].items():
-            console.print(f"{name} {what}: {reason}", style="yellow", markup=False)
 
 
 if __name__ == "__main__":

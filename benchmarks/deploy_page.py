@@ -16,44 +16,29 @@ import typer
 from deploy_charts import CHARTS, digest, is_drawn
 from engines.base import BATCHES
 from engines.deploy import ENGINES
-
-HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "performance.md"
-CHART_FOLDER = HERE.parent / "docs" / "charts"
-RESULTS = HERE / "results" / "deploy.json"
-CEILINGS = HERE / "results" / "ceilings.json"
-BEGIN, END = "<!-- deploy:begin -->", "<!-- deploy:end -->"
+from pages import DOCS, Check, filled, settle
+from recording import RESULTS, spread
 
 Row = dict[str, Any]
 
 
 def main(
-    check: Annotated[bool, typer.Option("--check", help="Compare instead of writing.")] = False,
-    results: Annotated[Path, typer.Option(help="What deploy.py wrote.")] = RESULTS,
-    ceilings: Annotated[Path, typer.Option(help="What ceilings.py wrote.")] = CEILINGS,
-    page: Annotated[Path, typer.Option(help="The page with the markers.")] = PAGE,
-    charts: Annotated[Path, typer.Option(help="The folder of the charts.")] = CHART_FOLDER,
+    check: Check = False,
+    results: Annotated[Path, typer.Option(help="Of deploy.py.")] = RESULTS / "deploy.json",
+    ceilings: Annotated[Path, typer.Option(help="Of ceilings.py.")] = RESULTS / "ceilings.json",
+    page: Annotated[Path, typer.Option(help="With the markers.")] = DOCS / "performance.md",
+    charts: Annotated[Path, typer.Option(help="The folder of the charts.")] = DOCS / "charts",
 ) -> None:
     """Write the tables and charts, or tell whether they are up to date."""
     measured = json.loads(results.read_text())
     bounds = json.loads(ceilings.read_text()) if ceilings.exists() else None
-    before = page.read_text()
-    if before.count(BEGIN) != 1 or before.count(END) != 1:
-        raise typer.BadParameter(f"{page} must have {BEGIN} and {END} once each")
-    head, rest = before.split(BEGIN)
-    _, tail = rest.split(END)
-    after = head + BEGIN + "\n\n" + text(measured, bounds) + "\n" + END + tail
+    settle(page, filled(page, {"deploy": text(measured, bounds).rstrip("\n")}), check)
     if not check:
-        page.write_text(after)
         charts.mkdir(parents=True, exist_ok=True)
         for name, draw in CHARTS.items():
             draw(measured, charts / name)
-        return
-    old = [page.name] if after != before else []
-    old += [name for name in CHARTS if not is_drawn(charts / name, digest(measured))]
-    if old:
-        script = Path(__file__).name
-        typer.echo(f"not what {script} writes: {', '.join(old)}; run it", err=True)
+    elif old := [name for name in CHARTS if not is_drawn(charts / name, digest(measured))]:
+        typer.echo(f"not what {Path(__file__).name} draws: {', '.join(old)}; run it", err=True)
         raise typer.Exit(1)
 
 
@@ -86,7 +71,7 @@ def _conditions(measured: Row) -> str:
     return (
         f"{width}×{height}, {settings['dtype']}, {settings['threads']} threads; {machine['cpu']} "
         f"({vectors}{matrices}), {machine['system']}, Python {machine['python']}; {versions}. "
-        f"{settings['launches']} launches of the finalizts, {settings['rounds_per_launch']} rounds "
+        f"{settings['launches']} launches of the finalists, {settings['rounds_per_launch']} rounds "
         f"each. All engines of a network have the peer's weights, and all logits were within "
         f"{settings['tolerance']:g} of the largest of the peer's own.\n"
     )
@@ -114,9 +99,8 @@ def _names(row: Row) -> str:
 
 
 def _ratio(row: Row) -> str:
-    spread = f"{min(row['ratio_by_round']):.2f}–{max(row['ratio_by_round']):.2f}"
     disturbed = "" if row["quiet_rounds"] else ", disturbed"
-    return f"**{row['ratio']:.2f}** ({spread}{disturbed})"
+    return f"**{row['ratio']:.2f}** ({spread(row)}{disturbed})"
 
 
 def _verdict(row: Row) -> str:
@@ -164,8 +148,7 @@ def _others(measured: Row) -> str:
     for model, results in models.items():
         for row in results["comparisons"]:
             if "target" not in row:
-                spread = f"{min(row['ratio_by_round']):.2f}–{max(row['ratio_by_round']):.2f}"
-                cell = f"{row['ratio']:.2f} ({spread})"
+                cell = f"{row['ratio']:.2f} ({spread(row)})"
                 found.setdefault((row["about"], row["batch"]), {})[model] = cell
     rows = [
         [about, str(batch), *(cells.get(model, "") for model in models)]

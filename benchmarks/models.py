@@ -9,18 +9,15 @@ Parity comes from ``benchmarks/results/parity.json``: run ``benchmarks/parity.py
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+from pages import DOCS, Check, settle
+from recording import RESULTS
 
 import zoo
 from weights.pretrained import list_pretrained
 from zoo.arch import Spec
-
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "models.md"
-PARITY = ROOT / "benchmarks" / "results" / "parity.json"
 
 # Top-1 accuracy in percent on ImageNet's validation set, 100 minus the published error.
 # Papers: arXiv:1707.01083 (tables 2, 5, 8), arXiv:1807.11164 (tables 8, 9). Releases:
@@ -57,21 +54,14 @@ forward pass, and of the gradient with batch norm frozen. A dash: not published,
 """
 
 
-def main(
-    check: Annotated[bool, typer.Option("--check", help="Compare instead of writing.")] = False,
-) -> None:
+def main(check: Check = False) -> None:
     """Write the page, or tell whether it is up to date."""
-    text = page()
-    if not check:
-        PAGE.write_text(text)
-    elif PAGE.read_text() != text:
-        typer.echo(f"{PAGE.name} is not what {Path(__file__).name} writes: run it", err=True)
-        raise typer.Exit(1)
+    settle(DOCS / "models.md", page(), check)
 
 
 def page() -> str:
     """Return docs/models.md."""
-    measured = json.loads(PARITY.read_text())["rows"]
+    measured = json.loads((RESULTS / "parity.json").read_text())["rows"]
     families: dict[str, list[str]] = {}
     for name in zoo.list_models():
         families.setdefault(zoo.spec(name).family, []).append(name)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from recording import RESULTS
+from recording import save as write
 
 import backends as engines
 from zoo.errors import unknown
@@ -24,7 +26,6 @@ from zoo.proof.mutants.networks import NETWORKS, bench
 from zoo.proof.mutants.run import Verdict, tasks
 from zoo.proof.mutants.score import summary as summarize
 
-RESULTS = Path(__file__).parent / "results" / "mutants.json"
 BACKENDS = ("numpy", "torch", "mindspore", "onnx", "openvino")
 
 
@@ -71,7 +72,7 @@ def _tell(verdict: Verdict) -> None:
 def save(out: Path, verdicts: list[Verdict], made_with: dict[str, Any]) -> None:
     """Write the verdicts and what they were made with, a line a verdict."""
     rows = ",\n".join(f"  {_line(verdict)}" for verdict in verdicts)
-    out.write_text(f'{{"made_with": {json.dumps(made_with)},\n "verdicts": [\n{rows}\n]}}\n')
+    write(out, f'{{"made_with": {json.dumps(made_with)},\n "verdicts": [\n{rows}\n]}}\n')
     out.with_suffix(".jsonl").unlink()
 
 
@@ -80,15 +81,14 @@ def _line(verdict: Verdict) -> str:
 
 
 def _chosen(text: str, known: list[str], what: str) -> list[str]:
-    names = [part.strip() for part in text.split(",")]
-    for name in names:
-        if name not in known:
-            raise unknown(what, name, known)
+    names = text.split(",")
+    if missing := set(names).difference(known):
+        raise unknown(what, min(missing), known)
     return names
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Written when all verdicts are there.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="The JSON file.")] = RESULTS / "mutants.json",
     backends: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(BACKENDS),
     networks: Annotated[str, typer.Option(help="Comma-separated.")] = ",".join(NETWORKS),
     nodes: Annotated[Nodes, typer.Option(help="Where each mutation is put.")] = "first",

@@ -21,11 +21,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from recording import RESULTS, save
 
 import zoo
 from zoo.passes import split_group_conv
 
-RESULTS = Path(__file__).parent / "results" / "parity.json"
 FRAMEWORKS = ("torch", "mindspore")
 RUNTIMES = ("onnx", "openvino")
 LARGE = {"se_shufflenet_v2_164": {"image_size": 64, "images": 16}}
@@ -42,7 +42,7 @@ def main(
     seeds: Annotated[str, typer.Option(help="Of the work, by comma.")] = "0",
     size: Annotated[int | None, typer.Option(help="Other than the nominal image size.")] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Only what has no results.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS / "parity.json",
 ) -> None:
     """Run every proof and write down its errors."""
     wanted = [int(seed) for seed in seeds.split(",")]
@@ -101,10 +101,9 @@ def prove(
     new = {key(row) for row in rows}
     rows += [row for row in before["rows"] if key(row) not in new]
     rows.sort(key=order)
-    out.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
     made = json.dumps(before["made_with"] | made_with)
-    out.write_text(f'{{"made_with": {made},\n "rows": [\n{lines}\n ]}}\n')
+    save(out, f'{{"made_with": {made},\n "rows": [\n{lines}\n ]}}\n')
     return report.passed
 
 

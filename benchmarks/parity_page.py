@@ -15,43 +15,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pages import DOCS, Check, filled, settle
+from parity import FRAMEWORKS, RUNTIMES
+from recording import RESULTS
 
 from zoo.proof.mutants.run import Verdict
 from zoo.proof.mutants.score import summary
-
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-PAGE = HERE.parent / "docs" / "parity.md"
-FRAMEWORKS = ("torch", "mindspore")
-RUNTIMES = ("onnx", "openvino")
 
 Row = dict[str, Any]
 
 
 def main(
-    check: Annotated[bool, typer.Option("--check", help="Compare instead of writing.")] = False,
-    page: Annotated[Path, typer.Option(help="The page with the markers.")] = PAGE,
+    check: Check = False,
+    page: Annotated[Path, typer.Option(help="With the markers.")] = DOCS / "parity.md",
 ) -> None:
     """Write the tables, or tell whether they are up to date."""
-    before = after = page.read_text()
-    for name, make in SECTIONS.items():
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        if after.count(begin) != 1 or after.count(end) != 1:
-            raise typer.BadParameter(f"{page} must have {begin} and {end} once each")
-        head, rest = after.split(begin)
-        after = f"{head}{begin}\n\n{make()}\n\n{end}{rest.split(end)[1]}"
-    if not check:
-        page.write_text(after)
-    elif after != before:
-        typer.echo(f"{page.name} is not what {Path(__file__).name} writes: run it", err=True)
-        raise typer.Exit(1)
+    settle(page, filled(page, {name: make() for name, make in SECTIONS.items()}), check)
 
 
 def parity() -> str:
     """Return, for each measure, the largest error of each framework, and what is short of proof."""
-    every_row = json.loads((RESULTS / "parity.json").read_text())["rows"]
-    older = {r["model"] for r in every_row} - {r["model"] for r in every_row if "status" in r}
-    rows = [r for r in every_row if "status" in r]
+    rows = json.loads((RESULTS / "parity.json").read_text())["rows"]
     levels = [r for r in rows if r["backend"] in FRAMEWORKS and r["group_conv"] != "optimized"]
     networks = {r["model"] for r in levels}
     lines = [
@@ -75,7 +59,6 @@ def parity() -> str:
         f"{len(networks)} networks, native and, where there are group convolutions, split. "
         f"{_verdict(every)} The reference's own gradients are at most {slope} off the slope of "
         "NumPy's loss.",
-        *_older(older),
         "",
         "Evaluation mode on all backends, every node:",
         "",
@@ -93,28 +76,11 @@ def parity() -> str:
     return "\n".join(lines) + seeds()
 
 
-def _older(networks: set[str]) -> list[str]:
-    if not networks:
-        return []
-    named = ", ".join(f"`{name}`" for name in sorted(networks))
-    return [
-        "",
-        f"The results of {named} are of the proof before it had a power and asked for adequacy; "
-        "they are in the file, marked `before`, and not in the table.",
-    ]
-
-
 def seeds() -> str:
     """Return what other seeds showed."""
-    file = RESULTS / "parity_seeds.json"
-    if not file.exists():
-        return ""
-    rows = json.loads(file.read_text())["rows"]
-    proofs: dict[tuple[str, int | None], set[int]] = {}
-    for row in rows:
-        proofs.setdefault((row["model"], row["size"]), set()).add(row["seed"])
-    count = sum(len(found) for found in proofs.values())
-    networks = len({model for model, _ in proofs})
+    rows = json.loads((RESULTS / "parity_seeds.json").read_text())["rows"]
+    count = len({(row["model"], row["size"], row["seed"]) for row in rows})
+    networks = len({row["model"] for row in rows})
     return (
         f"\n\nOther seeds: {count} proofs of {networks} networks, every level, both frameworks. "
         f"{_verdict(rows)}"

@@ -1,61 +1,49 @@
-"""What is kept of the blocks that engines ran, and the ratios within rounds."""
+"""What is kept of the turns that engines took, and the ratios within rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from engines.base import PATIENCE
-
-SLOW_BLOCKS = 2
-"""What an engine runs whose calls take more seconds than PATIENCE."""
-QUIET = 0.1
-"""Cores that other programs may keep busy during a block; otherwise it is repeated."""
+from zoo.bench.engine import Turn, speeds, undisturbed
 
 Round = tuple[int, int]
 """(launch, round in it)."""
+Turns = dict[Round, Turn]
 
 
 @dataclass
 class Record:
-    """What is known of an engine so far."""
+    """What is known of an engine so far.
+
+    Attributes:
+        parameters: of its network.
+        turns: batch → round → the turn.
+    """
 
     parameters: int = 0
-    seconds: dict[int, dict[Round, float]] = field(default_factory=dict)
-    """Batch → round → median seconds of a call."""
-    others: dict[int, dict[Round, float]] = field(default_factory=dict)
-    """Batch → round → cores that other programs kept busy during the block."""
-    errors: dict[int, float] = field(default_factory=dict)
-    """Batch → the largest error of a logit as a part of the largest logit, where it is known."""
-    waited: float = 0.0
-    cpu_waiting: float = 0.0
+    turns: dict[int, Turns] = field(default_factory=dict)
 
-    def add(self, batch: int, round_: Round, seconds: float, others: float) -> None:
-        """Keep a block."""
-        self.seconds.setdefault(batch, {})[round_] = seconds
-        self.others.setdefault(batch, {})[round_] = others
+    def add(self, batch: int, launch: int, turns: Mapping[int, Turn]) -> None:
+        """Keep the turns of a launch."""
+        held = self.turns.setdefault(batch, {})
+        held.update({(launch, i): turn for i, turn in turns.items()})
 
-    def is_quiet(self, batch: int, round_: Round) -> bool:
-        """Return whether other programs left the processor alone during a block."""
-        return self.others[batch][round_] <= QUIET
+    def tournament(self, batch: int) -> Turns:
+        """Return the turns of the launch in which all engines take part, the first."""
+        return {i: turn for i, turn in self.turns.get(batch, {}).items() if i[0] == 0}
 
-    def is_done(self, batch: int) -> bool:
-        """Return whether the engine is so slow that it has run enough blocks."""
-        times = self.seconds.get(batch, {}).values()
-        # The fastest, because a fast engine may be slow for a while that others disturb.
-        return len(times) >= SLOW_BLOCKS and min(times) > PATIENCE
-
-    def typical(self, batch: int, wanted: Callable[[Round], bool] = lambda _: True) -> float:
-        """Return the median over the rounds that are wanted, over the quiet of them if any are."""
-        times = {round_: t for round_, t in self.seconds[batch].items() if wanted(round_)}
-        quiet = [call for round_, call in times.items() if self.is_quiet(batch, round_)]
-        return median(quiet or times.values())
+    def finals(self, batch: int) -> Turns:
+        """Return the turns of the later launches."""
+        return {i: turn for i, turn in self.turns.get(batch, {}).items() if i[0] > 0}
 
     def summary(self) -> dict[str, Any]:
-        """Return what goes into the results; its medians are over the quiet blocks, if any."""
-        calls = {batch: self.typical(batch) for batch in self.seconds}
+        """Return what goes into the results; its medians are over the quiet turns, if any."""
+        calls = {batch: typical(turns) for batch, turns in self.turns.items()}
+        waited = [t.account["waited"] for turns in self.turns.values() for t in turns.values()]
+        slept, used = (sum(w[key] for w in waited) for key in ("seconds", "cpu_seconds"))
         return {
             "parameters": self.parameters,
             "milliseconds": {str(b): round(1e3 * call, 3) for b, call in calls.items()},
@@ -65,45 +53,35 @@ class Record:
                     {
                         "launch": launch,
                         "round": i,
-                        "milliseconds": round(1e3 * call, 3),
-                        "cores_used_by_others": round(self.others[batch][launch, i], 3),
+                        "milliseconds": round(1e3 * median(turn.times), 3),
+                        "cores_used_by_others": turn.taken,
                     }
-                    for (launch, i), call in times.items()
+                    for (launch, i), turn in turns.items()
                 ]
-                for batch, times in self.seconds.items()
+                for batch, turns in self.turns.items()
             },
-            "cores_used_while_waiting": round(self.cpu_waiting / max(self.waited, 1e-9), 4),
+            "cores_used_while_waiting": round(used / max(slept, 1e-9), 4),
         }
 
 
-def ratio(
-    ours: Record, theirs: Record, batch: int, wanted: Callable[[Round], bool] = lambda _: True
-) -> dict[str, Any]:
-    """Return how many times as fast as ``theirs`` ``ours`` is, within each round and in the median.
+def typical(turns: Turns) -> float:
+    """Return the median of the turns' medians, of the quiet ones if there are any."""
+    return median(median(turn.times) for turn in undisturbed(turns))
 
-    Rounds that were disturbed are left out where there are others.
 
-    Args:
-        ours: an engine.
-        theirs: another one, that ran in the same rounds.
-        batch: images a call.
-        wanted: which rounds to look at.
-    """
-    both = [i for i in ours.seconds[batch] if i in theirs.seconds[batch] and wanted(i)]
-    quiet = [i for i in both if ours.is_quiet(batch, i) and theirs.is_quiet(batch, i)]
-    ratios = [theirs.seconds[batch][i] / ours.seconds[batch][i] for i in quiet or both]
-    return {
-        "rounds": len(both),
-        "quiet_rounds": len(quiet),
+def ratio(ours: Turns, theirs: Turns, target: float | None = None) -> dict[str, Any]:
+    """Return how many times as fast an engine is as another, and whether that is what we want."""
+    ratios, rounds, quiet = speeds(ours, theirs)
+    found = {
+        "rounds": rounds,
+        "quiet_rounds": quiet,
         "ratio": round(median(ratios), 4),
         "ratio_by_round": [round(ratio, 4) for ratio in ratios],
     }
-
-
-def verdict(ratio: float, target: float) -> dict[str, Any]:
-    """Return whether a ratio reaches what we want, and by how much."""
-    return {
+    if target is None:
+        return found
+    return found | {
         "target": target,
-        "passed": ratio >= target,
-        "distance_percent": round(100 * (ratio / target - 1), 2),
+        "passed": found["ratio"] >= target,
+        "distance_percent": round(100 * (found["ratio"] / target - 1), 2),
     }

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
+from engines import ENGINES
 from engines.base import BATCHES, Task
-from engines.deploy import ENGINES
-from records import Record, Round
-from workers import EngineError, Worker
+from recording import console
+from records import Record
 
-TOLERANCE = 1e-5
-"""The error of a logit, as a part of the largest, from which an engine computes something else."""
+from zoo.bench.engine import Engine, EngineError, take_turns
+from zoo.bench.worker import Job
+
 AT_ONCE = 2
 """Engines that are built side by side: compilers keep about one processor busy each."""
+TRIES = 10
+"""Of a turn that other programs disturb: a ratio of a few percent needs quiet rounds."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,12 @@ class Effort:
     """How much to measure.
 
     Attributes:
-        rounds: of a launch and batch; in each, every engine runs one block.
-        seconds: length of a block; a call is never cut.
-        patience: seconds that may go into repeating a block that other programs disturbed.
+        rounds: of a launch and batch; in each, every engine takes one turn.
+        seconds: length of a turn; a call is never cut.
     """
 
     rounds: int
     seconds: float
-    patience: float
 
 
 @dataclass
@@ -40,46 +42,57 @@ class Field:
 
     Attributes:
         task: what they are built for.
-        environment: variables of their processes.
-        log: where they write what they have to say.
+        environment: variables of their processes, beside ours.
         records: engine → what it did.
         skipped: engine → why it cannot run here.
         failed: engine → what went wrong: it died, or computes another function.
     """
 
     task: Task
-    environment: dict[str, str]
-    log: IO[bytes]
+    environment: dict[str, str] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def launch(self, names: Iterable[str], number: int, effort: Effort) -> None:
         """Start engines, run the rounds of a launch, and end them."""
-        with self._started(list(names)) as workers:
+        with self._started([name for name in names if not self.is_out(name)]) as running:
             for batch in BATCHES:
-                ready = [worker for worker in workers if batch in ENGINES[worker.name].batches]
-                for worker in ready:
-                    self._warm_up(worker, batch)
-                for i in range(effort.rounds):
-                    # Back and forth, so that a steady drift favors nobody.
-                    for worker in ready if i % 2 == 0 else ready[::-1]:
-                        self._block(worker, batch, (number, i), effort)
+                found = take_turns(
+                    {n: engine for n, engine in running.items() if self._runs(n, batch)},
+                    seconds=effort.seconds * effort.rounds,
+                    rounds=effort.rounds,
+                    failed=self._fail,
+                    tries=TRIES,
+                    batch=batch,
+                )
+                for name, turns in found.items():
+                    self.records[name].add(batch, number, turns)
 
     @contextmanager
-    def _started(self, names: list[str]) -> Iterator[list[Worker]]:
+    def _started(self, names: list[str]) -> Iterator[dict[str, Engine]]:
         """Give the processes of engines that are built, and have run each batch once."""
-        workers: dict[str, Worker] = {}
+        running: dict[str, Engine] = {}
+        folder = self.task.material
 
         def start(name: str) -> None:
-            with self._caught(name):
-                worker = workers[name] = Worker(name, self.task, self.log, self.environment)
-                if worker.skipped is not None:
-                    self.skipped[name] = worker.skipped
+            arguments = {
+                "engine": name,
+                "model": self.task.model,
+                "threads": self.task.threads,
+                "material": None if folder is None else str(folder.resolve()),
+            }
+            job = Job("engines.serve:network", arguments, self.task.threads)
+            try:
+                engine = running[name] = Engine(job, env={**os.environ, **self.environment})
+                if reason := engine.started.get("skipped"):
+                    self.skipped[name] = reason
                     return
+                self.records.setdefault(name, Record(engine.started["parameters"]))
                 for batch in ENGINES[name].batches:
-                    reply = worker.run(batch, None)
-                    self._check(reply["error"], name, batch)
+                    engine.run(0.0, batch=batch)
+            except EngineError as error:
+                self._fail(name, error)
 
         try:
             with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -87,25 +100,17 @@ class Field:
             for name in names:
                 if ENGINES[name].alone:
                     start(name)
-            yield [worker for name, worker in workers.items() if not self.is_out(name)]
+            yield {name: running[name] for name in names if not self.is_out(name)}
         finally:
-            for worker in workers.values():
-                worker.close()
+            for engine in running.values():
+                engine.close()
 
-    def _warm_up(self, worker: Worker, batch: int) -> None:
-        """Let an engine settle, with the machine for itself."""
-        record = self.records.setdefault(worker.name, Record())
-        if not self.is_out(worker.name) and not record.is_done(batch):
-            with self._caught(worker.name):
-                worker.run(batch, 0.0)
+    def _runs(self, name: str, batch: int) -> bool:
+        return batch in ENGINES[name].batches and not self.is_out(name)
 
-    def _block(self, worker: Worker, batch: int, round_: Round, effort: Effort) -> None:
-        record = self.records[worker.name]
-        if self.is_out(worker.name) or record.is_done(batch):
-            return
-        with self._caught(worker.name):
-            worker.measure(record, batch, round_, effort.seconds, effort.patience)
-            self._check(record.errors[batch], worker.name, batch)
+    def _fail(self, name: str, error: EngineError) -> None:
+        self.failed[name] = str(error)
+        console.print(f"{name} failed: {error}\n{error.log}", style="dim", markup=False)
 
     def is_out(self, name: str) -> bool:
         """Return whether an engine is not to be measured."""
@@ -116,30 +121,12 @@ class Field:
         return {
             name: self.records[name]
             for name in ENGINES
-            if name in self.records and not self.is_out(name) and self.records[name].seconds
+            if name in self.records and not self.is_out(name) and self.records[name].turns
         }
 
-    @contextmanager
-    def _caught(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except EngineError as error:
-            self.failed[name] = str(error)
-
-    def _check(self, error: float, name: str, batch: int) -> None:
-        if not error <= TOLERANCE:  # a NaN is no good either
-            raise EngineError(f"batch {batch}: the logits are off by {error:.1e} of the largest")
-
     def summary(self) -> dict[str, Any]:
-        """Return what the engines are, and what they did."""
+        """Return what the engines did."""
         return {
-            name: {
-                "about": ENGINES[name].about,
-                "side": ENGINES[name].side,
-                "runtime": ENGINES[name].runtime,
-                "function": ENGINES[name].function,
-                "errors": {str(b): float(f"{e:.2e}") for b, e in record.errors.items()},
-                **record.summary(),
-            }
+            name: {"about": ENGINES[name].about, **record.summary()}
             for name, record in self.measured().items()
         }

@@ -9,7 +9,6 @@ many images a second each pipeline makes by itself.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -22,10 +21,9 @@ from typing import Annotated, Any
 import numpy as np
 import published_loop
 import typer
-from machine import machine
 from published_loop import BATCH
+from recording import RESULTS, machine, save
 
-RESULTS = Path(__file__).parent / "results" / "train.json"
 PUBLISHED = "published"
 ENGINES = {
     PUBLISHED: "the published loop, PyTorch eager",
@@ -131,7 +129,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1)] = 5,
     steps: Annotated[int, typer.Option(min=1, help="Of a block.")] = 8,
     worker: Annotated[str | None, typer.Option(hidden=True)] = None,
-    out: Annotated[Path, typer.Option(help="The JSON file.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="The JSON file.")] = RESULTS / "train.json",
 ) -> None:
     """Measure."""
     if worker is not None:
@@ -176,7 +174,7 @@ def main(
         },
         "pipelines": pipelines(),
     }  # fmt: skip
-    out.write_text(json.dumps(report, indent=1))
+    save(out, report)
     for name, ratio in report["ratios"].items():
         verdict = "passed" if ratio["median"] >= TARGET else "missed"
         print(f"{name}: {ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['greatest']:.2f}) "

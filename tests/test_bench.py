@@ -16,9 +16,10 @@ import zoo
 from weights import randomize, save_weights
 from zoo import cli
 from zoo.bench import engine as engines
-from zoo.bench.engine import Engine, EngineError, Turn, take_turns
+from zoo.bench.engine import Engine, EngineError, Turn, speeds, take_turns, undisturbed
 from zoo.bench.measurement import Contender, Failure
 from zoo.bench.work import prepare
+from zoo.bench.worker import Job
 
 NAME = "shufflenet_v1_0.5x_g3"
 NUMPY, TORCH = Contender("numpy", optimized=False), Contender("torch", optimized=False)
@@ -108,8 +109,8 @@ def test_weights_of_a_file_are_what_is_measured(tmp_path, work):
         job = dataclasses.replace(mine, network=network).job(NUMPY, 6, None)
         Engine(job).close()
         assert (mine.error(job) > 1e-4) == wrong
-    logits = np.load(job.logits)
-    np.save(job.logits, np.where(np.arange(1000) == 3, np.nan, logits))
+    logits = np.load(job.arguments["logits"])
+    np.save(job.arguments["logits"], np.where(np.arange(1000) == 3, np.nan, logits))
     assert mine.error(job) == float("inf")
 
 
@@ -117,7 +118,7 @@ def test_images_of_a_batch_may_not_be_swapped(work):
     job = work.job(NUMPY, 6, None)
     Engine(job).close()
     assert work.error(job) < 1e-12
-    np.save(job.logits, np.load(job.logits)[[0, 1, 2, 3, 5, 4]])
+    np.save(job.arguments["logits"], np.load(job.arguments["logits"])[[0, 1, 2, 3, 5, 4]])
     assert work.error(job) > 1e-3
 
 
@@ -151,6 +152,36 @@ def test_an_engine_that_hangs_is_given_up(fake, work):
     fake("import time; time.sleep(60)")
     with pytest.raises(EngineError, match=r"^no answer within 0\.5 s$"):
         Engine(work.job(TORCH, 1, None), timeout=0.5)
+
+
+def test_a_process_serves_what_any_factory_makes(tmp_path, monkeypatch):
+    (tmp_path / "factories.py").write_text(
+        "def adding(*, first):\n"
+        "    def served(seconds, second):\n"
+        "        return {'times': [seconds], 'sum': first + second}\n"
+        "    return served, {'first': first}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    engine = Engine(Job("factories:adding", {"first": 40}))
+    assert engine.started == {"first": 40}
+    turn = engine.run(0.5, second=2)
+    assert (turn.times, turn.account["sum"]) == ([0.5], 42)
+    with pytest.raises(EngineError, match=r"^TypeError: .* unexpected .* 'third'$") as error:
+        engine.run(0.5, third=2)
+    assert error.value.log.startswith("Traceback")
+    engine.close()
+    with pytest.raises(EngineError, match=r"^AttributeError: module 'factories' has no .*'other'$"):
+        Engine(Job("factories:other", {}))
+
+
+def test_ratios_are_taken_within_quiet_rounds():
+    ours = {0: Turn([1.0], 0.0), 1: Turn([1.0], 0.9), 2: Turn([2.0, 4.0, 6.0], 0.0)}
+    theirs = {1: Turn([9.0], 0.0), 2: Turn([6.0], 0.0), 3: Turn([1.0], 0.0)}
+    assert speeds(ours, theirs) == ([1.5], 2, 1)
+    assert undisturbed(ours) == [ours[0], ours[2]]
+    noisy = {1: ours[1]}
+    assert speeds(noisy, theirs) == ([9.0], 1, 0)
+    assert undisturbed(noisy) == [ours[1]]
 
 
 def test_the_summary_names_what_is_not_to_be_believed():

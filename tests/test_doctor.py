@@ -82,7 +82,7 @@ def test_mindspore_is_measured_with_onednn_as_shipped_and_limited(only, monkeypa
     only("numpy", "mindspore")
     # One unit a stage has all kinds of convolution and compiles in a third of the time.
     small = zoo.spec(doctor.NETWORK, stage_repeats=(1, 1, 1), image_size=doctor.IMAGE_SIZE)
-    monkeypatch.setattr(doctor.arch, "spec", lambda *args, **kwargs: small)
+    monkeypatch.setattr(doctor.families, "spec", lambda *args, **kwargs: small)
     monkeypatch.setenv(onednn.SWITCH, "default")  # the user's setting is told of, not measured
     found = zoo.diagnose()
     assert [health.state for health in found.backends] == ["works", "works"]

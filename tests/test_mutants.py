@@ -23,7 +23,8 @@ from zoo.proof.mutants.networks import bench
 from zoo.proof.mutants.run import suspects_of_gradients, tasks
 from zoo.proof.mutants.score import summary
 from zoo.proof.mutants.training import TRAININGS
-from zoo.proof.mutants.wiring import WIRINGS, units
+from zoo.proof.mutants.units import units
+from zoo.proof.mutants.wiring import WIRINGS
 
 SEEN = ("killed", "equivalent")
 

@@ -468,7 +468,7 @@ def test_processors_whose_sums_are_cut_off_get_exact_kernels(flags, exact, monke
     from zoo import machine
 
     machine.saturates.cache_clear()
-    monkeypatch.setattr(machine, "_flags", flags.split)
+    monkeypatch.setattr(machine, "flags", flags.split)
     monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
     seen = []
     monkeypatch.setattr(

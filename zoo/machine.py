@@ -106,11 +106,11 @@ def saturates() -> bool:
     """
     if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686"):
         return False
-    held = set(instruction_sets(_flags(), "x86_64"))
+    held = set(instruction_sets(flags(), "x86_64"))
     return not held & {"AVX-VNNI", "AVX-512 VNNI"}
 
 
-def _flags() -> list[str]:
+def flags() -> list[str]:
     """Return a processor's flags, from where the system tells them at once if it does."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:

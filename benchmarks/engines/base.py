@@ -1,6 +1,6 @@
 """What an engine is: a network of ours or of a peer, in one run-time, that runs batches of images.
 
-A process of ``serve.py`` builds one and runs it; `engines.forward` and `engines.deploy` list them.
+A process of `engines.serve` builds one; `engines.forward` and `engines.deploy` list them.
 """
 
 from __future__ import annotations

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-
 from engines import mindspore, onnxruntime, openvino, torch
-from engines.base import Engine, Network, Run, Task, material
+from engines.base import Engine, Network, Task, material
 from engines.peers import torch_name
 
 MODELS = (
@@ -26,19 +25,29 @@ MODELS = (
 """What is measured if nothing else is asked for: networks that the peers have too."""
 
 Build = Callable[[Task], Network]
+Row = tuple[str, Engine]
 
 EAGER, COMPILE, ORT = "PyTorch eager", "torch.compile", "ONNX Runtime"
 OPENVINO, MINDSPORE = "OpenVINO", "MindSpore"
+FROZEN = "torch.compile, frozen, channels last"
+PARTS = "the batch in parts side by side"
 
 
-def _our_eager(task: Task, *, optimize: bool, channels_last: bool = False) -> Network:
+def _our_eager(task: Task, *, optimize: bool = True, channels_last: bool = False) -> Network:
     module = torch.ours(task, optimize=optimize)
     return torch.network(module, task.threads, channels_last=channels_last)
 
 
-def _our_compiled(task: Task, *, frozen: bool, autotune: bool = False) -> Network:
-    module = torch.ours(task, optimize=True)
-    return torch.compiled(module, task.threads, frozen=frozen, autotune=autotune)
+def _peer_eager(task: Task, **how: bool) -> Network:
+    return torch.network(torch.peer(task), task.threads, **how)
+
+
+def _our_compiled(task: Task, **how: bool) -> Network:
+    return torch.compiled(torch.ours(task, optimize=True), task.threads, **how)
+
+
+def _peer_compiled(task: Task, **how: bool) -> Network:
+    return torch.compiled(torch.peer(task), task.threads, **how)
 
 
 def _our_callable(task: Task, backend: str, *, optimize: bool) -> Network:
@@ -52,14 +61,10 @@ def _our_callable(task: Task, backend: str, *, optimize: bool) -> Network:
         conventions=torch_name(task.model)[0],
         optimize=optimize,
     )
-
-    def bind(x: np.ndarray) -> Run:
-        return lambda: model(x)
-
-    return Network(0, bind)
+    return Network(0, lambda x: lambda: model(x))
 
 
-def _ours(about: str, runtime: str, build: Build, **values: Any) -> Engine:
+def _ours(name: str, about: str, runtime: str, build: Build, **values: Any) -> Row:
     """Return an engine of ours; its parameters are those as trained: optimizing folds some away."""
 
     def built(task: Task) -> Network:
@@ -70,106 +75,49 @@ def _ours(about: str, runtime: str, build: Build, **values: Any) -> Engine:
         parameters = zoo.cost(task.model, conventions=conventions).params
         return replace(build(task), parameters=parameters)
 
-    return Engine(f"ours, {about}", built, "zoo", runtime, **values)
+    return f"zoo-{name}", Engine(f"ours, {about}", built, "zoo", runtime, **values)
 
 
-def _peers(about: str, runtime: str, build: Build, **values: Any) -> Engine:
-    return Engine(about, build, "peer", runtime, **values)
+def _both(name: str, about: str, runtime: str, build: Callable[..., Network]) -> tuple[Row, Row]:
+    """Return ours as it is trained, and as it is optimized."""
+    plain = partial(build, optimize=False)
+    return (
+        _ours(f"{name}-plain", f"{about}, as it is trained", runtime, plain, optimized=False),
+        _ours(name, about, runtime, partial(build, optimize=True)),
+    )
 
 
-ENGINES: dict[str, Engine] = {
-    "zoo-torch-plain": _ours(
-        "eager, as it is trained",
-        EAGER,
-        lambda t: _our_eager(t, optimize=False),
-        optimized=False,
-    ),
-    "zoo-torch": _ours("eager", EAGER, lambda t: _our_eager(t, optimize=True)),
-    "zoo-torch-nhwc": _ours(
-        "eager, channels last", EAGER, lambda t: _our_eager(t, optimize=True, channels_last=True)
-    ),
-    "peer-torch": _peers("eager", EAGER, lambda t: torch.network(torch.peer(t), t.threads)),
-    "peer-torch-nhwc": _peers(
-        "eager, channels last",
-        EAGER,
-        lambda t: torch.network(torch.peer(t), t.threads, channels_last=True),
-    ),
-    "zoo-compile": _ours("torch.compile", COMPILE, lambda t: _our_compiled(t, frozen=False)),
-    "zoo-compile-frozen": _ours(
-        "torch.compile, frozen, channels last",
-        COMPILE,
-        lambda t: _our_compiled(t, frozen=True),
-    ),
-    "peer-compile": _peers(
-        "torch.compile",
-        COMPILE,
-        lambda t: torch.compiled(torch.peer(t), t.threads, frozen=False),
-    ),
-    "peer-compile-frozen": _peers(
-        "torch.compile, frozen, channels last",
-        COMPILE,
-        lambda t: torch.compiled(torch.peer(t), t.threads, frozen=True),
-    ),
-    "peer-compile-max": _peers(
-        "torch.compile, frozen, channels last, autotuned",
-        COMPILE,
-        lambda t: torch.compiled(torch.peer(t), t.threads, frozen=True, autotune=True),
-        alone=True,
-        extra=True,  # a minute's compiling a network, for 3 % over the above at most
-    ),
-    "zoo-onnx-plain": _ours(
-        "ONNX Runtime, as it is trained",
-        ORT,
-        lambda t: _our_callable(t, "onnx", optimize=False),
-        optimized=False,
-    ),
-    "zoo-onnx": _ours("ONNX Runtime", ORT, lambda t: _our_callable(t, "onnx", optimize=True)),
-    "peer-onnx": _peers("ONNX Runtime", ORT, onnxruntime.network),
-    "peer-onnx-streams": _peers(
-        "ONNX Runtime, the batch in parts side by side",
-        ORT,
-        onnxruntime.streams,
-        batches=(32,),
-    ),
-    "zoo-openvino-plain": _ours(
-        "OpenVINO, as it is trained",
-        OPENVINO,
-        lambda t: _our_callable(t, "openvino", optimize=False),
-        optimized=False,
-    ),
-    "zoo-openvino": _ours(
-        "OpenVINO", OPENVINO, lambda t: _our_callable(t, "openvino", optimize=True)
-    ),
-    "peer-openvino": _peers("OpenVINO", OPENVINO, openvino.network),
-    "peer-openvino-streams": _peers(
-        "OpenVINO, the batch in parts side by side", OPENVINO, openvino.streams, batches=(32,)
-    ),
-    "zoo-mindspore-plain": _ours(
-        "MindSpore graph mode, as it is trained",
-        MINDSPORE,
-        lambda t: mindspore.ours(t, optimize=False),
-        optimized=False,
-    ),
-    "zoo-mindspore": _ours(
-        "MindSpore graph mode", MINDSPORE, lambda t: mindspore.ours(t, optimize=True)
-    ),
-    "zoo-mindspore-mindcv": _ours(
-        "MindSpore graph mode, MindCV's conventions",
-        MINDSPORE,
-        lambda t: mindspore.ours(t, mindcv=True, optimize=True),
-        function="mindcv",
-    ),
-    "peer-mindcv-capped": _peers(
-        "MindCV, graph mode, oneDNN limited as ours",
-        MINDSPORE,
-        lambda t: mindspore.peer(t, graph=True, cap=True),
-        function="mindcv",
-    ),
-    "peer-mindcv": _peers(
-        "MindCV, graph mode, as installed",
-        MINDSPORE,
-        lambda t: mindspore.peer(t, graph=True, cap=False),
-        function="mindcv",
-    ),
-}
+def _peers(name: str, about: str, runtime: str, build: Build, **values: Any) -> Row:
+    return f"peer-{name}", Engine(about, build, "peer", runtime, **values)
+
+
+def _mindcv(name: str, about: str, *, cap: bool) -> Row:
+    build = partial(mindspore.peer, graph=True, cap=cap)
+    return _peers(name, f"MindCV, graph mode, {about}", MINDSPORE, build, function="mindcv")
+
+
+ENGINES: dict[str, Engine] = dict([
+    *_both("torch", "eager", EAGER, _our_eager),
+    _ours("torch-nhwc", "eager, channels last", EAGER, partial(_our_eager, channels_last=True)),
+    _peers("torch", "eager", EAGER, _peer_eager),
+    _peers("torch-nhwc", "eager, channels last", EAGER, partial(_peer_eager, channels_last=True)),
+    _ours("compile", COMPILE, COMPILE, partial(_our_compiled, frozen=False)),
+    _ours("compile-frozen", FROZEN, COMPILE, partial(_our_compiled, frozen=True)),
+    _peers("compile", COMPILE, COMPILE, partial(_peer_compiled, frozen=False)),
+    _peers("compile-frozen", FROZEN, COMPILE, partial(_peer_compiled, frozen=True)),
+    _peers("compile-max", f"{FROZEN}, autotuned", COMPILE,
+           partial(_peer_compiled, frozen=True, autotune=True), alone=True,
+           extra=True),  # a minute's compiling a network, for 3 % over the above at most
+    *_both("onnx", ORT, ORT, partial(_our_callable, backend="onnx")),
+    _peers("onnx", ORT, ORT, onnxruntime.network),
+    _peers("onnx-streams", f"{ORT}, {PARTS}", ORT, onnxruntime.streams, batches=(32,)),
+    *_both("openvino", OPENVINO, OPENVINO, partial(_our_callable, backend="openvino")),
+    _peers("openvino", OPENVINO, OPENVINO, openvino.network),
+    _peers("openvino-streams", f"{OPENVINO}, {PARTS}", OPENVINO, openvino.streams, batches=(32,)),
+    *_both("mindspore", "MindSpore graph mode", MINDSPORE, mindspore.ours),
+    _ours("mindspore-mindcv", "MindSpore graph mode, MindCV's conventions", MINDSPORE,
+          partial(mindspore.ours, mindcv=True, optimize=True), function="mindcv"),
+    _mindcv("mindcv-capped", "oneDNN limited as ours", cap=True),
+    _mindcv("mindcv", "as installed", cap=False),
+])  # fmt: skip
 """Name → engine. Those that are compared closely stand side by side."""

@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, TypeVar
 
 from zoo.bench.worker import Job
@@ -42,7 +43,13 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class EngineError(ZooError):
-    """An engine that could not be started or has failed; the process is gone or of no use."""
+    """An engine that could not be started or has failed; the process is gone or of no use.
+
+    Attributes:
+        log: what it wrote to stderr.
+    """
+
+    log = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,12 @@ class Turn:
     Attributes:
         times: seconds of each.
         taken: cores that other programs took from the engine meanwhile.
+        account: all that its process told of it.
     """
 
     times: list[float]
     taken: float
+    account: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def quiet(self) -> bool:
@@ -67,8 +76,7 @@ class Engine:
     """The process of one engine.
 
     Attributes:
-        started: what starting took: ``import_seconds``, ``build_seconds``, ``first_run_seconds``;
-            and ``about``, what the backend tells of itself.
+        started: what the factory of the job told of the start.
         peak_bytes: the largest resident set up to the last turn.
     """
 
@@ -109,19 +117,23 @@ class Engine:
             self.close()
             raise
 
-    def run(self, seconds: float) -> Turn:
+    def run(self, seconds: float, **request: Any) -> Turn:
         """Return a turn of calls for about so many seconds, of at least one.
+
+        Args:
+            seconds: how long.
+            **request: what else is served takes.
 
         Raises:
             EngineError: it failed or died.
         """
         begun, busy = time.perf_counter(), _busy()
-        reply = self._ask({"seconds": seconds})
+        reply = self._ask({"seconds": seconds, **request})
         lasted = time.perf_counter() - begun
         others = (_busy() - busy - reply["cpu_seconds"]) / lasted
         self.peak_bytes = reply["peak_bytes"]
         free = (os.cpu_count() or 1) - self.threads
-        return Turn(reply["times"], round(max(others - free, 0.0), 3))
+        return Turn(reply["times"], round(max(others - free, 0.0), 3), reply)
 
     def close(self) -> None:
         """End the process, in the middle of a call if need be: it holds nothing worth keeping."""
@@ -148,11 +160,11 @@ class Engine:
             line = ""
         finally:
             watch.cancel()
-        if not line:
-            raise EngineError(self._end())
-        reply: dict[str, Any] = json.loads(line)
+        reply: dict[str, Any] = json.loads(line) if line else {"error": self._end()}
         if "error" in reply:
-            raise EngineError(reply["error"])
+            error = EngineError(reply["error"])
+            error.log = self._said()
+            raise error
         return reply
 
     def _give_up(self) -> None:
@@ -167,9 +179,12 @@ class Engine:
         how = f"with status {status}"
         if status < 0:
             how = f"by {signal.Signals(-status).name}"
-        self._log.seek(0)
-        said = self._log.read().decode(errors="replace").strip().splitlines()
+        said = self._said().splitlines()
         return f"the process was ended {how}" + (f": {said[-1].strip()}" if said else "")
+
+    def _said(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace").strip()
 
 
 def take_turns(
@@ -179,6 +194,8 @@ def take_turns(
     rounds: int = ROUNDS,
     failed: Callable[[Key, EngineError], None],
     step: Callable[[], None] = lambda: None,
+    tries: int = TRIES,
+    **request: Any,
 ) -> dict[Key, dict[int, Turn]]:
     """Run the engines in turns while the others sleep.
 
@@ -187,7 +204,9 @@ def take_turns(
         seconds: of all turns of an engine together; a call is never cut.
         rounds: turns of each.
         failed: told of an engine that fails, which is then left out.
-        step: called after each turn.
+        step: called before each turn.
+        tries: of a turn that other programs disturb.
+        **request: what else the engines take.
 
     Returns:
         Key → number of the round → its turn, of the engines that did not fail.
@@ -202,9 +221,9 @@ def take_turns(
                 continue
             try:
                 if i < 0:
-                    engines[key].run(0.0)
+                    engines[key].run(0.0, **request)
                     continue
-                turns[key][i] = least_disturbed(engines[key], seconds / rounds)
+                turns[key][i] = least_disturbed(engines[key], seconds / rounds, tries, **request)
                 spent[key] += sum(turns[key][i].times)
             except EngineError as error:
                 failed(key, error)
@@ -212,19 +231,38 @@ def take_turns(
     return turns
 
 
-def least_disturbed(engine: Engine, seconds: float) -> Turn:
+def least_disturbed(engine: Engine, seconds: float, tries: int = TRIES, **request: Any) -> Turn:
     """Return a turn in which other programs left the engine alone, as far as there is one.
 
     Raises:
         EngineError: it failed or died.
     """
-    tries: list[Turn] = []
-    while len(tries) < TRIES and not (tries and tries[-1].quiet):
+    found: list[Turn] = []
+    while len(found) < tries and not (found and found[-1].quiet):
         time.sleep(PAUSE)
-        tries.append(engine.run(seconds))
-        if sum(tries[-1].times) > PATIENCE * seconds:  # a slow one: its calls are not repeated
+        found.append(engine.run(seconds, **request))
+        if sum(found[-1].times) > PATIENCE * seconds:  # a slow one: its calls are not repeated
             break
-    return min(tries, key=lambda turn: turn.taken)
+    return min(found, key=lambda turn: turn.taken)
+
+
+def undisturbed(turns: Mapping[Key, Turn]) -> list[Turn]:
+    """Return the turns that other programs left alone; all, if there are none."""
+    return [turn for turn in turns.values() if turn.quiet] or list(turns.values())
+
+
+def speeds(ours: Mapping[Key, Turn], theirs: Mapping[Key, Turn]) -> tuple[list[float], int, int]:
+    """Return how many times as fast an engine is as another, within each round that both ran.
+
+    Rounds that were disturbed are left out where there are others.
+
+    Returns:
+        The ratios, how many rounds both ran, and how many of those were quiet.
+    """
+    both = [i for i in ours if i in theirs]
+    quiet = [i for i in both if ours[i].quiet and theirs[i].quiet]
+    ratios = [median(theirs[i].times) / median(ours[i].times) for i in quiet or both]
+    return ratios, len(both), len(quiet)
 
 
 def _busy() -> float:

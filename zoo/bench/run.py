@@ -17,7 +17,15 @@ import numpy as np
 import backends as engines_of
 from zoo.arch import Spec
 from zoo.arch.spec import require_positive
-from zoo.bench.engine import ROUNDS, Engine, EngineError, Turn, take_turns
+from zoo.bench.engine import (
+    ROUNDS,
+    Engine,
+    EngineError,
+    Turn,
+    speeds,
+    take_turns,
+    undisturbed,
+)
 from zoo.bench.measurement import Contender, Failure, Measurement
 from zoo.bench.report import BenchmarkReport
 from zoo.bench.work import Work, prepare
@@ -161,12 +169,9 @@ def _measurement(
     error: float,
 ) -> Measurement:
     """Return what the turns of an engine come to, and those of the first engine beside them."""
-    quiet = [turn for turn in turns.values() if turn.quiet] or list(turns.values())
-    calls = [call for turn in quiet for call in turn.times]
+    calls = [call for turn in undisturbed(turns) for call in turn.times]
     low, middle, high = (float(q) for q in np.quantile(calls, (0.25, 0.5, 0.75)))
-    both = [i for i in turns if i in base]
-    both = [i for i in both if turns[i].quiet and base[i].quiet] or both
-    speeds = [median(base[i].times) / median(turns[i].times) for i in both]
+    ratios, *_ = speeds(turns, base)
     return Measurement(
         form=form,
         batch=batch,
@@ -175,13 +180,11 @@ def _measurement(
         calls=len(calls),
         rounds={i: median(turn.times) for i, turn in turns.items()},
         taken={i: turn.taken for i, turn in turns.items()},
-        speed=median(speeds),
-        speed_range=(min(speeds), max(speeds)),
+        speed=median(ratios),
+        speed_range=(min(ratios), max(ratios)),
         peak_bytes=engine.peak_bytes,
-        import_seconds=engine.started["import_seconds"],
-        build_seconds=engine.started["build_seconds"],
-        first_run_seconds=engine.started["first_run_seconds"],
         error=error,
+        **{key: took for key, took in engine.started.items() if key != "about"},
     )
 
 

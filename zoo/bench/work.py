@@ -40,14 +40,18 @@ class Work:
         images = self.folder / f"images-{batch}.npy"
         if not images.exists():
             np.save(images, _repeated(self.images, batch))
-        logits = self.folder / f"logits-{form.label}-{batch}.npy"
-        return Job(
-            form.backend, form.optimized, str(self.network), str(images), str(logits), threads
-        )
+        arguments = {
+            "backend": form.backend,
+            "optimize": form.optimized,
+            "network": str(self.network),
+            "images": str(images),
+            "logits": str(self.folder / f"logits-{form.label}-{batch}.npy"),
+        }
+        return Job("zoo.bench.forward:load", arguments, threads)
 
     def error(self, job: Job) -> float:
         """Return max|a - ref| / max|ref| of the logits of an engine's first call."""
-        logits = np.load(job.logits)
+        logits = np.load(job.arguments["logits"])
         return relative_maximum(logits, _repeated(self.logits, len(logits)))
 
 

@@ -1,23 +1,25 @@
-"""The process of one engine: builds it, runs it once, then a block of calls whenever it is asked.
+"""The process of one engine: makes what it serves, and calls that whenever it is asked.
 
     python -m zoo.bench.worker
 
-Its first line of input is a `Job` as JSON, which it answers with what starting took. Each line
-after that, ``{"seconds": 0.5}``, is answered with the seconds of every call of a block. In between
-it sleeps. What goes wrong is answered with ``{"error": ...}``, with the traceback on stderr.
+Its first line of input is a `Job` as JSON, which it answers with what its factory tells. Each after
+that holds the arguments of a call, such as ``{"seconds": 0.5}``, and is answered with what the
+call returns. In between it sleeps. What goes wrong is answered with ``{"error": ...}``, with the
+traceback on stderr.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from zoo.errors import ZooError
 
@@ -29,19 +31,15 @@ class Job:
     """What a process is to run.
 
     Attributes:
-        backend: the engine.
-        optimize: whether to run the form for inference, see `zoo.create`.
-        network: a file of weights with the spec inside.
-        images: an .npy file of float32 (N, C, H, W).
-        logits: where the first call's logits go, as .npy.
+        factory: ``"module:function"`` that is called in the process. It returns what is served and
+            what is to be told of the start. What is served takes the fields of a request and
+            returns its account: ``times``, the seconds of each call, and whatever else.
+        arguments: of the factory, by name, as JSON has them.
         threads: processors to keep to; all that there are if not given.
     """
 
-    backend: str
-    optimize: bool
-    network: str
-    images: str
-    logits: str
+    factory: str
+    arguments: Mapping[str, Any]
     threads: int | None = None
 
 
@@ -58,51 +56,21 @@ def main() -> None:
 
 
 def serve(job: Job, requests: IO[str], replies: IO[str]) -> None:
-    """Start the engine and answer requests until there are no more."""
+    """Make what is served and answer requests until there are no more."""
     if job.threads is not None and hasattr(os, "sched_setaffinity"):
         # The one limit that the thread pools of all libraries respect.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job.threads])
-    run, started = start(job)
+    module, _, name = job.factory.partition(":")
+    served, started = getattr(importlib.import_module(module), name)(**job.arguments)
     _reply(replies, started)
+    asleep, cpu = time.perf_counter(), time.process_time()  # the latter of all threads
     for line in requests:
-        cpu = time.process_time()  # of all threads
-        times = measure(run, json.loads(line)["seconds"])
-        cpu = time.process_time() - cpu
-        _reply(replies, {"times": times, "cpu_seconds": cpu, "peak_bytes": peak_bytes()})
-
-
-def start(job: Job) -> tuple[Callable[[], Any], dict[str, Any]]:
-    """Import, build and run an engine once; return one call of it, and the seconds of each step."""
-    begun = time.perf_counter()
-    import backends
-
-    engine = backends.load(job.backend)
-    imported = time.perf_counter()
-    import numpy as np
-
-    import weights
-    from zoo import models
-
-    checkpoint, images = weights.load_weights(job.network), np.load(job.images)
-    read = time.perf_counter()
-    model = models.create(
-        checkpoint.spec,
-        backend=cast(backends.Name, job.backend),
-        weights=checkpoint,
-        optimize=job.optimize,
-    )
-    if hasattr(model, "eval"):  # a new Cell of MindSpore is in evaluation mode
-        model.eval()
-    built = time.perf_counter()
-    logits = engine.predict(model, images)[0]
-    ran = time.perf_counter()
-    np.save(job.logits, logits)
-    return lambda: engine.predict(model, images), {
-        "import_seconds": imported - begun,
-        "build_seconds": built - read,
-        "first_run_seconds": ran - built,
-        "about": engine.describe(),
-    }
+        waited = {"seconds": time.perf_counter() - asleep, "cpu_seconds": time.process_time() - cpu}
+        cpu = time.process_time()
+        reply = served(**json.loads(line)) | {"waited": waited}
+        reply |= {"cpu_seconds": time.process_time() - cpu, "peak_bytes": peak_bytes()}
+        asleep, cpu = time.perf_counter(), time.process_time()
+        _reply(replies, reply)
 
 
 def measure(run: Callable[[], Any], seconds: float) -> list[float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-from zoo.bench.engine import Engine, EngineError, take_turns
+from zoo.bench.engine import Engine, EngineError, speeds, take_turns, undisturbed
 from zoo.bench.worker import Job
 from zoo.doctor.report import OneDNN
 
@@ -52,14 +52,17 @@ def compare(engine: Engine, job: Job, environment: Mapping[str, str], avx512: bo
     finally:
         if shipped is not None:
             shipped.close()
-    calls = {key: [median(turn.times) for turn in taken.values()] for key, taken in turns.items()}
-    ratio = median(a / b for a, b in zip(calls["shipped"], calls["limited"], strict=False))
+    calls = {
+        key: median(median(turn.times) for turn in undisturbed(taken))
+        for key, taken in turns.items()
+    }
+    ratio = median(speeds(turns["limited"], turns["shipped"])[0])
     return OneDNN(
         verdict=verdict(ratio, avx512),
         remedy=REMEDY if ratio >= SLOW else None,
         notes=said,
-        shipped_seconds=median(calls["shipped"]),
-        limited_seconds=median(calls["limited"]),
+        shipped_seconds=calls["shipped"],
+        limited_seconds=calls["limited"],
         ratio=ratio,
     )
 

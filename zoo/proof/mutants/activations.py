@@ -8,42 +8,35 @@ from typing import Any, cast
 from zoo.arch import Operator
 from zoo.arch.operators import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid
 from zoo.proof.mutants.arithmetic import at_most, clip, cut, gradient_of, positive, sigmoid
-from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site
+from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site, simple
 
 Plain = Callable[[Namespace, Any], Any]
 """A function of the input alone."""
 
 
 def _instead(op: type, name: str, plain: Plain, *regions: int) -> Function:
-    return Function(
-        name=name,
-        op=op,
-        covers=_regions(regions),
-        body=lambda ns, layer, x, op, held, training: plain(ns, x[0]),
-    )
+    return simple(op, name, lambda ns, layer, x, op: plain(ns, x), covers=_regions(regions))
 
 
 def _gradient(op: type, name: str, plain: Plain, *regions: int) -> Function:
     """The right value with the gradient of another function."""
-    return Function(
-        name=name,
-        op=op,
+    return simple(
+        op,
+        name,
+        lambda ns, layer, x, op: gradient_of(ns, layer(x), plain(ns, x)),
         covers=_regions(regions),
         level="gradients",
-        body=lambda ns, layer, x, op, held, training: gradient_of(ns, layer(x[0]), plain(ns, x[0])),
     )
 
 
 def _cut(op: type, name: str, where: Plain, *regions: int) -> Function:
     """The right value without a gradient where a function is 1."""
-    return Function(
-        name=name,
-        op=op,
+    return simple(
+        op,
+        name,
+        lambda ns, layer, x, op: cut(ns, layer(x), ns.detach(where(ns, x))),
         covers=_regions(regions),
         level="gradients",
-        body=lambda ns, layer, x, op, held, training: cut(
-            ns, layer(x[0]), ns.detach(where(ns, x[0]))
-        ),
     )
 
 

@@ -8,14 +8,15 @@ from typing import Literal
 
 from zoo.arch import Graph, Operator, operators
 from zoo.proof.mutants.activations import activations
-from zoo.proof.mutants.affine import affine
+from zoo.proof.mutants.affine import linear
 from zoo.proof.mutants.channels import channels
+from zoo.proof.mutants.convolutions import conv
 from zoo.proof.mutants.general import general
 from zoo.proof.mutants.joins import joins
 from zoo.proof.mutants.mutation import Mutant, Mutation, Site, sites
 from zoo.proof.mutants.norms import norms
+from zoo.proof.mutants.pools import pools
 from zoo.proof.mutants.training import TRAININGS
-from zoo.proof.mutants.windows import pools
 from zoo.proof.mutants.wiring import WIRINGS
 
 Nodes = Literal["first", "kinds", "all"]
@@ -38,7 +39,7 @@ def kinds() -> list[type[Operator]]:
 @cache
 def own() -> tuple[Mutation, ...]:
     """Return the mutations that are one operator's own."""
-    return (*affine(), *pools(), *norms(), *activations(), *channels(), *joins())
+    return (*conv(), *linear(), *pools(), *norms(), *activations(), *channels(), *joins())
 
 
 @cache

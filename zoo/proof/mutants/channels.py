@@ -8,7 +8,7 @@ from typing import Any, Literal
 from zoo.arch import Operator
 from zoo.arch.operators import ChannelPermute, ChannelShuffle, Concat, Flatten, Slice
 from zoo.proof.mutants.arithmetic import cut, flipped, gradient_of, last, rolled
-from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site
+from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site, simple
 
 Indices = tuple[int, ...]
 
@@ -50,19 +50,17 @@ def _permutations(kind: type[Operator], covers: str) -> Iterator[Mutation]:
     }
     for name, change in changes.items():
         yield _permuted(kind, name, change, covers)
-    yield Function(
-        name="gradient not permuted",
-        op=kind,
+    yield simple(
+        kind,
+        "gradient not permuted",
+        lambda ns, layer, x, op: gradient_of(ns, layer(x), x),
         level="gradients",
-        body=lambda ns, layer, x, op, held, training: gradient_of(ns, layer(x[0]), x[0]),
     )
-    yield Function(
-        name="gradient rolled by one",
-        op=kind,
+    yield simple(
+        kind,
+        "gradient rolled by one",
+        lambda ns, layer, x, op: gradient_of(ns, layer(x), layer(rolled(ns, x, 1))),
         level="gradients",
-        body=lambda ns, layer, x, op, held, training: gradient_of(
-            ns, layer(x[0]), layer(rolled(ns, x[0], 1))
-        ),
     )
 
 
@@ -130,46 +128,40 @@ def cut_out() -> Iterator[Mutation]:
             start=site.inputs[0][1] - site.op.stop, stop=site.inputs[0][1] - site.op.start
         ),
     )
-    yield Function(
-        name="ends a channel early",
-        op=kind,
+    yield simple(
+        kind,
+        "ends a channel early",
+        lambda ns, layer, x, op: ns.take(
+            layer(x), [*range(op.stop - op.start - 1), op.stop - op.start - 2], 1
+        ),
         covers=("stop",),
         when=lambda site: site.output[1] > 1,
-        body=lambda ns, layer, x, op, held, training: ns.take(
-            layer(x[0]), [*range(op.stop - op.start - 1), op.stop - op.start - 2], 1
-        ),
     )
-    yield Function(
-        name="first channel from its neighbor",
-        op=kind,
+    yield simple(
+        kind,
+        "first channel from its neighbor",
+        lambda ns, layer, x, op: ns.take(layer(x), [1, *range(1, op.stop - op.start)], 1),
         covers=("start",),
         when=lambda site: site.output[1] > 1,
-        body=lambda ns, layer, x, op, held, training: ns.take(
-            layer(x[0]), [1, *range(1, op.stop - op.start)], 1
-        ),
     )
-    yield Function(
-        name="channels in reverse",
-        op=kind,
+    yield simple(
+        kind,
+        "channels in reverse",
+        lambda ns, layer, x, op: flipped(ns, layer(x), 1),
         when=lambda site: site.output[1] > 1,
-        body=lambda ns, layer, x, op, held, training: flipped(ns, layer(x[0]), 1),
     )
-    yield Function(
-        name="every second channel",
-        op=kind,
+    yield simple(
+        kind,
+        "every second channel",
+        lambda ns, layer, x, op: ns.take(x, list(range(0, 2 * (op.stop - op.start), 2)), 1),
         covers=("start", "stop"),
         when=lambda site: site.inputs[0][1] >= 2 * site.output[1] > 2,
-        body=lambda ns, layer, x, op, held, training: ns.take(
-            x[0], list(range(0, 2 * (op.stop - op.start), 2)), 1
-        ),
     )
-    yield Function(
-        name="gradient to the neighbors",
-        op=kind,
+    yield simple(
+        kind,
+        "gradient to the neighbors",
+        lambda ns, layer, x, op: gradient_of(ns, layer(x), layer(rolled(ns, x, 1))),
         level="gradients",
-        body=lambda ns, layer, x, op, held, training: gradient_of(
-            ns, layer(x[0]), layer(rolled(ns, x[0], 1))
-        ),
     )
 
 
@@ -254,40 +246,34 @@ def flatten() -> Iterator[Mutation]:
     def channels_last(ns: Namespace, layer: Any, x: Any) -> Any:
         return ns.permute(x, (0, 2, 3, 1)).reshape((int(x.shape[0]), -1))
 
-    yield Function(
-        name="channels last", op=kind, when=spread,
-        body=lambda ns, layer, x, op, held, training: channels_last(ns, layer, x[0]),
-    )  # fmt: skip
-    yield Function(
-        name="rows and columns exchanged", op=kind, when=spread,
-        body=lambda ns, layer, x, op, held, training: layer(ns.permute(x[0], (0, 1, 3, 2))),
-    )  # fmt: skip
-    yield Function(
-        name="in reverse", op=kind,
-        body=lambda ns, layer, x, op, held, training: flipped(ns, layer(x[0]), 1),
-    )  # fmt: skip
-    yield Function(
-        name="rolled by one", op=kind,
-        body=lambda ns, layer, x, op, held, training: rolled(ns, layer(x[0]), 1),
-    )  # fmt: skip
-    yield Function(
-        name="over images instead of channels", op=kind,
-        body=lambda ns, layer, x, op, held, training: (
-            ns.permute(x[0], (1, 0, 2, 3)).reshape((int(x[0].shape[0]), -1))
-        ),
-    )  # fmt: skip
-    yield Function(
-        name="gradient in reverse", op=kind, level="gradients",
-        body=lambda ns, layer, x, op, held, training: gradient_of(
-            ns, layer(x[0]), flipped(ns, layer(x[0]), 1)
-        ),
-    )  # fmt: skip
-    yield Function(
-        name="gradient of the last feature cut", op=kind, level="gradients",
-        body=lambda ns, layer, x, op, held, training: cut(
-            ns, layer(x[0]), last(ns, layer(x[0]))
-        ),
-    )  # fmt: skip
+    yield simple(
+        kind, "channels last", lambda ns, layer, x, op: channels_last(ns, layer, x), when=spread
+    )
+    yield simple(
+        kind,
+        "rows and columns exchanged",
+        lambda ns, layer, x, op: layer(ns.permute(x, (0, 1, 3, 2))),
+        when=spread,
+    )
+    yield simple(kind, "in reverse", lambda ns, layer, x, op: flipped(ns, layer(x), 1))
+    yield simple(kind, "rolled by one", lambda ns, layer, x, op: rolled(ns, layer(x), 1))
+    yield simple(
+        kind,
+        "over images instead of channels",
+        lambda ns, layer, x, op: ns.permute(x, (1, 0, 2, 3)).reshape((int(x.shape[0]), -1)),
+    )
+    yield simple(
+        kind,
+        "gradient in reverse",
+        lambda ns, layer, x, op: gradient_of(ns, layer(x), flipped(ns, layer(x), 1)),
+        level="gradients",
+    )
+    yield simple(
+        kind,
+        "gradient of the last feature cut",
+        lambda ns, layer, x, op: cut(ns, layer(x), last(ns, layer(x))),
+        level="gradients",
+    )
 
 
 def channels() -> Iterator[Mutation]:

@@ -208,6 +208,18 @@ class Function(Mutation):
         return Mutated(inner=site.op, layer=layer, body=self.body), dict
 
 
+def simple(
+    op: type[Operator], name: str, body: Callable[[Namespace, Any, Any, Any], Any], **more: Any
+) -> Function:
+    """Return a function of the layer, its one input and its operator."""
+    return Function(
+        name=name,
+        op=op,
+        body=lambda ns, layer, x, op, held, training: body(ns, layer, x[0], op),
+        **more,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arrays(Mutation):
     """Other arrays than the canonical ones: what a converter or a loader mistakes.

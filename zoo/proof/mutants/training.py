@@ -13,6 +13,7 @@ from zoo.arch.operators import BatchNorm2d
 from zoo.passes import Weights
 from zoo.proof.mutants.general import general
 from zoo.proof.mutants.mutation import Mutant, Site, sites
+from zoo.proof.mutants.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from zoo.recipes import Recipe
@@ -20,60 +21,6 @@ if TYPE_CHECKING:
 SGD = ("sgd", "nesterov", "clip_norm", "clip_value", "accumulate", "decay_all", "decay_weights")
 """Variants (`zoo.proof.variants`) by SGD."""
 ADAM = ("adam", "adamw")
-
-
-class Wrapped:
-    """A trainer that does something else than it was asked to.
-
-    Attributes:
-        trainer: the real one.
-        steps: how many it has taken.
-    """
-
-    def __init__(self, trainer: Any, graph: Graph) -> None:
-        self.trainer, self.graph, self.steps = trainer, graph, 0
-        self.start = trainer.weights()
-        self.begin()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.trainer, name)
-
-    def begin(self) -> None:
-        """Do what is done before the first step."""
-
-    def restore(self, weights: Weights, slots: dict[str, Weights], steps: int) -> None:
-        """Go on from what another had."""
-        self.trainer.restore(weights, slots, steps)
-        self.steps = steps
-        self.begin()
-
-    def step(
-        self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None
-    ) -> tuple[float, np.ndarray]:
-        """Take a step as `change` would have it."""
-        self.lr = lr
-        images, targets, lr, momentum = self.change(images, targets, lr, momentum)
-        found: tuple[float, np.ndarray] = self.trainer.step(
-            images, targets, lr=lr, momentum=momentum
-        )
-        self.steps += 1
-        self.finish()
-        return found
-
-    def change(self, images: Any, targets: Any, lr: float, momentum: Any) -> tuple[Any, ...]:
-        """Return what the real trainer is given."""
-        return images, targets, lr, momentum
-
-    def finish(self) -> None:
-        """Do what is done after a step."""
-
-    def remember(self, factor: float, steps: int | None = None) -> None:
-        """Scale what the optimizer remembers, and say how many steps it has taken."""
-        slots = {
-            slot: {name: factor * array for name, array in arrays.items()}
-            for slot, arrays in self.trainer.slots().items()
-        }
-        self.trainer.restore(self.trainer.weights(), slots, self.steps if steps is None else steps)
 
 
 @dataclass(frozen=True, kw_only=True)

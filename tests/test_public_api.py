@@ -115,7 +115,7 @@ def test_a_broken_framework_is_told_apart_from_a_missing_one(tmp_path, monkeypat
 
     row = replace(backends.BACKENDS["torch"], load=broken)
     monkeypatch.setitem(backends.BACKENDS, "torch", row)
-    with pytest.raises(backends.BackendNotInstalledError) as error:
+    with pytest.raises(zoo.BackendNotInstalledError) as error:
         backends.load("torch")
     assert str(error.value) == (
         "backend 'torch': 'torch' is installed but cannot be imported (numpy.core.multiarray "

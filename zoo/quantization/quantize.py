@@ -123,7 +123,9 @@ def quantize(
         "activations": activations,
         "reduce_range": reduce_range,
     }
-    _check(engine, path, force, method, activations, tolerance)
+    require_writable(path, ".onnx")
+    require_free(path, force)
+    _check(engine, method, activations, tolerance)
     how = _preprocessing(model, weights, preprocessing, overrides)
     found = find_pictures(calibration, max_images)
     seen = found if evaluate is None else find_pictures(evaluate)
@@ -212,17 +214,8 @@ def quantize(
     )
 
 
-def _check(
-    engine: backends.Quantizer,
-    path: Path,
-    force: bool,
-    method: str,
-    activations: str,
-    tolerance: float,
-) -> None:
+def _check(engine: backends.Quantizer, method: str, activations: str, tolerance: float) -> None:
     """Raise what can be raised before any work is done."""
-    require_writable(path, ".onnx")
-    require_free(path, force)
     if method not in engine.METHODS:
         raise unknown("method", method, engine.METHODS)
     if activations not in engine.ACTIVATIONS:

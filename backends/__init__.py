@@ -1,13 +1,7 @@
 """Backends: the same functions for every framework. What they are is in `backends.protocols`."""
 
 from backends.protocols import (
-    Arrays,
-    Differentiable,
-    Editable,
-    Exporter,
-    Framework,
     Quantizer,
-    Reference,
     Runtime,
     Steps,
     Trainable,
@@ -15,14 +9,12 @@ from backends.protocols import (
 )
 from backends.registry import (
     BACKENDS,
-    Entry,
     Name,
     backend_of,
     differentiates,
     editable,
     exporter,
     is_editable,
-    is_installed,
     listed,
     load,
     missing_packages,
@@ -37,15 +29,8 @@ from backends.registry import (
 
 __all__ = [
     "BACKENDS",
-    "Arrays",
-    "Differentiable",
-    "Editable",
-    "Entry",
-    "Exporter",
-    "Framework",
     "Name",
     "Quantizer",
-    "Reference",
     "Runtime",
     "Steps",
     "Trainable",
@@ -55,7 +40,6 @@ __all__ = [
     "editable",
     "exporter",
     "is_editable",
-    "is_installed",
     "listed",
     "load",
     "missing_packages",

@@ -205,15 +205,6 @@ def _is_found(package: str) -> bool:
         return False
 
 
-def is_installed(name: str) -> bool:
-    """Return whether all that a backend needs is there, without importing it: it may be broken.
-
-    Raises:
-        UnknownNameError: there is no such backend.
-    """
-    return not missing_packages(name)
-
-
 def require_installed(name: str) -> None:
     """Raise what `load` raises where the framework is missing, without importing it.
 

@@ -11,24 +11,3 @@ from backends.mindspore.run import DTYPES, FUSED, LEVELS, forward, gradients, pr
 from backends.mindspore.trainer import trainer
 
 onednn.cap()
-
-__all__ = [
-    "DTYPES",
-    "FUSED",
-    "IDIOMS",
-    "LEVELS",
-    "batches",
-    "build",
-    "changes",
-    "describe",
-    "forward",
-    "freeze",
-    "get_parameters",
-    "gradients",
-    "graph_of",
-    "is_model",
-    "observe",
-    "predict",
-    "set_parameters",
-    "trainer",
-]

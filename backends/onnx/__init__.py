@@ -7,26 +7,3 @@ from backends.onnx.parameters import get_parameters, graph_of, set_parameters
 from backends.onnx.proto import OPSET, emit
 from backends.onnx.quantize import ACTIVATIONS, METHODS, Calibrated, Runner
 from backends.onnx.run import DTYPES, FUSED, LEVELS, forward, predict
-
-__all__ = [
-    "ACTIVATIONS",
-    "DTYPES",
-    "FUSED",
-    "LEVELS",
-    "METHODS",
-    "OPSET",
-    "Calibrated",
-    "File",
-    "Model",
-    "Runner",
-    "build",
-    "describe",
-    "emit",
-    "forward",
-    "freeze",
-    "get_parameters",
-    "graph_of",
-    "is_model",
-    "predict",
-    "set_parameters",
-]

@@ -5,19 +5,3 @@ from backends.onnx.parameters import get_parameters, graph_of, set_parameters
 from backends.openvino.about import describe
 from backends.openvino.model import Model, build, is_model
 from backends.openvino.run import DTYPES, FUSED, LEVELS, forward, predict
-
-__all__ = [
-    "DTYPES",
-    "FUSED",
-    "LEVELS",
-    "Model",
-    "build",
-    "describe",
-    "forward",
-    "freeze",
-    "get_parameters",
-    "graph_of",
-    "is_model",
-    "predict",
-    "set_parameters",
-]

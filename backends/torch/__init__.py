@@ -9,25 +9,3 @@ from backends.torch.parameters import changes, get_parameters, graph_of, set_par
 from backends.torch.reference import plain_trainer
 from backends.torch.run import DTYPES, FUSED, LEVELS, forward, gradients, predict
 from backends.torch.trainer import trainer
-
-__all__ = [
-    "DTYPES",
-    "FUSED",
-    "IDIOMS",
-    "LEVELS",
-    "batches",
-    "build",
-    "changes",
-    "describe",
-    "forward",
-    "freeze",
-    "get_parameters",
-    "gradients",
-    "graph_of",
-    "is_model",
-    "observe",
-    "plain_trainer",
-    "predict",
-    "set_parameters",
-    "trainer",
-]

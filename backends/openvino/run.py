@@ -8,11 +8,6 @@ from backends.onnx import run
 from backends.openvino.model import Model
 from zoo.arch import Graph
 
-DTYPES = run.DTYPES
-LEVELS = run.LEVELS
-FUSED = run.FUSED
-predict = run.predict
-
 
 def forward(
     graph: Graph, weights: run.Arrays, x: np.ndarray, *, training: bool, dtype: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Generic, TypeVar
 
     from mindspore.nn import Cell
     from torch import Tensor
@@ -22,18 +22,21 @@ if TYPE_CHECKING:
     from backends.openvino.model import Model as OpenVINOModel
     from zoo.arch.described import Described
 
-    class TorchModel(Module, Described):
+    T = TypeVar("T")
+    L = TypeVar("L")
+
+    class Whole(Described, Generic[T, L]):
         """A whole network; a part of one, or its form for inference, has no head."""
 
-        def forward_features(self, x: Tensor) -> Tensor:
+        def forward_features(self, x: T) -> T:
             """Return the map that the head pools."""
             ...
 
-        def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        def forward_head(self, x: T, pre_logits: bool = False) -> T:
             """Return the logits of such a map, or what the classifier would read."""
             ...
 
-        def get_classifier(self) -> Module:
+        def get_classifier(self) -> L:
             """Return the layer that makes the logits."""
             ...
 
@@ -43,23 +46,11 @@ if TYPE_CHECKING:
         def set_grad_checkpointing(self, enable: bool = True) -> None:
             """Let the backward pass of training compute each stage again."""
 
-    class MindSporeModel(Cell, Described):  # type: ignore[misc]
-        """As `TorchModel`."""
+    class TorchModel(Module, Whole[Tensor, Module]):
+        """In PyTorch."""
 
-        def forward_features(self, x: Any) -> Any:
-            """Return the map that the head pools."""
-
-        def forward_head(self, x: Any, pre_logits: bool = False) -> Any:
-            """Return the logits of such a map, or what the classifier would read."""
-
-        def get_classifier(self) -> Any:
-            """Return the layer that makes the logits."""
-
-        def reset_classifier(self, num_classes: int, seed: int = 0) -> None:
-            """Put a new classifier in the place of the old one, or none for 0 classes."""
-
-        def set_grad_checkpointing(self, enable: bool = True) -> None:
-            """Let the backward pass of training compute each stage again."""
+    class MindSporeModel(Cell, Whole[Any, Any]):  # type: ignore[misc]
+        """In MindSpore."""
 
     __all__ = [
         "MindSporeModel",

@@ -103,10 +103,10 @@ def pipelines() -> dict[str, float]:
     how: dict[str, Any] = {"batch_size": 128, "seed": 0, "epoch": 1}
     makers = {
         "numpy": lambda: batches(images, transforms, order, workers=1, **how),
-        "torchvision": lambda: backends.load("torch").batches(
+        "torchvision": lambda: backends.trainable("torch").batches(
             images.picture, transforms, order, workers=2, **how
         ),
-        "mindspore.dataset": lambda: backends.load("mindspore").batches(
+        "mindspore.dataset": lambda: backends.trainable("mindspore").batches(
             images.picture, transforms, order, workers=1, **how
         ),
     }

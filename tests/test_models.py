@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import BACKENDS, FRAMEWORKS, RUNTIMES
+from mindspore import Tensor
 
 import backends
 import weights
@@ -24,7 +25,7 @@ FORMS = [(b, form) for b in BACKENDS for form in ("native", "split")]
 
 
 def predict(backend, model, x):
-    return backends.load(backend).predict(model.eval() if backend == "torch" else model, x)
+    return backends.load(backend).predict(model, x)
 
 
 @pytest.fixture
@@ -116,10 +117,17 @@ def test_modes_sizes_and_outputs(backend, x, graph_mode):
     if backend not in RUNTIMES:  # which have no training mode
         set_train = {"torch": "train", "numpy": "train", "mindspore": "set_train"}[backend]
         getattr(model, set_train)(True)
-        backends.load(backend).predict(model, x)
+        model({"torch": torch.from_numpy, "numpy": np.asarray, "mindspore": Tensor}[backend](x))
         after = zoo.get_weights(model)
         moved = {n for n in after if not np.array_equal(after[n], before[n])}
         assert moved == {n for n in after if "running" in n}
+        # Predictions are those of evaluation mode, also where a part alone is in the other one.
+        zoo.set_weights(model, before)
+        assert np.array_equal(predict(backend, model, x)[0], logits)
+        if backend in FRAMEWORKS:
+            getattr(model.stem, set_train)(True)
+            assert np.array_equal(predict(backend, model, x)[0], logits)
+        assert all(np.array_equal(a, before[n]) for n, a in zoo.get_weights(model).items())
 
     names = ["stage2", "stage3", "stage4", "stem.bn"]
     features = zoo.create(FEW, backend=backend, outputs=names, weights=before)

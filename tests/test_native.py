@@ -258,7 +258,6 @@ def test_scopes_that_are_no_calls(backend, case):
         engine = backends.load(name)
         model = engine.build(graph)
         engine.set_parameters(model, given)
-        model = model.eval() if name == "torch" else model
         found.append(engine.predict(model, x))
         assert list(engine.get_parameters(model)) == list(graph.parameters)
     for there, here in zip(*found, strict=True):

@@ -12,16 +12,7 @@ from mindspore import Tensor, nn, ops
 from backends.mindspore import layers
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer, Name
-from zoo.blocks.idioms import Entry
-
-
-def _one(value: tuple[int, ...]) -> Any:
-    """Return one number for several that are alike."""
-    return value[0] if len(set(value)) == 1 else value
-
-
-def _window(op: operators.Window) -> tuple[Argument, Argument]:
-    return Argument("kernel_size", _one(op.kernel_size)), Argument("stride", _one(op.stride))
+from zoo.blocks.idioms import Entry, one, sliced, window
 
 
 def _conv(op: operators.Conv2d, shape: Any) -> Layer:
@@ -32,17 +23,17 @@ def _conv(op: operators.Conv2d, shape: Any) -> Layer:
         top, left, bottom, right = op.padding
         where = (
             Argument("pad_mode", "pad", "pad_mode", "same"),
-            Argument("padding", _one((top, bottom, left, right)), "padding", 0),
+            Argument("padding", one((top, bottom, left, right)), "padding", 0),
         )
     return Layer(
         "nn.Conv2d",
         (
             Argument("in_channels", op.in_channels),
             Argument("out_channels", op.out_channels),
-            Argument("kernel_size", _one(op.kernel_size)),
-            Argument("stride", _one(op.stride), "stride", 1),
+            Argument("kernel_size", one(op.kernel_size)),
+            Argument("stride", one(op.stride), "stride", 1),
             *where,
-            Argument("dilation", _one(op.dilation), "dilation", 1),
+            Argument("dilation", one(op.dilation), "dilation", 1),
             Argument("groups", op.groups, "group", 1),
             Argument("bias", op.bias, "has_bias", False),
         ),
@@ -52,30 +43,30 @@ def _conv(op: operators.Conv2d, shape: Any) -> Layer:
 def _max_pool(op: operators.MaxPool2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
         mode = Argument("pad_mode", "same", "pad_mode", "valid")
-        return Layer("nn.MaxPool2d", (*_window(op), mode))
+        return Layer("nn.MaxPool2d", (*window(op), mode))
     return _symmetric("MaxPool2d", op)
 
 
 def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
         mode = Argument("pad_mode", "same", "pad_mode", "valid")
-        return Layer("nn.AvgPool2d", (*_window(op), mode))
+        return Layer("nn.AvgPool2d", (*window(op), mode))
     if not op.count_include_pad and any(op.padding):
         where = (
             Argument("pad_mode", "pad", "pad_mode", "valid"),
-            Argument("padding", _one(operators.symmetric(op.padding) or ()), "padding", 0),
+            Argument("padding", one(operators.symmetric(op.padding) or ()), "padding", 0),
             Argument("count_include_pad", False, "count_include_pad", True),
         )
-        return Layer("nn.AvgPool2d", (*_window(op), *where))
+        return Layer("nn.AvgPool2d", (*window(op), *where))
     return _symmetric("AvgPool2d", op)
 
 
 def _symmetric(kind: str, op: operators.Pool) -> Layer:
-    padding = _one(operators.symmetric(op.padding) or ())
+    padding = one(operators.symmetric(op.padding) or ())
     if padding == 0:
-        return Layer(f"nn.{kind}", _window(op))
+        return Layer(f"nn.{kind}", window(op))
     which = Argument("kind", Name(f"nn.{kind}"))
-    return Layer("SymmetricPool2d", (which, *_window(op), Argument("padding", padding)))
+    return Layer("SymmetricPool2d", (which, *window(op), Argument("padding", padding)))
 
 
 def _batch_norm(op: operators.BatchNorm2d, shape: Any) -> Layer:
@@ -100,12 +91,6 @@ def _linear(op: operators.Linear, shape: Any) -> Layer:
     )
 
 
-def _slice(op: operators.Slice, shape: Any) -> Inline:
-    return Inline(
-        "{0}[:, {start}:{stop}]", (Argument("start", op.start), Argument("stop", op.stop))
-    )
-
-
 def _shuffle(op: operators.ChannelShuffle, shape: Any) -> Layer:
     rows = Argument("groups", op.rows(shape[1]))
     return Layer("ChannelShuffle", (Argument("channels", shape[1]), rows))
@@ -126,7 +111,7 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.ChannelShuffle: _shuffle,
     operators.ChannelPermute: lambda op, shape: Layer("Gather", (Argument("indices", op.indices),)),
     operators.Linear: _linear,
-    operators.Slice: _slice,
+    operators.Slice: sliced,
     operators.Concat: lambda op, shape: Inline("ops.cat(({all}), 1)"),
     operators.Add: lambda op, shape: Inline("{0} + {1}", atom=False),
     operators.Mul: lambda op, shape: Inline("{0} * {1}", atom=False),
@@ -174,12 +159,10 @@ class Expression(nn.Cell):
 
     def __init__(self, entry: Inline) -> None:
         super().__init__()
-        self.form, self.numbers = entry.form, {a.label: a.value for a in entry.arguments}
+        self.entry = entry
 
     def construct(self, *inputs: Tensor) -> Tensor:
-        names = [f"x{i}" for i in range(len(inputs))]
-        text = self.form.format(*names, all=", ".join(names) + ",", **self.numbers)
-        return eval(text, {"ops": ops} | dict(zip(names, inputs, strict=True)))
+        return self.entry.value(inputs, {"ops": ops})
 
 
 def layer(op: Any, shape: tuple[int, ...]) -> nn.Cell:
@@ -187,13 +170,8 @@ def layer(op: Any, shape: tuple[int, ...]) -> nn.Cell:
     entry = OPERATORS[type(op)](op, shape)
     if isinstance(entry, Inline):
         return Expression(entry)
-    if not isinstance(entry, Layer):
-        return entry
-    home = nn if entry.name.startswith("nn.") else layers
-    positional = [
-        getattr(nn, a.value.removeprefix("nn.")) if isinstance(a.value, Name) else a.value
-        for a in entry.arguments
-        if a.keyword is None
-    ]
-    keywords = {a.keyword: a.value for a in entry.arguments if a.keyword}
-    return getattr(home, entry.name.removeprefix("nn."))(*positional, **keywords)
+    return entry.made(_class) if isinstance(entry, Layer) else entry
+
+
+def _class(name: str) -> Any:
+    return getattr(nn if name.startswith("nn.") else layers, name.removeprefix("nn."))

@@ -2,22 +2,7 @@
 
 from backends.onnx.model import freeze
 from backends.onnx.parameters import get_parameters, graph_of, set_parameters
+from backends.onnx.run import DTYPES, FUSED, LEVELS, predict
 from backends.openvino.about import describe
 from backends.openvino.model import Model, build, is_model
-from backends.openvino.run import DTYPES, FUSED, LEVELS, forward, predict
-
-__all__ = [
-    "DTYPES",
-    "FUSED",
-    "LEVELS",
-    "Model",
-    "build",
-    "describe",
-    "forward",
-    "freeze",
-    "get_parameters",
-    "graph_of",
-    "is_model",
-    "predict",
-    "set_parameters",
-]
+from backends.openvino.run import forward

@@ -7,26 +7,5 @@ from backends.torch.observe import observe
 from backends.torch.operators import IDIOMS
 from backends.torch.parameters import changes, get_parameters, graph_of, set_parameters
 from backends.torch.reference import plain_trainer
-from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict
+from backends.torch.run import DTYPES, FUSED, LEVELS, forward, gradients, predict
 from backends.torch.trainer import trainer
-
-__all__ = [
-    "DTYPES",
-    "IDIOMS",
-    "LEVELS",
-    "batches",
-    "build",
-    "changes",
-    "describe",
-    "forward",
-    "freeze",
-    "get_parameters",
-    "gradients",
-    "graph_of",
-    "is_model",
-    "observe",
-    "plain_trainer",
-    "predict",
-    "set_parameters",
-    "trainer",
-]

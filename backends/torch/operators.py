@@ -10,22 +10,13 @@ from torch import nn
 from backends.torch import layers
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer
-from zoo.blocks.idioms import Entry
-
-
-def _one(value: tuple[int, ...]) -> Any:
-    """Return one number for several that are alike."""
-    return value[0] if len(set(value)) == 1 else value
-
-
-def _window(op: operators.Window) -> tuple[Argument, Argument]:
-    return Argument("kernel_size", _one(op.kernel_size)), Argument("stride", _one(op.stride))
+from zoo.blocks.idioms import Entry, one, sliced, window
 
 
 def _conv(op: operators.Conv2d, shape: Any) -> Layer:
     padding = operators.symmetric(op.padding)
     name = "SidedConv2d" if padding is None else "nn.Conv2d"
-    sides: Any = op.padding if padding is None else _one(padding)
+    sides: Any = op.padding if padding is None else one(padding)
     where: tuple[Argument, ...] = (
         Argument("padding", sides, "padding", (0, 0, 0, 0) if padding is None else 0),
     )
@@ -36,10 +27,10 @@ def _conv(op: operators.Conv2d, shape: Any) -> Layer:
         (
             Argument("in_channels", op.in_channels),
             Argument("out_channels", op.out_channels),
-            Argument("kernel_size", _one(op.kernel_size)),
-            Argument("stride", _one(op.stride), "stride", 1),
+            Argument("kernel_size", one(op.kernel_size)),
+            Argument("stride", one(op.stride), "stride", 1),
             *where,
-            Argument("dilation", _one(op.dilation), "dilation", 1),
+            Argument("dilation", one(op.dilation), "dilation", 1),
             Argument("groups", op.groups, "groups", 1),
             Argument("bias", op.bias, "bias", True),
         ),
@@ -49,17 +40,17 @@ def _conv(op: operators.Conv2d, shape: Any) -> Layer:
 def _max_pool(op: operators.MaxPool2d, shape: Any) -> Layer:
     padding = operators.symmetric(op.padding)
     if padding is None:
-        return Layer("SameUpperMaxPool2d", _window(op))
-    return Layer("nn.MaxPool2d", (*_window(op), Argument("padding", _one(padding), "padding", 0)))
+        return Layer("SameUpperMaxPool2d", window(op))
+    return Layer("nn.MaxPool2d", (*window(op), Argument("padding", one(padding), "padding", 0)))
 
 
 def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
     padding = operators.symmetric(op.padding)
     if padding is None:
-        return Layer("SameUpperAvgPool2d", _window(op))
+        return Layer("SameUpperAvgPool2d", window(op))
     counts = Argument("count_include_pad", op.count_include_pad, "count_include_pad", True)
-    where = Argument("padding", _one(padding), "padding", 0)
-    return Layer("nn.AvgPool2d", (*_window(op), where, counts))
+    where = Argument("padding", one(padding), "padding", 0)
+    return Layer("nn.AvgPool2d", (*window(op), where, counts))
 
 
 def _batch_norm(op: operators.BatchNorm2d, shape: Any) -> Layer:
@@ -81,12 +72,6 @@ def _linear(op: operators.Linear, shape: Any) -> Layer:
             Argument("out_features", op.out_features),
             Argument("bias", op.bias, "bias", True),
         ),
-    )
-
-
-def _slice(op: operators.Slice, shape: Any) -> Inline:
-    return Inline(
-        "{0}[:, {start}:{stop}]", (Argument("start", op.start), Argument("stop", op.stop))
     )
 
 
@@ -113,7 +98,7 @@ OPERATORS: dict[type[Operator], Entry] = {
         "ChannelPermute", (Argument("indices", op.indices),)
     ),
     operators.Linear: _linear,
-    operators.Slice: _slice,
+    operators.Slice: sliced,
     operators.Concat: lambda op, shape: Inline("torch.cat(({all}), 1)"),
     operators.Add: lambda op, shape: Inline("{0} + {1}", in_place="{1} += {0}", atom=False),
     operators.Mul: lambda op, shape: Inline("{0} * {1}", atom=False),
@@ -161,12 +146,10 @@ class Expression(nn.Module):
 
     def __init__(self, entry: Inline) -> None:
         super().__init__()
-        self.form, self.numbers = entry.form, {a.label: a.value for a in entry.arguments}
+        self.entry = entry
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        names = [f"x{i}" for i in range(len(inputs))]
-        text = self.form.format(*names, all=", ".join(names) + ",", **self.numbers)
-        return eval(text, {"torch": torch} | dict(zip(names, inputs, strict=True)))
+        return self.entry.value(inputs, {"torch": torch})
 
 
 def layer(op: Any, shape: tuple[int, ...]) -> nn.Module:
@@ -174,9 +157,8 @@ def layer(op: Any, shape: tuple[int, ...]) -> nn.Module:
     entry = OPERATORS[type(op)](op, shape)
     if isinstance(entry, Inline):
         return Expression(entry)
-    if not isinstance(entry, Layer):
-        return entry
-    home = nn if entry.name.startswith("nn.") else layers
-    positional = [a.value for a in entry.arguments if a.keyword is None]
-    keywords = {a.keyword: a.value for a in entry.arguments if a.keyword}
-    return getattr(home, entry.name.removeprefix("nn."))(*positional, **keywords)
+    return entry.made(_class) if isinstance(entry, Layer) else entry
+
+
+def _class(name: str) -> Any:
+    return getattr(nn if name.startswith("nn.") else layers, name.removeprefix("nn."))

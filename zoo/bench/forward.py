@@ -41,8 +41,6 @@ def load(
         weights=checkpoint,
         optimize=optimize,
     )
-    if hasattr(model, "eval"):  # a new Cell of MindSpore is in evaluation mode
-        model.eval()
     built = time.perf_counter()
     found = engine.predict(model, x)[0]
     ran = time.perf_counter()

@@ -205,7 +205,7 @@ class _Steps:
 def _forms(names: Sequence[str] | None, optimize: bool | None) -> list[Contender]:
     """Return the engines that are meant; whatever is wrong with the request is raised here."""
     if names is None:
-        names = [name for name in DEFAULT if engines_of.is_installed(name)]
+        names = [name for name in DEFAULT if not engines_of.missing_packages(name)]
         if not names:
             raise ZooError(
                 f"none of {', '.join(DEFAULT)} is installed: {engines_of.remedy('torch')}; "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from zoo.arch import Operator, Shape
+from zoo.arch.operators import Slice, Window
+from zoo.blocks.layout import Name
 
 REQUIRED = object()
 """The default of an argument that has none."""
@@ -45,6 +47,15 @@ class Layer:
     arguments: tuple[Argument, ...] = ()
     in_place: str | None = None
 
+    def made(self, find: Callable[[str], Any]) -> Any:
+        """Return the live layer; ``find`` returns the class of a name in the code."""
+        values = [
+            (a.keyword, find(a.value) if isinstance(a.value, Name) else a.value)
+            for a in self.arguments
+        ]
+        keywords = {keyword: value for keyword, value in values if keyword}
+        return find(self.name)(*(v for keyword, v in values if not keyword), **keywords)
+
 
 @dataclass(frozen=True, slots=True)
 class Inline:
@@ -63,9 +74,33 @@ class Inline:
     in_place: str | None = None
     atom: bool = True
 
+    def value(self, inputs: Sequence[Any], names: Mapping[str, Any]) -> Any:
+        """Return what it makes of inputs, where the code has these names."""
+        given = {f"x{i}": value for i, value in enumerate(inputs)}
+        numbers = {a.label: a.value for a in self.arguments}
+        text = self.form.format(*given, all=", ".join(given) + ",", **numbers)
+        return eval(text, {**names, **given})
+
 
 Entry = Callable[[Any, Shape], Any]
 """From an operator and the shape of its first input to a `Layer`, an `Inline`, or a live layer."""
+
+
+def one(value: tuple[int, ...]) -> Any:
+    """Return one number for several that are alike."""
+    return value[0] if len(set(value)) == 1 else value
+
+
+def window(op: Window) -> tuple[Argument, Argument]:
+    """Return the first two arguments of a pool."""
+    return Argument("kernel_size", one(op.kernel_size)), Argument("stride", one(op.stride))
+
+
+def sliced(op: Slice, shape: Shape) -> Inline:
+    """Return how a slice is spelled."""
+    return Inline(
+        "{0}[:, {start}:{stop}]", (Argument("start", op.start), Argument("stop", op.stop))
+    )
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,6 @@ class Setup:
                 group_conv=self.group_conv,
                 optimize=self.optimize,
             )
-            if hasattr(native, "eval"):  # a new Cell of MindSpore is in evaluation mode
-                native.eval()
 
             def call(x: np.ndarray) -> np.ndarray:
                 spec.graph.check_input(x.shape)

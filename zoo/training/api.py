@@ -81,8 +81,8 @@ def train(
     """
     chosen = recipe_of(recipe, **changes)
     require_new(Path(out))
-    _trainable(backend)
-    Loader(backends.load(backend), pipeline, workers, chosen.seed)
+    engine = backends.trainable(backend)
+    Loader(engine, pipeline, workers, chosen.seed)
     spec, initial = resolve(chosen.spec, weights, {}, adapt=adapt, seed=chosen.seed)
     if spec != chosen.spec:
         raise TrainingError("the weights bring another network than the recipe's: see adapt=True")
@@ -105,7 +105,7 @@ def train(
         weights=str(weights) if isinstance(weights, str | Path) else None,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         machine=asdict(machine()),
-        versions=backends.load(backend).describe(),
+        versions=engine.describe(),
     )
     state = State(weights=initial)
     if chosen.ema is not None:
@@ -145,7 +145,7 @@ def resume(
     if found.finished:
         raise TrainingError(f"{found.path}: all {found.recipe.epochs} epochs are done")
     before, backend = found.info, backend or found.info.backend
-    _trainable(backend)
+    engine = backends.trainable(backend)
     state = load_state(found)
     source = data if data is not None else before.source
     if source is None:
@@ -158,7 +158,7 @@ def resume(
         source=before.source if isinstance(source, Dataset) else str(source),
         resumed=(
             *before.resumed,
-            {"backend": backend, "step": state.step, **backends.load(backend).describe()},
+            {"backend": backend, "step": state.step, **engine.describe()},
         ),
     )
     if not isinstance(source, Dataset):
@@ -178,7 +178,7 @@ def _run(
     state: State,
     progress: Progress | None,
 ) -> Run:
-    engine = backends.load(info.backend)
+    engine = backends.trainable(info.backend)
     trainer = engine.trainer(recipe.spec.graph, state.weights, recipe, compiled=info.compiled)
     if recipe.batch_size % (trainer.world * recipe.accumulate):
         raise SpecError(
@@ -239,12 +239,6 @@ def _tell_changes(run: Run, before: RunInfo) -> None:
             "%s: %s; the bits may differ from those of a run that was not interrupted",
             run.path, ", ".join(others),
         )  # fmt: skip
-
-
-def _trainable(backend: str) -> None:
-    engine = backends.load(backend)
-    if "training" not in engine.LEVELS or not hasattr(engine, "trainer"):
-        raise SpecError(f"backend {backend!r} runs networks, it does not train them")
 
 
 def _check(recipe: Recipe, data: Dataset) -> None:

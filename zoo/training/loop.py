@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Backend, Trainer
+from backends import Trainable, Trainer
 from weights.canonical import Weights
 from zoo.data import Split
 from zoo.data.batches import epoch_order, mix_batch, targets_of
@@ -46,7 +46,7 @@ class Loop:
     """
 
     run: Run
-    engine: Backend
+    engine: Trainable[Any]
     trainer: Trainer
     feed: Loader
     train: Split

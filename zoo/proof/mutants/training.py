@@ -16,6 +16,7 @@ from zoo.proof.mutants.mutation import Mutant, Site, sites
 from zoo.proof.mutants.wrapped import Wrapped
 
 if TYPE_CHECKING:
+    from backends import Trainable
     from zoo.recipes import Recipe
 
 SGD = ("sgd", "nesterov", "clip_norm", "clip_value", "accumulate", "decay_all", "decay_weights")
@@ -48,7 +49,9 @@ class Training:
     def mutants(self, graph: Graph, *, all_variants: bool = True) -> Iterator[Mutant]:
         """Yield a mutant for each variant, or the first; its node is the variant's name."""
 
-        def trainer(engine: Any, trained: Graph, weights: Weights, recipe: Any, **how: Any) -> Any:
+        def trainer(
+            engine: Trainable[Any], trained: Graph, weights: Weights, recipe: Recipe, **how: Any
+        ) -> Any:
             made = engine.trainer(self.graph(trained), weights, self.recipe(recipe), **how)
             return self.wrapper(made, trained) if self.wrapper else made
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 import numpy as np
 
 from zoo.arch import Graph
-from zoo.errors import BackendNotInstalledError, WeightsError, unknown
+from zoo.errors import AdoptionError, BackendNotInstalledError, WeightsError, unknown
 
 if TYPE_CHECKING:  # those who only run networks need neither
     from PIL.Image import Image
@@ -207,6 +207,7 @@ class Entry:
         extra: of ours that installs it.
         beside: further packages without which it cannot be imported.
         newest: the newest Python that the framework has wheels for; None for all.
+        adopts: whether it reads networks that are not ours (``adopt.py``).
     """
 
     module: str
@@ -214,6 +215,7 @@ class Entry:
     extra: str | None
     beside: tuple[str, ...] = ()
     newest: tuple[int, int] | None = None
+    adopts: bool = False
 
 
 Name = Literal["mindspore", "numpy", "onnx", "openvino", "torch"]
@@ -224,7 +226,7 @@ BACKENDS = {
     "numpy": Entry("backends.numpy", "numpy", None),
     "onnx": Entry("backends.onnx", "onnxruntime", "onnx", ("onnx",)),
     "openvino": Entry("backends.openvino", "openvino", "openvino", ("onnx", "onnxruntime")),
-    "torch": Entry("backends.torch", "torch", "torch"),
+    "torch": Entry("backends.torch", "torch", "torch", adopts=True),
 }
 
 
@@ -338,3 +340,17 @@ def backend_of(model: Any) -> Backend:
         if module is not None and module.is_model(model):
             return module
     raise WeightsError(f"{type(model).__name__} was not made by zoo.create")
+
+
+def way_in(model: Any) -> Any:
+    """Return what reads live networks of the framework that one is of: `program`.
+
+    Raises:
+        AdoptionError: it is of none that has a way in.
+    """
+    # A network of a framework that has not been imported cannot exist.
+    for name, entry in BACKENDS.items():
+        if entry.adopts and entry.package in sys.modules and load(name).is_model(model):
+            return importlib.import_module(f"{entry.module}.adopt")
+    known = " or ".join(entry.package for entry in BACKENDS.values() if entry.adopts)
+    raise AdoptionError(f"{type(model).__name__} is no network of {known}")

@@ -12,6 +12,7 @@ from zoo.arch import Graph, Spec
 from zoo.blocks import Idioms, write
 from zoo.errors import ZooError, unknown
 from zoo.live import graph_of
+from zoo.loading import Network
 from zoo.output import require_writable
 from zoo.output import write as write_file
 
@@ -73,7 +74,7 @@ def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
 
 
 def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[Graph, str]:
-    if isinstance(model, str | Spec):
+    if isinstance(model, Network):
         return families.spec(model, **overrides).graph, backend or "torch"
     engine: Any = backends.backend_of(model)
     own = engine.__name__.rpartition(".")[2]

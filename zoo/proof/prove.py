@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 import backends
+from weights import Checkpoint
 from zoo.arch import Spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.families import model_name, spec
-from zoo.loading import Source, resolve
+from zoo.loading import Network, Source, resolve
 from zoo.models import GROUP_CONV, for_inference
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import STEPS, make_case
@@ -89,10 +90,10 @@ def parity(
         True
     """
     live: list[Candidate] = []
-    if not isinstance(model, str | Spec):
+    if not isinstance(model, Network):
         itself, wanted, given = of_model(model, weights, overrides, optimize=optimize)
         live.append(itself)
-    elif weights is None:
+    elif weights is None and not isinstance(model, Checkpoint):
         wanted, given = spec(model, **overrides), None
     else:
         wanted, given = resolve(model, weights, overrides, adapt=False, seed=seed)

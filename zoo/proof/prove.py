@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 import backends
-from weights import Checkpoint
 from zoo.arch import Spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
@@ -93,7 +92,7 @@ def parity(
     if not isinstance(model, Network):
         itself, wanted, given = of_model(model, weights, overrides, optimize=optimize)
         live.append(itself)
-    elif weights is None and not isinstance(model, Checkpoint):
+    elif weights is None:
         wanted, given = spec(model, **overrides), None
     else:
         wanted, given = resolve(model, weights, overrides, adapt=False, seed=seed)

@@ -65,28 +65,8 @@ def _named() -> Kinds:
     return [kind for kind in kinds() if kind in vars(operators).values()]
 
 
-def _numpy() -> Kinds:
-    from backends.numpy.operators import apply
-
-    return set(apply.registry) - {object}
-
-
-def _torch() -> Kinds:
-    from backends.torch.operators import OPERATORS
-
-    return set(OPERATORS)
-
-
-def _mindspore() -> Kinds:
-    from backends.mindspore.operators import OPERATORS
-
-    return set(OPERATORS)
-
-
-def _onnx() -> Kinds:
-    from backends.onnx.operators import OPERATORS
-
-    return set(OPERATORS)
+def _realized(backend: str) -> Callable[[], Kinds]:
+    return lambda: set(importlib.import_module(f"backends.{backend}.operators").OPERATORS)
 
 
 def _mutated() -> Kinds:
@@ -105,10 +85,10 @@ PLACES: dict[str, Callable[[], Kinds]] = {
     "tests/operator_table.py": lambda: {type(op) for op in TABLE.values()},
     "zoo/arch/operators/__init__.py": _named,  # where backends find them
     "zoo/arch/builder.py": _built,
-    "backends/numpy/operators.py": _numpy,
-    "backends/torch/operators.py": _torch,
-    "backends/mindspore/operators.py": _mindspore,
-    "backends/onnx/operators.py": _onnx,  # OpenVINO runs what it writes
+    "backends/numpy/operators.py": _realized("numpy"),
+    "backends/torch/operators.py": _realized("torch"),
+    "backends/mindspore/operators.py": _realized("mindspore"),
+    "backends/onnx/operators.py": _realized("onnx"),  # OpenVINO runs what it writes
     "zoo/proof/mutants/": _mutated,
     "zoo/proof/mutants/workbench.py": _workbench,
 }

@@ -441,9 +441,7 @@ def test_a_network_takes_the_conventions_of_its_weights(backend, tmp_path, rng, 
         zoo.create(MODEL, backend=backend, weights=zoo.load_weights(path), group_conv="split"),
         zoo.load(path, backend=backend),
     ):
-        (found,) = zoo.models.backends.load(backend).predict(
-            model.eval() if hasattr(model, "eval") else model, x
-        )
+        (found,) = zoo.models.backends.load(backend).predict(model, x)
         assert relative_maximum(found, expected(x)) < 5e-6
     with pytest.raises(zoo.ConventionError, match=r"pool_padding \(='SAME_UPPER'\) to 'symmetric'"):
         zoo.create(MODEL, backend=backend, weights=path, conventions="megvii")

@@ -89,7 +89,7 @@ def test_every_backend_returns_sequences(backend, rng, graph_mode):
         assert len(model.feature_info) == 4
         channels = [value.shape[1] for value in expected]
         assert model.feature_info.channels() == channels
-        found = engine.predict(model.eval() if hasattr(model, "eval") else model, x)
+        found = engine.predict(model, x)
         assert len(found) == len(expected)
         for value, other in zip(found, expected, strict=True):
             assert relative_maximum(value, other) < 5e-6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import backends
 import zoo
+from backends import registry
 from zoo import cli
 from zoo.errors import BackendNotInstalledError, InputError
 
@@ -72,13 +74,13 @@ BARE = [
 def test_what_is_not_installed_is_not_said_to_be(
     backend: str, absent: set, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = backends._is_found
+    found = registry._is_found
 
-    def fails(name: str) -> None:
+    def fails() -> None:
         raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
 
-    monkeypatch.setattr(backends, "_is_found", lambda name: name not in absent and found(name))
-    monkeypatch.setattr(backends.importlib, "import_module", fails)
+    monkeypatch.setattr(registry, "_is_found", lambda name: name not in absent and found(name))
+    monkeypatch.setitem(backends.BACKENDS, backend, replace(backends.BACKENDS[backend], load=fails))
     with pytest.raises(BackendNotInstalledError) as error:
         backends.load(backend)
     assert str(error.value) == (
@@ -87,8 +89,8 @@ def test_what_is_not_installed_is_not_said_to_be(
 
 
 def test_a_python_that_mindspore_is_not_made_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends.sys, "version_info", (3, 13, 0))
-    monkeypatch.setattr(backends, "_is_found", lambda name: False)
+    monkeypatch.setattr(registry.sys, "version_info", (3, 13, 0))
+    monkeypatch.setattr(registry, "_is_found", lambda name: False)
     with pytest.raises(BackendNotInstalledError) as error:
         backends.require_installed("mindspore")
     assert str(error.value) == (
@@ -96,7 +98,7 @@ def test_a_python_that_mindspore_is_not_made_for(monkeypatch: pytest.MonkeyPatch
         "'parity-zoo[mindspore]' in Python 3.12 or older (mindspore has no wheels for 3.13)"
     )
     assert backends.remedy("torch") == "pip install 'parity-zoo[torch]'"
-    monkeypatch.setattr(backends.sys, "version_info", (3, 12, 9))
+    monkeypatch.setattr(registry.sys, "version_info", (3, 12, 9))
     assert backends.remedy("mindspore") == "pip install 'parity-zoo[mindspore]'"
 
 

@@ -22,7 +22,7 @@ FORMS = [(b, form) for b in BACKENDS for form in ("native", "split")]
 
 
 def predict(backend, model, x):
-    return backends.load(backend).predict(model.eval() if backend == "torch" else model, x)
+    return backends.load(backend).predict(model, x)
 
 
 @pytest.fixture

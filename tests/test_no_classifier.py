@@ -55,7 +55,7 @@ def test_every_backend_returns_what_a_classifier_would_read(name, backend, rng, 
         weights={k: v for k, v in given.items() if not k.startswith("classifier")},
     )  # fmt: skip
     engine = backends.load(backend)
-    (found,) = engine.predict(model.eval() if hasattr(model, "eval") else model, x)
+    (found,) = engine.predict(model, x)
     assert relative_maximum(found, part(x)) < 2e-5
     assert model.num_classes == 0
     assert model.head_hidden_size == found.shape[1]

@@ -227,13 +227,13 @@ SWAPPED = ("stage3.1.expand.conv.weight", "stage3.2.expand.conv.weight")
 def outputs(source, x, backend, **options):
     """Return the logits of the network in a file."""
     model = zoo.load(source, backend=backend, **options)
-    return backends.load(backend).predict(model.eval() if hasattr(model, "eval") else model, x)[0]
+    return backends.load(backend).predict(model, x)[0]
 
 
 def predict(spec, weights, x, backend):
     """Return our logits."""
     model = zoo.create(spec, backend=backend, weights=weights)
-    return backends.load(backend).predict(model.eval() if backend == "torch" else model, x)[0]
+    return backends.load(backend).predict(model, x)[0]
 
 
 @pytest.mark.parametrize(("peer", "theirs", "ours"), NETWORKS)

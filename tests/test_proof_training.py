@@ -43,6 +43,7 @@ class Backend:
     """PyTorch's, whose trainer makes a mistake."""
 
     DTYPES = ("float32",)
+    LEVELS = ("training",)
 
     def __init__(self, mistake=None, **recipe):
         self.mistake, self.changes = mistake, recipe

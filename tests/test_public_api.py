@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,10 +110,11 @@ def test_parity_needs_pytorch_from_batch_statistics_on():
 def test_a_broken_framework_is_told_apart_from_a_missing_one(tmp_path, monkeypatch):
     import backends
 
-    def broken(name):
+    def broken():
         raise ImportError("numpy.core.multiarray failed to import")
 
-    monkeypatch.setattr(backends.importlib, "import_module", broken)
+    row = replace(backends.BACKENDS["torch"], load=broken)
+    monkeypatch.setitem(backends.BACKENDS, "torch", row)
     with pytest.raises(backends.BackendNotInstalledError) as error:
         backends.load("torch")
     assert str(error.value) == (

@@ -63,7 +63,7 @@ def run(net, x):
 
 def outputs(source, x, backend):
     model = zoo.load(source, backend=backend)
-    return backends.load(backend).predict(model.eval() if backend == "torch" else model, x)[0]
+    return backends.load(backend).predict(model, x)[0]
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_what_is_saved_is_what_was_evaluated(whole):
         (normalize,) = run.recipe.evaluate
         mean, std = (np.array(v).reshape(3, 1, 1) for v in (normalize.mean, normalize.std))
         (logits,) = backends.load(other).predict(
-            model.eval() if other == "torch" else model,
+            model,
             ((x / 255 - mean) / std).astype(np.float32),
         )
         top1 = 100 * float((logits.argmax(1) == test.labels).mean())

@@ -57,12 +57,12 @@ if TYPE_CHECKING:
     from zoo.families import list_models as list_models
     from zoo.families import spec as spec
     from zoo.families import spec_from_json as spec_from_json
+    from zoo.live import get_weights as get_weights
+    from zoo.live import set_weights as set_weights
     from zoo.models import cost as cost
     from zoo.models import create as create
-    from zoo.models import get_weights as get_weights
     from zoo.models import load as load
     from zoo.models import save as save
-    from zoo.models import set_weights as set_weights
     from zoo.proof import Finding as Finding
     from zoo.proof import ParityReport as ParityReport
     from zoo.proof import parity as parity
@@ -117,7 +117,8 @@ _HOMES = {
     ),
     "zoo.exporting": ("Export", "export", "open_exported"),
     "zoo.families": ("list_models", "spec", "spec_from_json"),
-    "zoo.models": ("cost", "create", "get_weights", "load", "save", "set_weights"),
+    "zoo.live": ("get_weights", "set_weights"),
+    "zoo.models": ("cost", "create", "load", "save"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
     "zoo.quantization.quantize": ("quantize",),
     "zoo.quantization.report": ("QuantizationReport",),

@@ -84,12 +84,12 @@ def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = No
         >>> cell = zoo.create(net, backend="mindspore")  # doctest: +SKIP
     """
     images = _images(example)
-    found = canonical(backends.way_in(source).program(source, images))
+    framework, reader = backends.way_in(source)
+    found = canonical(reader.program(source, images))
     called = name or type(source).__name__
     spec = GraphSpec.of(found.graph, called)
-    engine = "torch"
     return Adopted(
-        Path(called), f"{engine} module", "", "zoo", spec, found.weights, found.notes,
+        Path(called), f"{framework} module", "", "zoo", spec, found.weights, found.notes,
         original=source, theirs=found.theirs,
     )  # fmt: skip
 

@@ -225,6 +225,4 @@ def _verified(
 
 def _logits(backend: str, spec: Spec, weights: arrays.Weights, x: np.ndarray) -> np.ndarray:
     model = create(spec, backend=cast(backends.Name, backend), weights=weights)
-    if hasattr(model, "eval"):
-        model.eval()
     return backends.load(backend).predict(model, x)[0]

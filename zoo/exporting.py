@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from zoo import families
 from zoo.arch import Graph, Spec
 from zoo.errors import ExportError
 from zoo.families import model_name
-from zoo.live import spec_of
+from zoo.live import get_weights, spec_of
 from zoo.loading import Network, Source, resolve
-from zoo.models import get_weights, realization
+from zoo.models import realization
 from zoo.output import require_writable
 from zoo.passes import Weights
 from zoo.proof.tolerances import FORWARD
@@ -117,7 +117,7 @@ def export(
         >>> export("shufflenet_v2_0.5x", "net.onnx", optimize=True, image_size=64).optimized
         True
     """
-    engine: Any = backends.load("onnx")
+    engine = backends.exporter()
     path = Path(path)
     require_writable(path, ".onnx")
     require_free(path, force)
@@ -141,7 +141,7 @@ def export(
 
     def verify(written: Path) -> None:
         (exact,) = _reference(spec.graph, found, images)
-        (value,) = engine.run_file(written, images)
+        (value,) = engine.File(written).run(images)
         errors.append(float(np.abs(value - exact).max() / np.abs(exact).max()))
         if not errors[0] <= tolerance:
             raise ExportError(
@@ -217,5 +217,4 @@ def open_exported(path: str | Path) -> OnnxFile:
         WeightsError: there is no such file, or it cannot be loaded.
         BackendNotInstalledError: onnxruntime is missing.
     """
-    engine: Any = backends.load("onnx")
-    return cast("OnnxFile", engine.File(path))
+    return backends.exporter().File(path)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
-
-import numpy as np
 
 import backends
 import weights as arrays
@@ -15,7 +13,7 @@ from backends import Name
 from zoo import arch, families
 from zoo.arch import Graph, Spec
 from zoo.errors import ZooError, unknown
-from zoo.live import spec_of
+from zoo.live import get_weights, spec_of
 from zoo.loading import Network, Source, resolved
 from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
 from zoo.passes import optimize as optimize_graph
@@ -249,48 +247,6 @@ def realization(group_conv: str, optimize: bool = False) -> Rewrite:
     if group_conv not in GROUP_CONV:
         raise unknown("group_conv", group_conv, GROUP_CONV)
     return for_inference(group_conv) if optimize else GROUP_CONV[group_conv]
-
-
-def get_weights(model: Any) -> Weights:
-    """Return copies of a live model's parameters and running statistics.
-
-    Args:
-        model: a model made by `create`, wherever it is: in ``torch.compile``, AveragedModel,
-            DistributedDataParallel, FSDP2 (every process has to call this), mixed precision, or a
-            module of your own. Pruned and parametrized layers hand out what they compute with.
-
-    Returns:
-        Canonical name → float32 array in PyTorch's layouts, the same whatever the backend and
-        whether group convolutions are split.
-
-    Raises:
-        WeightsError: the model was not made by `create`, holds several that were, has layers in the
-            place of those it was made with, or values that no float32 array holds (quantized ones).
-    """
-    engine = backends.backend_of(model)
-    _, found = merge_group_conv(engine.graph_of(model), engine.get_parameters(model))
-    return found
-
-
-def set_weights(model: Any, weights: Mapping[str, np.ndarray]) -> None:
-    """Copy weights into a live model of any backend; nothing is changed unless all of them fit.
-
-    Args:
-        model: as for `get_weights`. A pruned or parametrized layer takes what it gives back bit by
-            bit.
-        weights: canonical name → array, as `get_weights` returns them.
-
-    Raises:
-        WeightsError: names are missing, unexpected or mis-shaped (all are listed), the model was
-            not made by `create`, or a layer of it cannot hold the values.
-    """
-    engine = backends.backend_of(model)
-    graph = engine.graph_of(model)
-    canonical, _ = merge_group_conv(graph)
-    found = arrays.check(canonical, weights)
-    if graph != canonical:
-        _, found = split_group_conv(canonical, found)
-    engine.set_parameters(model, found)
 
 
 def cost(

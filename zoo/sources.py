@@ -9,15 +9,12 @@ from typing import Any
 import backends
 from zoo import families
 from zoo.arch import Graph, Spec
-from zoo.blocks import Idioms, write
-from zoo.errors import ZooError, unknown
+from zoo.blocks import write
+from zoo.errors import ZooError
 from zoo.live import graph_of
 from zoo.loading import Network
 from zoo.output import require_writable
 from zoo.output import write as write_file
-
-WRITERS = ("mindspore", "torch")
-"""Backends whose networks are code."""
 
 
 def write_source(
@@ -62,12 +59,7 @@ def write_source(
 def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
     """Return what `write_source` writes."""
     graph, backend = _graph(model, backend, overrides)
-    if backend not in WRITERS:
-        backends.load(backend)
-        raise unknown("backend with code", backend, WRITERS)
-    engine: Any = backends.load(backend)
-    idioms: Idioms = engine.IDIOMS
-    written = write(graph, idioms)
+    written = write(graph, backends.editable(backend).IDIOMS)
     if written.given:
         raise ZooError(f"{written.given[0][0]}: an operator that has no spelling as code")
     return f'"""{_title(graph, backend)}"""\n\n{written.alone}'
@@ -76,8 +68,7 @@ def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
 def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[Graph, str]:
     if isinstance(model, Network):
         return families.spec(model, **overrides).graph, backend or "torch"
-    engine: Any = backends.backend_of(model)
-    own = engine.__name__.rpartition(".")[2]
+    own = backends.name_of(backends.backend_of(model))
     if overrides:
         raise ZooError(f"{sorted(overrides)[0]} cannot be changed in a live model")
     return graph_of(model), backend or own

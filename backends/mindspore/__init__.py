@@ -7,13 +7,14 @@ from backends.mindspore.model import build, freeze, is_model
 from backends.mindspore.observe import observe
 from backends.mindspore.operators import IDIOMS
 from backends.mindspore.parameters import changes, get_parameters, graph_of, set_parameters
-from backends.mindspore.run import DTYPES, LEVELS, forward, gradients, predict
+from backends.mindspore.run import DTYPES, FUSED, LEVELS, forward, gradients, predict
 from backends.mindspore.trainer import trainer
 
 onednn.cap()
 
 __all__ = [
     "DTYPES",
+    "FUSED",
     "IDIOMS",
     "LEVELS",
     "batches",

@@ -19,8 +19,9 @@ from backends.mindspore.model import LOCK, build
 from backends.mindspore.parameters import fill, parameters
 from zoo.arch import Graph
 
-DTYPES = ("float32",)
-LEVELS = ("structure", "forward", "batch_statistics", "gradients", "training")
+DTYPES: tuple[str, ...] = ("float32",)
+LEVELS: tuple[str, ...] = ("structure", "forward", "batch_statistics", "gradients", "training")
+FUSED = False
 
 Arrays = dict[str, np.ndarray]
 T = TypeVar("T")
@@ -157,8 +158,10 @@ def gradients(
 
 
 def predict(network: nn.Cell, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the network's outputs for a float32 array."""
+    """Return the network's outputs in evaluation mode for a float32 array."""
     with LOCK, graph_mode():  # the mode is that of all threads
+        if any(cell.training for _, cell in network.cells_and_names()):
+            network.set_train(False)
         outputs = network(Tensor(x))
         found = outputs if isinstance(outputs, tuple) else (outputs,)
         return tuple(o.asnumpy().copy() for o in found)

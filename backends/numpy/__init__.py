@@ -3,10 +3,11 @@
 from backends.numpy.about import describe
 from backends.numpy.model import Model, build, freeze, is_model
 from backends.numpy.parameters import get_parameters, graph_of, set_parameters
-from backends.numpy.run import DTYPES, LEVELS, forward, predict
+from backends.numpy.run import DTYPES, FUSED, LEVELS, forward, predict
 
 __all__ = [
     "DTYPES",
+    "FUSED",
     "LEVELS",
     "Model",
     "build",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.numpy import model
+from backends.numpy.operators import OPERATORS, apply
 
 
 class Arithmetic:
@@ -48,6 +48,14 @@ class Arithmetic:
         held[...] = value
 
 
+def _apply(op: Any, inputs: list[Any], held: dict[str, Any], training: bool) -> np.ndarray:
+    def layer(*values: Any) -> Any:
+        return apply(op.layer, list(values), held, training)
+
+    found = op.body(Arithmetic(), layer, tuple(inputs), op.inner, held, training)
+    return np.asarray(found, inputs[0].dtype)
+
+
 @contextmanager
 def admits(kind: type[Any]) -> Iterator[None]:
     """Let graphs hold changed operators while the body runs.
@@ -56,20 +64,8 @@ def admits(kind: type[Any]) -> Iterator[None]:
         kind: their type; it has ``inner`` (the operator that it stands for), ``layer`` (what the
             original is built of) and ``body`` (the function).
     """
-    plain = vars(model)["apply"]
-
-    def apply(op: Any, inputs: list[Any], held: dict[str, Any], training: bool) -> Any:
-        if not isinstance(op, kind):
-            return plain(op, inputs, held, training)
-
-        def layer(*values: Any) -> Any:
-            return plain(op.layer, list(values), held, training)
-
-        found = op.body(Arithmetic(), layer, tuple(inputs), op.inner, held, training)
-        return np.asarray(found, inputs[0].dtype)
-
-    setattr(model, "apply", apply)  # noqa: B010
+    OPERATORS[kind] = _apply
     try:
         yield
     finally:
-        setattr(model, "apply", plain)  # noqa: B010
+        del OPERATORS[kind]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,7 @@ from zoo.errors import InputError
 
 Array = np.ndarray
 Arrays = dict[str, Array]
-
-
-@singledispatch
-def apply(op: Operator, inputs: list[Array], held: Arrays, training: bool) -> Array:
-    """Return the output of one operator.
-
-    Args:
-        op: the operator.
-        inputs: its inputs.
-        held: role → array of its parameters; running statistics are updated in place when training.
-        training: whether batch norm uses (and records) the statistics of the batch.
-    """
-    raise TypeError(f"the numpy backend has no {type(op).__name__}")
+Apply = Callable[[Any, list[Array], Arrays, bool], Array]
 
 
 def _windows(op: operators.Window, x: Array, fill: float, dilation: tuple[int, int]) -> Any:
@@ -42,8 +29,7 @@ def _windows(op: operators.Window, x: Array, fill: float, dilation: tuple[int, i
         yield (i, j), x[:, :, y0 : y0 + rows : op.stride[0], x0 : x0 + columns : op.stride[1]]
 
 
-@apply.register
-def _(op: operators.Conv2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _conv(op: operators.Conv2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
     weight, groups = held["weight"], op.groups
     total: Array | float = 0.0
     for (i, j), seen in _windows(op, inputs[0], 0.0, op.dilation):
@@ -60,15 +46,13 @@ def _(op: operators.Conv2d, inputs: list[Array], held: Arrays, training: bool) -
     return np.asarray(total + held["bias"][:, None, None] if op.bias else total)
 
 
-@apply.register
-def _(op: operators.MaxPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _max_pool(op: operators.MaxPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
     return np.asarray(
         np.max([seen for _, seen in _windows(op, inputs[0], -np.inf, (1, 1))], axis=0)
     )
 
 
-@apply.register
-def _(op: operators.AvgPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _avg_pool(op: operators.AvgPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
     total = sum(seen for _, seen in _windows(op, inputs[0], 0.0, (1, 1)))
     if op.count_include_pad:
         return np.asarray(total / (op.kernel_size[0] * op.kernel_size[1]))
@@ -76,8 +60,9 @@ def _(op: operators.AvgPool2d, inputs: list[Array], held: Arrays, training: bool
     return np.asarray(total / sum(seen for _, seen in _windows(op, inside, 0.0, (1, 1))))
 
 
-@apply.register
-def _(op: operators.BatchNorm2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _batch_norm(
+    op: operators.BatchNorm2d, inputs: list[Array], held: Arrays, training: bool
+) -> Array:
     x = inputs[0]
     mean, var = held["running_mean"], held["running_var"]
     if training:
@@ -92,16 +77,16 @@ def _(op: operators.BatchNorm2d, inputs: list[Array], held: Arrays, training: bo
     )
 
 
-@apply.register
-def _(op: operators.ChannelShuffle, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _shuffle(
+    op: operators.ChannelShuffle, inputs: list[Array], held: Arrays, training: bool
+) -> Array:
     n, channels, height, width = inputs[0].shape
     rows = op.rows(channels)
     x = inputs[0].reshape(n, rows, channels // rows, height, width)
     return x.transpose(0, 2, 1, 3, 4).reshape(n, channels, height, width)
 
 
-@apply.register
-def _(op: operators.Dropout, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _dropout(op: operators.Dropout, inputs: list[Array], held: Arrays, training: bool) -> Array:
     if training and op.p > 0:
         raise InputError(
             "the numpy backend runs dropout in evaluation only: masks are the framework's"
@@ -109,8 +94,7 @@ def _(op: operators.Dropout, inputs: list[Array], held: Arrays, training: bool) 
     return inputs[0]
 
 
-@apply.register
-def _(op: operators.Linear, inputs: list[Array], held: Arrays, training: bool) -> Array:
+def _linear(op: operators.Linear, inputs: list[Array], held: Arrays, training: bool) -> Array:
     y = inputs[0] @ held["weight"].T
     return np.asarray(y + held["bias"] if op.bias else y)
 
@@ -119,19 +103,37 @@ def _hard_sigmoid(x: Array) -> Array:
     return np.asarray(np.clip(x + 3, 0, 6) / 6)
 
 
-_PLAIN: dict[type[Operator], Callable[[Any, list[Array]], Array]] = {
-    operators.ReLU: lambda op, x: np.maximum(x[0], 0),
-    operators.ReLU6: lambda op, x: np.clip(x[0], 0, 6),
-    operators.HardSwish: lambda op, x: x[0] * _hard_sigmoid(x[0]),
-    operators.HardSigmoid: lambda op, x: _hard_sigmoid(x[0]),
-    operators.Sigmoid: lambda op, x: 1 / (1 + np.exp(-x[0])),
-    operators.GlobalAvgPool2d: lambda op, x: x[0].mean((2, 3), keepdims=True),
-    operators.ChannelPermute: lambda op, x: x[0][:, list(op.indices)],
-    operators.Slice: lambda op, x: x[0][:, op.start : op.stop],
-    operators.Concat: lambda op, x: np.concatenate(x, axis=1),
-    operators.Add: lambda op, x: x[0] + x[1],
-    operators.Mul: lambda op, x: x[0] * x[1],
-    operators.Flatten: lambda op, x: x[0].reshape(len(x[0]), -1),
+OPERATORS: dict[type[Operator], Apply] = {
+    operators.Conv2d: _conv,
+    operators.MaxPool2d: _max_pool,
+    operators.AvgPool2d: _avg_pool,
+    operators.BatchNorm2d: _batch_norm,
+    operators.ReLU: lambda op, x, *_: np.maximum(x[0], 0),
+    operators.ReLU6: lambda op, x, *_: np.clip(x[0], 0, 6),
+    operators.HardSwish: lambda op, x, *_: x[0] * _hard_sigmoid(x[0]),
+    operators.HardSigmoid: lambda op, x, *_: _hard_sigmoid(x[0]),
+    operators.Sigmoid: lambda op, x, *_: 1 / (1 + np.exp(-x[0])),
+    operators.Dropout: _dropout,
+    operators.GlobalAvgPool2d: lambda op, x, *_: x[0].mean((2, 3), keepdims=True),
+    operators.ChannelShuffle: _shuffle,
+    operators.ChannelPermute: lambda op, x, *_: x[0][:, list(op.indices)],
+    operators.Linear: _linear,
+    operators.Slice: lambda op, x, *_: x[0][:, op.start : op.stop],
+    operators.Concat: lambda op, x, *_: np.concatenate(x, axis=1),
+    operators.Add: lambda op, x, *_: x[0] + x[1],
+    operators.Mul: lambda op, x, *_: x[0] * x[1],
+    operators.Flatten: lambda op, x, *_: x[0].reshape(len(x[0]), -1),
 }
-for _op, _function in _PLAIN.items():
-    apply.register(_op, lambda op, inputs, held, training, f=_function: f(op, inputs))
+"""Operator → its output; arguments as for `apply`."""
+
+
+def apply(op: Operator, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    """Return the output of one operator.
+
+    Args:
+        op: the operator.
+        inputs: its inputs.
+        held: role → array of its parameters; running statistics are updated in place when training.
+        training: whether batch norm uses (and records) the statistics of the batch.
+    """
+    return OPERATORS[type(op)](op, inputs, held, training)

@@ -8,8 +8,9 @@ from backends.numpy.model import Model
 from backends.numpy.parameters import set_parameters
 from zoo.arch import Graph
 
-DTYPES = ("float32", "float64")
-LEVELS = ("structure", "forward", "batch_statistics")
+DTYPES: tuple[str, ...] = ("float32", "float64")
+LEVELS: tuple[str, ...] = ("structure", "forward", "batch_statistics")
+FUSED = False
 
 
 def forward(
@@ -24,6 +25,6 @@ def forward(
 
 
 def predict(model: Model, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the model's outputs for an input."""
-    outputs = model(x)
+    """Return the model's outputs in evaluation mode for an input."""
+    outputs = model.eval()(x)
     return outputs if isinstance(outputs, tuple) else (outputs,)

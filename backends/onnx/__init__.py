@@ -1,7 +1,7 @@
 """ONNX: the graph as a ModelProto, run by ONNX Runtime."""
 
 from backends.onnx.about import describe
-from backends.onnx.file import File, run_file
+from backends.onnx.file import File
 from backends.onnx.model import Model, build, freeze, is_model
 from backends.onnx.parameters import get_parameters, graph_of, set_parameters
 from backends.onnx.proto import OPSET, emit
@@ -28,6 +28,5 @@ __all__ = [
     "graph_of",
     "is_model",
     "predict",
-    "run_file",
     "set_parameters",
 ]

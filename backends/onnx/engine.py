@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +9,7 @@ import onnxruntime as ort
 from onnx import ModelProto
 
 from zoo.arch import INPUT, Shape
-from zoo.machine import saturates
+from zoo.machine import cores, saturates
 
 CHUNK = 2
 """Images that a thread takes at a time from a batch: their values stay in its cache, and threads
@@ -33,9 +32,9 @@ class Engine:
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network on an input that it admits."""
-        workers = min(threads(), len(x))
+        workers = min(cores(), len(x))
         if workers <= 1:
-            return tuple(self._session(threads()).run(list(self.outputs), {INPUT: x}))
+            return tuple(self._session(cores()).run(list(self.outputs), {INPUT: x}))
         found = {name: np.empty((len(x), *s), np.float32) for name, s in self.outputs.items()}
         chunk = min(CHUNK, -(-len(x) // workers))
         session = self._session(1)
@@ -60,17 +59,10 @@ class Engine:
 def session(model: str | bytes, workers: int | None = None) -> ort.InferenceSession:
     """Return ONNX Runtime's session of a model, which is a path or the bytes of a file."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = workers or threads()
+    options.intra_op_num_threads = workers or cores()
     if saturates():
         # ONNX Runtime's kernels for such processors lose what 16 bits do not hold, without an
         # error: of 63 photographs that a network of 8 bits should name, 39 were named. These do
         # not, and are not slower.
         options.add_session_config_entry("session.x64quantprecision", "1")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def threads() -> int:
-    """Return how many processors this process may use; the run-times would count all there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

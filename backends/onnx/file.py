@@ -84,8 +84,3 @@ class File:
             told = " or ".join(kind.__name__ for kind in kinds)
             raise WeightsError(f"{self.path}: {key} in its metadata must be a list of {told}")
         return found
-
-
-def run_file(path: str | Path, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return what ONNX Runtime makes of an input with the network in a file."""
-    return File(path).run(x)

@@ -9,8 +9,8 @@ from backends.onnx.parameters import set_parameters
 from zoo.arch import Graph
 from zoo.errors import UnknownNameError
 
-DTYPES = ("float32",)
-LEVELS = ("structure", "forward")
+DTYPES: tuple[str, ...] = ("float32",)
+LEVELS: tuple[str, ...] = ("structure", "forward")
 FUSED = True
 """Outputs that `forward` returns are of a run with all fusions, other values of one without."""
 

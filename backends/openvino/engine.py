@@ -9,8 +9,8 @@ import numpy as np
 import openvino as ov
 from onnx import ModelProto
 
-from backends.onnx.engine import threads
 from zoo.arch import Shape
+from zoo.machine import cores
 
 CHUNK = 2
 """Images that a thread takes at a time from a batch: their values stay in its cache, and threads
@@ -37,7 +37,7 @@ class Engine:
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network on an input that it admits."""
         found = {name: np.empty((len(x), *s), np.float32) for name, s in self.outputs.items()}
-        workers = threads()
+        workers = cores()
         chunk = min(CHUNK, -(-len(x) // workers))
         whole = len(x) // chunk * chunk if len(x) else 0
         with self._lock:
@@ -79,13 +79,13 @@ class Engine:
             settings: dict[str, Any] = {
                 # On processors with bfloat16 units it would round to it without being asked.
                 "INFERENCE_PRECISION_HINT": "f32",
-                "INFERENCE_NUM_THREADS": threads(),
-                "NUM_STREAMS": threads() if many else 1,
+                "INFERENCE_NUM_THREADS": cores(),
+                "NUM_STREAMS": cores() if many else 1,
             }
             model = self._source.clone()
             model.reshape([chunk, *list(model.input().partial_shape)[1:]])
             compiled = self._core.compile_model(model, "CPU", settings)
             # One more than there are threads: the next chunk is ready when a thread is.
-            count = threads() + 1 if many else 1
+            count = cores() + 1 if many else 1
             self._requests[chunk, many] = [compiled.create_infer_request() for _ in range(count)]
         return self._requests[chunk, many]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import functools
+import numpy as np
 
 from backends.onnx import run
 from backends.openvino.model import Model
+from zoo.arch import Graph
 
 DTYPES = run.DTYPES
 LEVELS = run.LEVELS
 FUSED = run.FUSED
-forward = functools.partial(run.forward, model=Model)
 predict = run.predict
+
+
+def forward(
+    graph: Graph, weights: run.Arrays, x: np.ndarray, *, training: bool, dtype: str
+) -> tuple[run.Arrays, run.Arrays]:
+    """Return (the value of every node, no running statistics)."""
+    return run.forward(graph, weights, x, training=training, dtype=dtype, model=Model)

@@ -7,11 +7,12 @@ from backends.torch.observe import observe
 from backends.torch.operators import IDIOMS
 from backends.torch.parameters import changes, get_parameters, graph_of, set_parameters
 from backends.torch.reference import plain_trainer
-from backends.torch.run import DTYPES, LEVELS, forward, gradients, predict
+from backends.torch.run import DTYPES, FUSED, LEVELS, forward, gradients, predict
 from backends.torch.trainer import trainer
 
 __all__ = [
     "DTYPES",
+    "FUSED",
     "IDIOMS",
     "LEVELS",
     "batches",

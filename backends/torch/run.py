@@ -11,8 +11,9 @@ from backends.torch.model import build
 from backends.torch.parameters import set_parameters
 from zoo.arch import Graph
 
-DTYPES = ("float32", "float64")
-LEVELS = ("structure", "forward", "batch_statistics", "gradients", "training")
+DTYPES: tuple[str, ...] = ("float32", "float64")
+LEVELS: tuple[str, ...] = ("structure", "forward", "batch_statistics", "gradients", "training")
+FUSED = False
 
 Arrays = dict[str, np.ndarray]
 
@@ -60,7 +61,9 @@ def gradients(
 
 
 def predict(module: nn.Module, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the module's outputs for a float32 array, without gradients, where the module is."""
+    """Return the outputs in evaluation mode, without gradients, computed where the module is."""
+    if any(inner.training for inner in module.modules()):
+        module.eval()
     device = next(module.parameters(), torch.empty(0)).device
     with torch.inference_mode():
         outputs = module(torch.from_numpy(x).to(device))

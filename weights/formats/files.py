@@ -53,7 +53,7 @@ def require_free(path: Path, force: bool) -> None:
 
 
 @contextmanager
-def atomic(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
+def atomic(path: Path, verify: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
     """Open a file that takes its place when the body has ended; a failure leaves the old one.
 
     The bytes go to a temporary file in the same folder, reach the disk, and are renamed. An old

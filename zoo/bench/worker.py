@@ -91,8 +91,6 @@ def start(job: Job) -> tuple[Callable[[], Any], dict[str, Any]]:
         weights=checkpoint,
         optimize=job.optimize,
     )
-    if hasattr(model, "eval"):  # a new Cell of MindSpore is in evaluation mode
-        model.eval()
     built = time.perf_counter()
     logits = engine.predict(model, images)[0]
     ran = time.perf_counter()

@@ -16,7 +16,8 @@ from zoo.cli.progress import progress_bar
 from zoo.data import Dataset
 from zoo.evaluation.agreement import compare
 from zoo.evaluation.evaluation import results
-from zoo.models import cost, create, get_weights
+from zoo.live import get_weights
+from zoo.models import cost, create
 from zoo.output import write
 from zoo.proof.photographs import photographs
 from zoo.proof.prove import parity
@@ -100,8 +101,6 @@ def _times(models: dict[str, Any], images: np.ndarray, proof: Any) -> Table:
         table.add_column(column, justify="left" if column == "framework" else "right")
     for framework, model in models.items():
         engine = backends.load(framework)
-        if hasattr(model, "eval"):  # a new Cell of MindSpore is in evaluation mode
-            model.eval()
         start = time.perf_counter()
         engine.predict(model, images)
         compiled = time.perf_counter() - start

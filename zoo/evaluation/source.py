@@ -89,8 +89,6 @@ def find(
             group_conv=group_conv,
             optimize=optimize,
         )
-        if hasattr(native, "eval"):  # a new Cell of MindSpore is in evaluation mode
-            native.eval()
 
         def call(x: np.ndarray) -> np.ndarray:
             spec.graph.check_input(x.shape)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from backends import Backend, Steps
+import backends
+from backends import Runtime, Steps
 from zoo.arch import Graph
 from zoo.passes import Rewrite, Weights, merge_group_conv
 from zoo.proof.case import Case, without_dropout
@@ -25,7 +27,7 @@ class Candidate:
     """
 
     label: str
-    backend: Backend
+    backend: Runtime[Any]
     graph: Graph
     realize: Rewrite = merge_group_conv
     dtype: str = "float32"
@@ -33,7 +35,7 @@ class Candidate:
     @property
     def engine(self) -> str:
         """The name of the backend."""
-        return str(getattr(self.backend, "__name__", "")).rpartition(".")[2]
+        return backends.name_of(self.backend)
 
     def does(self, level: str) -> bool:
         """Return whether it takes part at a level."""
@@ -69,6 +71,7 @@ class Candidate:
     def gradients(self, case: Case, *, training: bool, weights: Weights | None = None) -> Weights:
         """Return the gradient of the loss for every trained parameter."""
         graph, found = self.realize(without_dropout(self.graph), weights or case.weights[training])
+        assert backends.differentiates(self.backend)
         _, gradients = self.backend.gradients(
             graph, found, case.images, case.labels, training=training, dtype=self.dtype
         )
@@ -77,6 +80,7 @@ class Candidate:
     def training(self, case: Case, work: Work) -> Run:
         """Return what the backend's trainer makes of the work."""
         graph, found = self.realize(without_dropout(self.graph), case.weights[True])
+        assert backends.trains(self.backend)
         trainer = self.backend.trainer(graph, found, work.recipe)
         fresh = [trainer]
 

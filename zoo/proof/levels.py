@@ -153,7 +153,7 @@ def _each_operator(
     admitted: dict[str, float] = {}
     head = head_of(case.graph)
     apart: tuple[str, ...] = ()
-    if getattr(candidate.backend, "FUSED", False) and head and head.classifier is None:
+    if candidate.backend.FUSED and head and head.classifier is None:
         # A classifier's sums average out what fusions round. Without one the last node would be
         # blamed for it: it is compared from the image on alone.
         apart = case.graph.outputs

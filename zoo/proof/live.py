@@ -10,8 +10,7 @@ import numpy as np
 import backends
 from zoo.blocks import places
 from zoo.errors import SpecError, WeightsError
-from zoo.live import spec_of
-from zoo.models import get_weights
+from zoo.live import get_weights, spec_of
 from zoo.passes import Weights
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import Case
@@ -36,10 +35,10 @@ class LiveCandidate(Candidate):
 
     def visible(self, case: Case) -> set[str]:
         """Return the nodes that are modules, those that modules read, and the outputs."""
-        engine: Any = self.backend
+        engine = self.backend
         graph = engine.graph_of(self.model)
         names = set(graph.outputs)
-        if hasattr(engine, "observe"):
+        if backends.is_editable(engine):
             for taken, returned in places(graph, engine.IDIOMS).values():
                 names.update(taken, returned)
         return names & super().visible(case)
@@ -52,8 +51,8 @@ class LiveCandidate(Candidate):
         self, case: Case, *, training: bool, weights: Weights | None = None
     ) -> tuple[Weights, Weights]:
         """Return (value of every visible node, running statistics)."""
-        engine: Any = self.backend
-        if hasattr(engine, "observe"):
+        engine = self.backend
+        if backends.is_editable(engine):
             seen = engine.observe(self.model, case.images)
         else:
             values = engine.predict(self.model, case.images)
@@ -82,6 +81,6 @@ def of_model(
     if unknown := overrides.keys() - {"image_size"}:
         raise SpecError(f"{sorted(unknown)[0]} cannot be changed in a live model")
     spec = spec.replace(**overrides)
-    engine: Any = backends.backend_of(model)
-    label = f"{engine.__name__.rpartition('.')[2]} (live)"
+    engine = backends.backend_of(model)
+    label = f"{backends.name_of(engine)} (live)"
     return LiveCandidate(label, engine, spec.graph, model=model), spec, get_weights(model)

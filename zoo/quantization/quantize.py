@@ -35,8 +35,6 @@ BATCH = 8
 """Images that are run at once; the calibration keeps all their values in memory."""
 PROBES = 32
 """Images that the error of each unit is measured on, about."""
-COLORS = 3
-
 
 PROCESSORS = (
     "as measured on ARM and on x86 with VNNI; on x86 without it, this package asks ONNX Runtime "
@@ -117,9 +115,9 @@ def quantize(
         ...     "shufflenet_v2_1.0x", "net.int8.onnx", calibration="images/"
         ... ).costs.agreement.top1  # doctest: +SKIP
     """
-    engine: Any = backends.load("onnx")
+    engine = backends.quantizer()
     path = Path(path)
-    options = {
+    options: dict[str, Any] = {
         "per_channel": per_channel,
         "activations": activations,
         "reduce_range": reduce_range,
@@ -154,7 +152,7 @@ def quantize(
         spec = families.spec_from_json(engine.File(float_file).metadata["zoo.spec"])
         classes, unclear = _classes(stated, truth, seen, spec.num_classes, labels)
         steps(f"calibrating by {method}")
-        calibrated = engine.Calibrated(float_file, _batches(pixels, how), method)
+        calibrated = engine.Calibrated(float_file, _batches(found, pixels, how), method)
         float32 = engine.Runner(float_file)
     graph, _ = optimize(spec.graph)
     if exclude is not None:
@@ -184,7 +182,7 @@ def quantize(
     costs = compare(
         float32,
         engine.Runner(proto),
-        _batches(pixels, how) if evaluate is None else _read(seen, how),
+        _batches(seen, pixels if evaluate is None else None, how),
         classes,
         float32_bytes=exported.size,
         int8_bytes=len(contents),
@@ -214,7 +212,12 @@ def quantize(
 
 
 def _check(
-    engine: Any, path: Path, force: bool, method: str, activations: str, tolerance: float
+    engine: backends.Quantizer,
+    path: Path,
+    force: bool,
+    method: str,
+    activations: str,
+    tolerance: float,
 ) -> None:
     """Raise what can be raised before any work is done."""
     require_writable(path, ".onnx")
@@ -247,10 +250,8 @@ def _preprocessing(
     else:
         graph = backends.backend_of(model).graph_of(model)
         preprocessing = preprocessing or graph.preprocessing
-    if graph.in_channels != COLORS:
-        raise InputError(
-            f"in_channels (={graph.in_channels}) must be {COLORS}: images are read in color"
-        )
+    if graph.in_channels != 3:
+        raise InputError(f"in_channels (={graph.in_channels}) must be 3: images are read in color")
     size = overrides.get("image_size", graph.image_size[0])
     if not isinstance(preprocessing, Preprocessing):
         preprocessing = preset_of(preprocessing or "imagenet")
@@ -274,14 +275,13 @@ def _classes(
     return stated, ()
 
 
-def _batches(pixels: np.ndarray, how: Preprocessing) -> Iterator[np.ndarray]:
-    for start in range(0, len(pixels), BATCH):
-        yield normalize(pixels[start : start + BATCH], how)
-
-
-def _read(pictures: Pictures, how: Preprocessing) -> Iterator[np.ndarray]:
+def _batches(
+    pictures: Pictures, pixels: np.ndarray | None, how: Preprocessing
+) -> Iterator[np.ndarray]:
     for start in range(0, len(pictures), BATCH):
-        yield normalize(pictures.pixels(how, start, start + BATCH), how)
+        part = slice(start, start + BATCH)
+        read = pictures.pixels(how, part.start, part.stop) if pixels is None else pixels[part]
+        yield normalize(read, how)
 
 
 class _Steps:

@@ -76,8 +76,8 @@ def train(
     """
     chosen = recipe_of(recipe, **changes)
     require_new(Path(out))
-    _trainable(backend)
-    Loader(backends.load(backend), pipeline, workers, chosen.seed)
+    engine = backends.trainable(backend)
+    Loader(engine, pipeline, workers, chosen.seed)
     spec, initial = resolve(chosen.spec, weights, {}, adapt=adapt, seed=chosen.seed)
     if spec != chosen.spec:
         raise TrainingError("the weights bring another network than the recipe's: see adapt=True")
@@ -97,7 +97,7 @@ def train(
         "weights": str(weights) if isinstance(weights, str | Path) else None,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": asdict(machine()),
-        "versions": backends.load(backend).describe(),
+        "versions": engine.describe(),
         "resumed": [],
     }
     state = State(weights=initial)
@@ -140,7 +140,7 @@ def resume(
     info["backend"] = backend or info["backend"]
     for key, value in (("workers", workers), ("compiled", compiled)):
         info[key] = info[key] if value is None else value
-    _trainable(info["backend"])
+    backends.trainable(info["backend"])
     state = load_state(found)
     source = data if data is not None else info["source"]
     if source is None:
@@ -164,7 +164,7 @@ def _run(
     state: State,
     progress: Progress | None,
 ) -> Run:
-    engine = backends.load(info["backend"])
+    engine = backends.trainable(info["backend"])
     trainer = engine.trainer(recipe.spec.graph, state.weights, recipe, compiled=info["compiled"])
     if recipe.batch_size % (trainer.world * recipe.accumulate):
         raise SpecError(
@@ -209,12 +209,6 @@ def _run(
             if not loop.go():
                 raise KeyboardInterrupt
     return run
-
-
-def _trainable(backend: str) -> None:
-    engine = backends.load(backend)
-    if "training" not in engine.LEVELS or not hasattr(engine, "trainer"):
-        raise SpecError(f"backend {backend!r} runs networks, it does not train them")
 
 
 def _open(data: str | Path, labels: str, skip_corrupt: bool) -> Dataset:

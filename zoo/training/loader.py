@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from backends import Backend
+from backends import Trainable
 from zoo.data import Split
 from zoo.data.batches import batches
 from zoo.errors import SpecError, TrainingError, unknown
@@ -48,7 +48,7 @@ class Loader:
         seed: of what is drawn.
     """
 
-    engine: Backend
+    engine: Trainable[Any]
     pipeline: Pipeline
     workers: int
     seed: int

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Backend, Trainer
+from backends import Trainable, Trainer
 from weights.canonical import Weights
 from zoo.data import Split
 from zoo.data.batches import epoch_order, mix_batch, targets_of
@@ -49,7 +49,7 @@ class Loop:
     """
 
     run: Run
-    engine: Backend
+    engine: Trainable[Any]
     trainer: Trainer
     feed: Loader
     train: Split

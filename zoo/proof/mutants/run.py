@@ -8,12 +8,12 @@ import importlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
 import backends
-from backends import Backend
+from backends import Runtime, Trainable
 from zoo.arch import Graph
 from zoo.passes import Weights
 from zoo.proof.candidate import Candidate
@@ -76,7 +76,7 @@ class Given:
 
     def __init__(
         self,
-        engine: Backend,
+        engine: Runtime[Any],
         arrays: Callable[[Weights], Weights],
         trainer: Callable[..., Any] | None = None,
     ) -> None:
@@ -91,15 +91,17 @@ class Given:
 
     def gradients(self, graph: Graph, weights: Weights, *args: Any, **kwargs: Any) -> Any:
         """As the backend's, with the other arrays."""
+        assert backends.differentiates(self._engine)
         return self._engine.gradients(graph, self._arrays(weights), *args, **kwargs)
 
     def trainer(self, graph: Graph, weights: Weights, recipe: Any, **kwargs: Any) -> Any:
         """As the backend's, with the other arrays or recipe."""
+        assert backends.trains(self._engine)
         make = self._trainer or _plain_trainer
         return make(self._engine, graph, self._arrays(weights), recipe, **kwargs)
 
 
-def _plain_trainer(engine: Backend, *args: Any, **kwargs: Any) -> Any:
+def _plain_trainer(engine: Trainable[Any], *args: Any, **kwargs: Any) -> Any:
     return engine.trainer(*args, **kwargs)
 
 
@@ -125,7 +127,7 @@ class Bench:
     def judge(self, mutant: Mutant, backend: str) -> Verdict:
         """Return whether the proof sees a mutant, from the lowest level that can see it upward."""
         start, engine = time.perf_counter(), backends.load(backend)
-        given = cast(Backend, Given(engine, mutant.arrays, mutant.trainer))
+        given = Given(engine, mutant.arrays, mutant.trainer)
         undrawn = backend == "numpy" and mutant.operator != "Dropout"
         references = self._settled if undrawn else self.references
         if mutant.level == "training":
@@ -185,7 +187,7 @@ class Bench:
         }
 
 
-def _levels(engine: Backend, mutant: Mutant) -> list[str]:
+def _levels(engine: Runtime[Any], mutant: Mutant) -> list[str]:
     """Return the levels that may see a mutant, from the lowest upward.
 
     Training is for its own mutants alone, and gradients are of networks without dropout.

@@ -7,6 +7,7 @@ beside (dropout, batch norm's statistics) is said by our operators.
 
 from __future__ import annotations
 
+import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -69,16 +70,42 @@ def _require_plain(module: nn.Module) -> None:
     refuse(wrong)
 
 
+@torch.library.custom_op("parity_zoo::stochastic_depth", mutates_args=())
+def _stochastic_depth(x: torch.Tensor, p: float) -> torch.Tensor:
+    """Mark where a branch is dropped in training: nothing of it is left in what is recorded."""
+    return x.clone()
+
+
+@_stochastic_depth.register_fake
+def _(x: torch.Tensor, p: float) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
+def _marked(module: Any) -> float:
+    """Return with which probability a module drops whole images in training; 0 for all others."""
+    kind = type(module).__name__
+    if kind == "StochasticDepth" and module.mode == "row":  # torchvision
+        return float(module.p)
+    if kind == "DropPath":  # timm, and many who took it from there
+        return float(getattr(module, "drop_prob", 0.0) or 0.0)
+    return 0.0
+
+
 @contextmanager
 def _undisturbed(module: nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode for a while, and leave all as it was."""
     modes = {part: part.training for part in module.modules()}
+    marked: dict[nn.Module, Any] = {part: p for part in modes if (p := _marked(part))}
     module.eval()
+    for part, p in marked.items():
+        vars(part)["forward"] = functools.partial(_stochastic_depth, p=p)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        for part in marked:
+            del vars(part)["forward"]
         for part, mode in modes.items():
             part.training = mode
 
@@ -146,7 +173,7 @@ class _Reader:
             return
         if target in _SIZES or not hasattr(target, "overloadpacket"):
             return
-        kind = str(target.overloadpacket).removeprefix("aten.")
+        kind = str(target.overloadpacket).removeprefix("aten.").removeprefix("parity_zoo.")
         if kind.rstrip("_") in READ:
             kind = kind.rstrip("_")
         values = _arguments(node)
@@ -313,6 +340,7 @@ READ: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "sigmoid": _as("sigmoid"),
     "silu": _as("silu"),
     "slice": _slice,
+    "stochastic_depth": _as("stochastic_depth", p=_same),
     "transpose": _dims,
     "view": _as("reshape"),
 }

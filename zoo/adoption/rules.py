@@ -12,6 +12,7 @@ from typing import Any
 from zoo.adoption.program import Call
 from zoo.arch import Operator, Shape
 from zoo.arch.operators import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm2d,
@@ -29,6 +30,7 @@ from zoo.arch.operators import (
     ReLU,
     ReLU6,
     Sigmoid,
+    SiLU,
     Slice,
 )
 
@@ -115,8 +117,8 @@ def _adaptive_avg_pool2d(
     call: Call, read: list[Shape], held: Mapping[str, Shape]
 ) -> list[Operator]:
     _is_map(call, read[0])
-    _expect(call, output_size=(1, 1))
-    return [GlobalAvgPool2d()]
+    size = call.options["output_size"]
+    return [GlobalAvgPool2d() if size == (1, 1) else AdaptiveAvgPool2d(output_size=size)]
 
 
 def _mean(call: Call, read: list[Shape], held: Mapping[str, Shape]) -> list[Operator]:
@@ -183,6 +185,8 @@ RULES: dict[str, Rule] = {
     "relu6": _plain(ReLU6),
     "reshape": _flatten,
     "sigmoid": _plain(Sigmoid),
+    "silu": _plain(SiLU),
     "slice": _slice,
+    "stochastic_depth": lambda call, read, held: [Dropout(p=call.options["p"], of="image")],
 }
 """Function → its rule."""

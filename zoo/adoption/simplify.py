@@ -35,7 +35,7 @@ def without_copies(program: Program) -> Program:
             call.kind in COPIES
             or still
             or alone
-            or (call.kind == "dropout" and not call.options["p"])
+            or (call.kind in ("dropout", "stochastic_depth") and not call.options["p"])
         ):
             same[call.name] = call.inputs[0]
         else:

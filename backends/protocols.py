@@ -308,3 +308,11 @@ class WayIn(Protocol):
         Raises:
             AdoptionError: it cannot be read, or has what no operator of ours is.
         """
+
+    def original(self, source: Any, theirs: Mapping[str, str]) -> Trainable[Any]:
+        """Return what runs a user's own module as if it were a backend.
+
+        Args:
+            source: it.
+            theirs: our name of an array → its own.
+        """

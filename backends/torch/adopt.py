@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import InputKind
 
+from backends.torch.original import Original
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError
 
@@ -27,27 +28,32 @@ Node = torch.fx.Node
 Options = dict[str, Any]
 
 
-def program(module: nn.Module, images: np.ndarray) -> Program:
+def program(source: nn.Module, images: np.ndarray) -> Program:
     """Return what a module computes.
 
     Args:
-        module: it; left as it was found.
+        source: it; left as it was found.
         images: float32 (N, C, H, W), N of at least 2.
 
     Raises:
         AdoptionError: `torch.export` cannot take it, or it computes with what is no float32 image
             batch.
     """
-    _require_plain(module)
+    _require_plain(source)
     example = torch.from_numpy(images)
-    with _undisturbed(module):
+    with _undisturbed(source):
         try:
-            exported = export(module, (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+            exported = export(source, (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
         except Exception as error:  # whatever a user's forward raises, or torch.export refuses
             raise AdoptionError(
-                f"{type(module).__name__}: torch.export cannot take it: {_first_line(error)}"
+                f"{type(source).__name__}: torch.export cannot take it: {_first_line(error)}"
             ) from error
-    return _Reader(module, exported, images.shape).program()
+    return _Reader(source, exported, images.shape).program()
+
+
+def original(source: nn.Module, theirs: Mapping[str, str]) -> Any:
+    """Return what runs a module as if it were a backend; see `Original`."""
+    return Original(source, theirs)
 
 
 def _first_line(error: Exception) -> str:

@@ -22,6 +22,7 @@ from zoo.proof.case import STEPS, make_case
 from zoo.proof.finding import Finding
 from zoo.proof.levels import LEVELS, slope
 from zoo.proof.live import of_model
+from zoo.proof.original import ORIGINAL, of_original
 from zoo.proof.references import References
 from zoo.proof.report import ParityReport
 from zoo.proof.variants import DEFAULT
@@ -96,7 +97,11 @@ def parity(
         wanted, given = spec(model, **overrides), None
     else:
         wanted, given = resolve(model, weights, overrides, adapt=False, seed=seed)
-    candidates = live + _candidates(wanted, backends, level, group_conv, optimize)
+    names = [backends] if isinstance(backends, str) else list(dict.fromkeys(backends))
+    if ORIGINAL in names:
+        names.remove(ORIGINAL)
+        live.append(of_original(model, wanted, optimize=optimize))
+    candidates = live + _candidates(wanted, names, level, group_conv, optimize, alone=not live)
     trains = level not in EVALUATING
     case = make_case(
         wanted.graph,
@@ -184,7 +189,7 @@ def prove(
 
 
 def _candidates(
-    wanted: Spec, names: Sequence[str], level: str, group_conv: str, optimize: bool
+    wanted: Spec, names: Sequence[str], level: str, group_conv: str, optimize: bool, alone: bool
 ) -> list[Candidate]:
     """Return the candidates; everything that can be wrong with the request is raised here."""
     if level not in LEVELS:
@@ -196,8 +201,7 @@ def _candidates(
             f"a network for inference (optimize=True) has no level {level!r}; it has "
             f"{', '.join(EVALUATING)}"
         )
-    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-    if not names:
+    if alone and not names:
         raise UnknownNameError("backends must name at least one backend")
     candidates = []
     realize = for_inference(group_conv) if optimize else GROUP_CONV[group_conv]

@@ -121,7 +121,7 @@ class _Reading:
         That there is no classifier is believed where none is expected: elsewhere it is missing.
         """
         outer = self.skeleton.outer
-        if like is not None and not like.told_by_shapes:
+        if like is not None and not like.told_by_shapes and like.family == self.dialect.family:
             return like
         if like is not None and like.num_classes == 0 and "classifier.weight" not in outer:
             return self._without_classifier(conventions)

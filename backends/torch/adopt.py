@@ -165,8 +165,15 @@ class _Reader:
         (node,) = (n for n in self.exported.graph.nodes if n.op == "output")
         found = node.args[0]
         spec = self.exported.call_spec.out_spec
-        names = tuple(n.name for n in found)
-        return names, spec is not None and not spec.is_leaf()
+        nested = spec is not None and not spec.is_leaf()
+        if nested and (spec.type not in (tuple, list) or spec.num_leaves != spec.num_children):
+            raise AdoptionError(
+                f"it returns a {spec.type.__name__} of {spec.num_leaves} values: it must return a "
+                "tensor, or a tuple of tensors"
+            )
+        if len(self.images) != 1:
+            raise AdoptionError(f"it takes {len(self.images)} tensors: it must take one, of images")
+        return tuple(n.name for n in found), nested
 
     def _calls(self, node: Node) -> Iterator[Call]:
         target: Any = node.target

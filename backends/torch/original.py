@@ -90,7 +90,7 @@ class Original:
                 part.register_forward_hook(keep(path))
         with torch.no_grad():
             output = model(torch.from_numpy(x).to(getattr(torch, dtype)))
-        seen |= dict(zip(graph.outputs, _several(output), strict=True))
+        seen |= zip(graph.outputs, _several(output, len(graph.outputs)), strict=True)
         names = self.visible(graph)
         values = {name: value.numpy() for name, value in seen.items() if name in names}
         return values, self._arrays(model, graph, trainable=False)
@@ -107,7 +107,7 @@ class Original:
     ) -> tuple[float, Arrays]:
         """Return (mean cross-entropy, its gradient for every trained parameter)."""
         model = self._load(graph, weights, dtype, training).requires_grad_(True)
-        (logits,) = _several(model(torch.from_numpy(x).to(getattr(torch, dtype))))
+        (logits,) = _several(model(torch.from_numpy(x).to(getattr(torch, dtype))), 1)
         loss = F.cross_entropy(logits, torch.from_numpy(y))
         loss.backward()
         parameters = dict(model.named_parameters())
@@ -145,6 +145,10 @@ class OriginalTrainer(PlainTrainer):
         names = {name: ours for ours, name in engine.theirs.items()}
         super().__init__(graph, model, recipe, torch.float32, torch.contiguous_format, names=names)
 
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the loss is of: without auxiliary logits."""
+        return _several(self.module(x), 1)[0]
+
     def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
         """Start again; what an optimizer remembers is never given back to it here."""
         assert not slots
@@ -169,8 +173,6 @@ def in_mode(model: nn.Module, training: bool) -> nn.Module:
     return model
 
 
-def _several(output: Any) -> tuple[torch.Tensor, ...]:
-    """Return the tensors of an output: of one with auxiliary logits in training, the first."""
-    if isinstance(output, torch.Tensor):
-        return (output,)
-    return tuple(output[:1]) if hasattr(output, "_fields") else tuple(output)
+def _several(output: Any, count: int) -> tuple[torch.Tensor, ...]:
+    """Return the tensors of an output that were adopted: in training, auxiliary ones follow."""
+    return (output,) if isinstance(output, torch.Tensor) else tuple(output[:count])

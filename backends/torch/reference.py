@@ -68,7 +68,7 @@ class PlainTrainer:
         self.optimizer.zero_grad()
         total, classes = 0.0, []
         for x, y in zip(self._parts(images), self._parts(targets), strict=True):
-            logits = self.module(x.contiguous(memory_format=self.layout))
+            logits = self.logits(x.contiguous(memory_format=self.layout))
             loss = F.cross_entropy(logits, y) * len(x) / len(images)
             loss.backward()
             total += loss.item()
@@ -79,6 +79,11 @@ class PlainTrainer:
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         return total, np.concatenate(classes)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the loss is of."""
+        found: torch.Tensor = self.module(x)
+        return found
 
     def _parts(self, array: np.ndarray) -> Iterator[torch.Tensor]:
         for part in np.array_split(array, min(self.recipe.accumulate, len(array))):

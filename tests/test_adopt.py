@@ -13,10 +13,12 @@ from conftest import BACKENDS
 from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import StochasticDepth
+from typer.testing import CliRunner
 
 import backends
 import zoo
 from zoo.arch import operators
+from zoo.cli import app
 
 SIZE = 32
 
@@ -385,3 +387,37 @@ def test_torchvisions_networks(name, rng):
     net = zoo.adopt(module, example=(2, 3, size, size))
     for backend in ("torch", "mindspore", "onnx"):
         assert agreement(module, net, backend, rng, size) < 5e-6
+
+
+def test_a_port_is_source_weights_and_proof(theirs, net, tmp_path, rng):
+    done = zoo.port(net, tmp_path / "port", to="torch", level="forward")
+    assert done.error < 5e-6
+    assert {finding.backend for finding in done.report.findings} == {"original", "torch"}
+    made = {path.name for path in done.folder.iterdir()}
+    assert made == {"README.md", "theirs.py", "theirs.pth", "parity.json", "parity.png"}
+    space: dict = {"__name__": "alone"}
+    exec(compile((done.folder / "theirs.py").read_text(), "alone", "exec"), space)
+    module = space["Theirs"]().eval()
+    module.load_state_dict(torch.load(done.folder / "theirs.pth"))
+    x = torch.randn(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), theirs.eval()(x), rtol=0, atol=1e-6)
+    assert (
+        "ported by parity-zoo from the torch module Theirs"
+        in (done.folder / "README.md").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("torchvision.models", "'torchvision.models' must be like torchvision.models:resnet50"),
+        ("torchvision.models:resnet5", "torchvision.models:resnet5: AttributeError: "),
+        ("no.such.module:net", "no.such.module:net: ModuleNotFoundError: "),
+        ("builtins:dict", "dict is no network of torch"),
+    ],
+)
+def test_what_makes_no_network_is_told(text, message, tmp_path):
+    done = CliRunner().invoke(app, ["port", text, "--out", str(tmp_path / "port")])
+    assert message in str(done.exception)
+    assert not (tmp_path / "port").exists()

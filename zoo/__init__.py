@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from zoo.models import create as create
     from zoo.models import load as load
     from zoo.models import save as save
+    from zoo.porting import Port as Port
+    from zoo.porting import port as port
     from zoo.proof import Finding as Finding
     from zoo.proof import ParityReport as ParityReport
     from zoo.proof import parity as parity
@@ -120,6 +122,7 @@ _HOMES = {
     "zoo.live": ("get_weights", "set_weights"),
     "zoo.models": ("cost", "create", "load", "save"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
+    "zoo.porting": ("Port", "port"),
     "zoo.quantization.quantize": ("quantize",),
     "zoo.quantization.report": ("QuantizationReport",),
     "zoo.recipes": ("Recipe", "list_recipes", "recipe"),

@@ -181,4 +181,4 @@ def base_model(wanted: Spec) -> str | None:
 def model_name(wanted: Spec) -> str:
     """Return the catalog's name for a spec, or one made of its family and hash."""
     names = [name for name, entry in models(wanted.family).items() if entry == wanted]
-    return names[0] if names else f"{wanted.family}_{wanted.sha256[:8]}"
+    return names[0] if names else f"{wanted.label}_{wanted.sha256[:8]}"

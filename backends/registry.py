@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
 
 from backends.protocols import (
@@ -63,6 +64,12 @@ def _torch() -> Reference[Module]:
     return module
 
 
+def _from_onnx() -> WayIn:
+    import backends.onnx.adopt as module
+
+    return module
+
+
 def _from_torch() -> WayIn:
     import backends.torch.adopt as module
 
@@ -103,7 +110,9 @@ FRAMEWORKS: dict[str, Callable[[], Framework[Any]]] = {"mindspore": _mindspore, 
 """The backends that train, and whose models are code."""
 
 WAYS_IN: dict[str, Callable[[], WayIn]] = {"torch": _from_torch}
-"""The backends that read networks which are not ours."""
+"""The backends that read live networks which are not ours."""
+FILES: dict[str, tuple[str, Callable[[], WayIn]]] = {".onnx": ("onnx", _from_onnx)}
+"""Suffix → the backend that reads such files of networks."""
 
 
 def load(name: str) -> Runtime[Any]:
@@ -291,4 +300,9 @@ def way_in(source: Any) -> tuple[str, WayIn]:
     for name, reader in WAYS_IN.items():
         if BACKENDS[name].package in sys.modules and load(name).is_model(source):
             return name, reader()
-    raise AdoptionError(f"{type(source).__name__} is no network of {' or '.join(WAYS_IN)}")
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in FILES:
+        name, reader = FILES[Path(source).suffix.lower()]
+        load(name)
+        return name, reader()
+    what = str(source) if isinstance(source, str | Path) else type(source).__name__
+    raise AdoptionError(f"{what} is no network of torch, and no file of {', '.join(FILES)}")

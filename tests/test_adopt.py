@@ -334,7 +334,9 @@ def test_an_example_that_is_no_batch_of_images_is_refused(example, message):
 
 
 def test_only_networks_of_a_framework_are_adopted():
-    with pytest.raises(zoo.AdoptionError, match="dict is no network of torch"):
+    with pytest.raises(
+        zoo.AdoptionError, match=r"dict is no network of torch, and no file of \.onnx"
+    ):
         zoo.adopt({})
     with pytest.raises(zoo.SpecError, match=r"'original': only of a network that zoo\.adopt"):
         zoo.parity("resnet9", backends=["original"])

@@ -60,7 +60,7 @@ class Adopted(Checkpoint):
 
 
 def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = None) -> Adopted:
-    """Return a live network of a framework as one of ours, with its weights.
+    """Return a network of a framework, live or in a file, as one of ours, with its weights.
 
     The network is read as it computes in evaluation mode; what training does beside (dropout, the
     statistics of batch norms) is what our operators of these names do. It is left as it was found,
@@ -68,7 +68,8 @@ def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = No
 
     Args:
         source: a ``torch.nn.Module`` that makes one tensor of images (N, C, H, W), float32 on the
-            CPU.
+            CPU; or an ONNX file, which is adopted as it is: for inference where its batch norms
+            were folded.
         example: such images, or their shape, square. More than the size matters only to networks
             that ask for more.
         name: what to call it; by default the name of its class.
@@ -86,12 +87,20 @@ def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = No
     images = _images(example)
     framework, reader = backends.way_in(source)
     found = canonical(reader.program(source, images))
-    called = name or type(source).__name__
+    is_file = isinstance(source, str | Path)
+    called = name or (Path(source).stem if is_file else type(source).__name__)
     spec = GraphSpec.of(found.graph, called)
     return Adopted(
-        Path(called), f"{framework} module", "", "zoo", spec, found.weights, found.notes,
-        original=source, theirs=found.theirs,
-    )  # fmt: skip
+        path=Path(source) if is_file else Path(called),
+        format=f"{framework} {'file' if is_file else 'module'}",
+        entry="",
+        dialect="zoo",
+        spec=spec,
+        weights=found.weights,
+        notes=found.notes,
+        original=None if is_file else source,
+        theirs=found.theirs,
+    )
 
 
 def _images(example: Any) -> np.ndarray:

@@ -312,6 +312,18 @@ def _slice(values: Options) -> tuple[str, Options]:
     return "slice", {"dim": values["dim"], "start": start, "end": end, "step": values["step"]}
 
 
+def _padded(values: Options) -> tuple[str, Options]:
+    pads = [*values["pad"], *[0] * 4][:4]
+    if len(values["pad"]) > 4 and any(values["pad"][4:]):
+        raise _UnknownError("pad: of others than height and width")
+    left, right, top, bottom = pads
+    return "pad", {
+        "sides": (top, left, bottom, right),
+        "mode": values.get("mode", "constant"),
+        "value": float(values.get("value") or 0.0),
+    }
+
+
 def _dims(values: Options) -> tuple[str, Options]:
     return "transpose", {"dims": (values["dim0"], values["dim1"])}
 
@@ -347,6 +359,8 @@ READ: dict[str, Callable[[Options], tuple[str, Options]]] = {
     "max_pool2d": _pool,
     "mean": _as("mean", dim=_same, keepdim=_same),
     "mul": _as("mul"),
+    "pad": _padded,
+    "constant_pad_nd": _padded,
     "relu": _as("relu"),
     "relu6": _as("relu6"),
     "reshape": _as("reshape"),

@@ -16,6 +16,7 @@ from zoo.arch.operators import (
     Add,
     AvgPool2d,
     BatchNorm2d,
+    ChannelPermute,
     ChannelShuffle,
     Concat,
     Conv2d,
@@ -153,6 +154,11 @@ def _cat(call: Call, read: list[Shape], held: Mapping[str, Shape]) -> list[Opera
     return [Concat()]
 
 
+def _index_select(call: Call, read: list[Shape], held: Mapping[str, Shape]) -> list[Operator]:
+    _expect(call, dim=1)
+    return [ChannelPermute(indices=call.options["indices"])]
+
+
 def _slice(call: Call, read: list[Shape], held: Mapping[str, Shape]) -> list[Operator]:
     _expect(call, dim=1, step=1)
     return [Slice(start=call.options["start"], stop=call.options["end"])]
@@ -169,7 +175,7 @@ RULES: dict[str, Rule] = {
     "batch_norm": _batch_norm,
     "cat": _cat,
     "channel_shuffle": lambda call, read, held: [
-        ChannelShuffle(groups=call.options["groups"], order="gn")
+        ChannelShuffle(groups=call.options["groups"], order=call.options["order"])
     ],
     "conv2d": _conv2d,
     "dropout": _dropout,
@@ -177,6 +183,7 @@ RULES: dict[str, Rule] = {
     "hardsigmoid": _plain(HardSigmoid),
     "hardswish": _plain(HardSwish),
     "hardtanh": _hardtanh,
+    "index_select": _index_select,
     "linear": _linear,
     "max_pool2d": _max_pool2d,
     "mean": _mean,

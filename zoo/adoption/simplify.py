@@ -7,6 +7,7 @@ Each finds one idiom and replaces its last call; what is then read by nobody goe
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 from zoo.adoption.program import Call, Program
@@ -17,7 +18,7 @@ COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy",
 
 def simplified(program: Program) -> Program:
     """Return the program in canonical form."""
-    for rewrite in (without_copies, shuffles, gates, swishes, unread):
+    for rewrite in (without_copies, paddings, shuffles, gates, swishes, unread):
         program = rewrite(program)
     return program
 
@@ -26,23 +27,49 @@ def without_copies(program: Program) -> Program:
     """Let readers of a copy read the original; a dropout that drops nothing is one as well."""
     shapes = program.shapes()
     same: dict[str, str] = {}
+    made: dict[str, Call] = {}
+    readers = Counter(name for call in program.calls for name in call.inputs)
     kept = []
     for call in program.calls:
         call.inputs = tuple(same.get(name, name) for name in call.inputs)
         still = call.kind in ("reshape", "flatten") and call.shape == shapes[call.inputs[0]]
         alone = call.kind == "cat" and len(call.inputs) == 1
-        if (
-            call.kind in COPIES
-            or still
-            or alone
-            or (call.kind in ("dropout", "stochastic_depth") and not call.options["p"])
-        ):
-            same[call.name] = call.inputs[0]
+        idle = call.kind in ("dropout", "stochastic_depth") and not call.options["p"]
+        if call.kind in COPIES or still or alone or idle:
+            same[call.name] = source = call.inputs[0]
+            # A module whose last call hands on what one inside of it made is that one.
+            inside = source in made and made[source].scope.startswith(f"{call.scope}.")
+            if call.scope in program.modules and inside and readers[source] == 1:
+                made[source].scope = call.scope
         else:
             kept.append(call)
+            made[call.name] = call
     program.calls = kept
     program.outputs = tuple(same.get(name, name) for name in program.outputs)
     return program
+
+
+def paddings(program: Program) -> Program:
+    """Let a convolution, or a mean, pad by itself what is padded with zeros before it."""
+
+    def pad(call: Call, made: dict[str, Call], shapes: dict[str, tuple[int, ...]]) -> None:
+        before = made.get(call.inputs[0]) if call.inputs else None
+        if before is None or before.kind != "pad" or before.options["mode"] != "constant":
+            return
+        top, left, bottom, right = before.options["sides"]
+        own, zero = call.options.get("padding", (1, 1)), before.options["value"] == 0
+        if not zero or min(top, left, bottom, right) < 0:
+            return
+        if call.kind == "conv2d" and len(own) == 2:
+            sides = (top + own[0], left + own[1], bottom + own[0], right + own[1])
+            call.options = {**call.options, "padding": sides}
+        elif call.kind == "avg_pool2d" and not any(own) and (top, left) == (bottom, right):
+            call.options = {**call.options, "padding": (top, left), "count_include_pad": True}
+        else:
+            return
+        call.inputs = (before.inputs[0], *call.inputs[1:])
+
+    return _each(program, pad)
 
 
 def shuffles(program: Program) -> Program:
@@ -62,7 +89,12 @@ def shuffles(program: Program) -> Program:
             and apart.shape == (n, apart.shape[1], channels // apart.shape[1], *size)
         ):
             call.kind, call.inputs = "channel_shuffle", (source,)
-            call.options = {"groups": apart.shape[1]}
+            rows = apart.shape[1]
+            columns = channels // rows  # of the two ways to say it, the one of fewer groups
+            call.options = {
+                "groups": min(rows, columns),
+                "order": "gn" if rows <= columns else "ng",
+            }
 
     return _each(program, shuffle)
 

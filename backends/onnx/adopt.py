@@ -15,12 +15,14 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from backends.onnx.adopt_nodes import READ, Known, UnknownError, fold
+from backends.onnx.adopt_nodes import READ, Known, UnknownError, fold, reshaped
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError, InputError
 
 MAX_BYTES = 1 << 31
 """Of a file: what protobuf admits."""
+ROUNDS = 100
+"""Of folding: as many reshapes may follow each other that each ask for the shape before."""
 MAX_VALUES = 1 << 29
 """Of an array that a file declares."""
 SUFFIXES = (".onnx",)
@@ -59,17 +61,19 @@ class _Reader:
         )
         self.arrays = {t.name: self._array(t) for t in model.graph.initializer}
         self.input, self.shape = self._input(size)
-        self.known = Known(dict(self.arrays), self._shapes())
+        del model.graph.value_info[:]  # of other sizes, or made up
+        for value in model.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        self.known = Known(dict(self.arrays), {})
+        self.nodes = self._folded()
         self.modules: set[str] = set()
         self.held: dict[str, str] = {}
 
     def program(self) -> Program:
         calls: list[Call] = []
         problems: list[str] = []
-        for node in self.model.graph.node:
+        for node in self.nodes:
             try:
-                if fold(node, self.known):
-                    continue
                 calls += self._calls(node)
             except UnknownError as error:
                 problems.append(f"{node.name or node.output[0]}: {error}")
@@ -123,9 +127,45 @@ class _Reader:
         self.rows = rows
         return value.name, (1, *size[1:])
 
+    def _folded(self) -> list[NodeProto]:
+        """Fold what is constant, which tells more shapes, as far as it goes; return the rest."""
+        nodes = list(self.model.graph.node)
+        for _ in range(ROUNDS):
+            self.known.shapes = self._shapes()
+            left = []
+            told = self._reshaped(nodes)
+            for node in nodes:
+                try:
+                    folded = fold(node, self.known)
+                except UnknownError:
+                    folded = False
+                if not folded:
+                    left.append(node)
+                elif node.output[0] not in self.arrays:
+                    found = self.known.constants[node.output[0]]
+                    tensor = numpy_helper.from_array(np.ascontiguousarray(found), node.output[0])
+                    self.model.graph.initializer.append(tensor)
+            if len(left) == len(nodes) and not told:
+                break
+            nodes = left
+            del self.model.graph.node[:]
+            self.model.graph.node.extend(nodes)
+        return nodes
+
+    def _reshaped(self, nodes: list[NodeProto]) -> int:
+        """State the shapes of reshapes that inference leaves open; return how many there were."""
+        shapes, count = self.known.shapes, 0
+        for node in nodes:
+            if node.op_type != "Reshape" or node.output[0] in shapes:
+                continue
+            if node.input[0] in shapes and node.input[1] in self.known.constants:
+                shape = reshaped(node, shapes[node.input[0]], self.known)
+                value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, shape)
+                self.model.graph.value_info.append(value)
+                count += 1
+        return count
+
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        for value in (*self.model.graph.output, *self.model.graph.value_info):
-            value.type.tensor_type.ClearField("shape")  # of other sizes, or made up
         try:
             inferred = shape_inference.infer_shapes(self.model, data_prop=True)
         except Exception as error:  # InferenceError and what C++ throws

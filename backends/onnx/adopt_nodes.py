@@ -78,6 +78,16 @@ def fold(node: NodeProto, known: Known) -> bool:
     return True
 
 
+def reshaped(node: NodeProto, shape: tuple[int, ...], known: Known) -> tuple[int, ...]:
+    """Return the shape that a Reshape makes of one."""
+    wanted = [int(n) for n in known.constants[node.input[1]].ravel()]
+    zero = any(a.name == "allowzero" and a.i for a in node.attribute)
+    if not zero:
+        wanted = [shape[i] if n == 0 and i < len(shape) else n for i, n in enumerate(wanted)]
+    rest = math.prod(n for n in wanted if n != -1)
+    return tuple(math.prod(shape) // max(rest, 1) if n == -1 else n for n in wanted)
+
+
 def _constant(node: NodeProto) -> np.ndarray:
     (attribute,) = node.attribute
     value = helper.get_attribute_value(attribute)

@@ -6,6 +6,7 @@ from backends.protocols import (
     Steps,
     Trainable,
     Trainer,
+    WayIn,
 )
 from backends.registry import (
     BACKENDS,
@@ -25,6 +26,7 @@ from backends.registry import (
     require_installed,
     trainable,
     trains,
+    way_in,
 )
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Steps",
     "Trainable",
     "Trainer",
+    "WayIn",
     "backend_of",
     "differentiates",
     "editable",
@@ -50,4 +53,5 @@ __all__ = [
     "require_installed",
     "trainable",
     "trains",
+    "way_in",
 ]

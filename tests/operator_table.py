@@ -7,6 +7,7 @@ import numpy as np
 import weights
 from zoo.arch import Graph, Node, Operator
 from zoo.arch.operators import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm2d,
@@ -25,6 +26,7 @@ from zoo.arch.operators import (
     ReLU,
     ReLU6,
     Sigmoid,
+    SiLU,
     Slice,
 )
 
@@ -70,7 +72,11 @@ TABLE: dict[str, Operator] = {
     "hard swish": HardSwish(),
     "hard sigmoid": HardSigmoid(),
     "sigmoid": Sigmoid(),
+    "silu": SiLU(),
     "dropout": Dropout(p=0.4),
+    "stochastic depth": Dropout(p=0.4, of="image"),
+    "adaptive avg pool": AdaptiveAvgPool2d(output_size=(3, 5)),
+    "adaptive avg pool to a larger map": AdaptiveAvgPool2d(output_size=(11, 8)),
     "global avg pool": GlobalAvgPool2d(),
     "shuffle gn": ChannelShuffle(groups=3, order="gn"),
     "shuffle ng": ChannelShuffle(groups=3, order="ng"),

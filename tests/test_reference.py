@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backends.numpy.operators import apply
 from zoo.arch.operators import (
+    AdaptiveAvgPool2d,
     AvgPool2d,
     BatchNorm2d,
     ChannelShuffle,
@@ -20,6 +21,7 @@ from zoo.arch.operators import (
     Linear,
     MaxPool2d,
     ReLU6,
+    SiLU,
     sides,
 )
 
@@ -115,6 +117,16 @@ def test_activations_and_linear_by_hand():
     np.testing.assert_allclose(
         run(HardSwish(), [-4.0, -1.0, 0.0, 1.0, 4.0]), [0, -1 / 3, 0, 2 / 3, 4]
     )
+    np.testing.assert_allclose(
+        run(SiLU(), [-1.0, 0.0, 2.0]), [-1 / (1 + math.e), 0, 2 / (1 + math.exp(-2))]
+    )
     op = Linear(in_features=2, out_features=1, bias=True)
     y = run(op, [[1.0, 2.0]], weight=np.array([[3.0, -1.0]]), bias=np.array([0.5]))
     assert y.tolist() == [[1.5]]
+
+
+def test_cells_of_an_adaptive_pool_overlap_where_they_do_not_divide():
+    op = AdaptiveAvgPool2d(output_size=(2, 3))
+    x = np.arange(1.0, 13).reshape(1, 1, 3, 4)
+    # Rows 0-1 and 1-2; columns 0-1, 1-2 and 2-3.
+    assert run(op, x).tolist() == [[[[3.5, 4.5, 5.5], [7.5, 8.5, 9.5]]]]

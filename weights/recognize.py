@@ -57,6 +57,7 @@ def recognize(
         SpecError: ``conventions`` are another family's.
     """
     considered = find_dialect(dialect) if dialect else list(dialects())
+    considered = [d for d in considered if _is_possible(family_type(d.family), like)]
     arrays, notes = _without_counters(arrays)
     whole = merge_pieces(arrays)
     split = whole.keys() != arrays.keys()
@@ -120,6 +121,8 @@ class _Reading:
         That there is no classifier is believed where none is expected: elsewhere it is missing.
         """
         outer = self.skeleton.outer
+        if like is not None and not like.told_by_shapes and like.family == self.dialect.family:
+            return like
         if like is not None and like.num_classes == 0 and "classifier.weight" not in outer:
             return self._without_classifier(conventions)
         return self._spec(outer, conventions)
@@ -229,6 +232,11 @@ def _require_admitted(readings: list[_Reading], conventions: str | Conventions) 
         raise unknown(f"{next(iter(families)).family} preset", conventions, presets)
     kinds = " or ".join(family.conventions_type.__name__ for family in families)
     raise SpecError(f"conventions (={conventions!r}) must be {kinds}")
+
+
+def _is_possible(family: type[Spec], like: Spec | None) -> bool:
+    """Return whether arrays can be of a family: of one that shapes do not tell, if it is known."""
+    return family.told_by_shapes or type(like) is family
 
 
 def _is_other(dialect: Dialect, like: Spec | None) -> bool:

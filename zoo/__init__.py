@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from weights import Checkpoint as Checkpoint
     from weights import load_weights as load_weights
     from weights.pretrained import Preprocessing as Preprocessing
+    from zoo.adopting import Adopted as Adopted
+    from zoo.adopting import adopt as adopt
     from zoo.arch import Cost as Cost
     from zoo.arch import Graph as Graph
     from zoo.arch import Spec as Spec
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from zoo.data import open_dataset as open_dataset
     from zoo.doctor.diagnose import diagnose as diagnose
     from zoo.doctor.report import Diagnosis as Diagnosis
+    from zoo.errors import AdoptionError as AdoptionError
     from zoo.errors import BackendNotInstalledError as BackendNotInstalledError
     from zoo.errors import ConventionError as ConventionError
     from zoo.errors import ExportError as ExportError
@@ -60,6 +63,8 @@ if TYPE_CHECKING:
     from zoo.models import create as create
     from zoo.models import load as load
     from zoo.models import save as save
+    from zoo.porting import Port as Port
+    from zoo.porting import port as port
     from zoo.proof import Finding as Finding
     from zoo.proof import ParityReport as ParityReport
     from zoo.proof import parity as parity
@@ -80,6 +85,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "zoo.adopting": ("Adopted", "adopt"),
     "zoo.arch": ("Cost", "Graph", "Spec"),
     "zoo.bench.measurement": ("Measurement",),
     "zoo.bench.report": ("BenchmarkReport",),
@@ -89,6 +95,7 @@ _HOMES = {
     "zoo.doctor.diagnose": ("diagnose",),
     "zoo.doctor.report": ("Diagnosis",),
     "zoo.errors": (
+        "AdoptionError",
         "BackendNotInstalledError",
         "ConventionError",
         "ExportError",
@@ -115,6 +122,7 @@ _HOMES = {
     "zoo.live": ("get_weights", "set_weights"),
     "zoo.models": ("cost", "create", "load", "save"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
+    "zoo.porting": ("Port", "port"),
     "zoo.quantization.quantize": ("quantize",),
     "zoo.quantization.report": ("QuantizationReport",),
     "zoo.recipes": ("Recipe", "list_recipes", "recipe"),

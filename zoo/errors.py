@@ -34,6 +34,10 @@ class ConventionError(ZooError, ValueError):
     """Two conventions that are not the same function, whatever the order of the channels."""
 
 
+class AdoptionError(ZooError, ValueError):
+    """A network from elsewhere that has something which no operator of ours is."""
+
+
 class ExportError(ZooError, ValueError):
     """A model file that cannot be written as asked: opset, batch, path."""
 

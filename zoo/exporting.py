@@ -18,7 +18,7 @@ from zoo.arch import Graph, Spec
 from zoo.errors import ExportError
 from zoo.families import model_name
 from zoo.live import get_weights, spec_of
-from zoo.loading import Source, resolve
+from zoo.loading import Network, Source, resolve
 from zoo.models import realization
 from zoo.output import require_writable
 from zoo.passes import Weights
@@ -123,7 +123,7 @@ def export(
     require_free(path, force)
     opset = engine.OPSET if opset is None else opset
     realize = realization(group_conv, optimize)
-    if isinstance(model, str | Spec):
+    if isinstance(model, Network):
         _ = families.spec(
             model, **overrides
         )  # what is wrong with these is told before a file is read

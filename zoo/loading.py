@@ -19,6 +19,8 @@ from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import SpecError, WeightsError
 from zoo.passes import Weights, convert_conventions
 
+Network = str | Spec | Checkpoint
+"""A name, a spec, or weights that know which network they are of."""
 Source = str | Path | Mapping[str, np.ndarray]
 """A file, the name of published weights, or canonical name → array."""
 
@@ -41,7 +43,7 @@ class Resolved:
 
 
 def resolve(
-    model: str | Spec,
+    model: Network,
     weights: Source | None,
     overrides: Mapping[str, Any],
     *,
@@ -54,7 +56,7 @@ def resolve(
 
 
 def resolved(
-    model: str | Spec,
+    model: Network,
     weights: Source | None,
     overrides: Mapping[str, Any],
     *,
@@ -67,6 +69,8 @@ def resolved(
     a spec, which states them all, or ``overrides`` do.
     """
     wanted = families.spec(model, **overrides)
+    if weights is None and isinstance(model, Checkpoint):
+        weights = model
     if weights is None:
         return Resolved(wanted, arrays.initialize(wanted.graph, seed))
     if isinstance(weights, str | Path):

@@ -14,7 +14,7 @@ from zoo import arch, families
 from zoo.arch import Graph, Spec
 from zoo.errors import ZooError, unknown
 from zoo.live import get_weights, spec_of
-from zoo.loading import Source, resolved
+from zoo.loading import Network, Source, resolved
 from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
 from zoo.passes import optimize as optimize_graph
 
@@ -34,49 +34,49 @@ GROUP_CONV = {"native": merge_group_conv, "split": split_group_conv}
 # fmt: off
 @overload
 def create(
-    model: str | Spec, *, backend: Literal["torch"] = "torch", seed: int = 0,
+    model: Network, *, backend: Literal["torch"] = "torch", seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
     outputs: Sequence[str] | None = None, features_only: bool = False,
     out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> TorchModel: ...
 @overload
 def create(
-    model: str | Spec, *, backend: Literal["mindspore"], seed: int = 0,
+    model: Network, *, backend: Literal["mindspore"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
     outputs: Sequence[str] | None = None, features_only: bool = False,
     out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> MindSporeModel: ...
 @overload
 def create(
-    model: str | Spec, *, backend: Literal["onnx"], seed: int = 0,
+    model: Network, *, backend: Literal["onnx"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
     outputs: Sequence[str] | None = None, features_only: bool = False,
     out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> OnnxModel: ...
 @overload
 def create(
-    model: str | Spec, *, backend: Literal["openvino"], seed: int = 0,
+    model: Network, *, backend: Literal["openvino"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
     outputs: Sequence[str] | None = None, features_only: bool = False,
     out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> OpenVINOModel: ...
 @overload
 def create(
-    model: str | Spec, *, backend: Literal["numpy"], seed: int = 0,
+    model: Network, *, backend: Literal["numpy"], seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
     outputs: Sequence[str] | None = None, features_only: bool = False,
     out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> NumpyModel: ...
 @overload
 def create(
-    model: str | Spec, *, backend: Name, seed: int = 0,
+    model: Network, *, backend: Name, seed: int = 0,
     weights: Source | None = None, adapt: bool = False, group_conv: str = "native",
     outputs: Sequence[str] | None = None, features_only: bool = False,
     out_indices: int | Sequence[int] | None = None, optimize: bool = False, **overrides: Any,
 ) -> Any: ...
 # fmt: on
 def create(
-    model: str | Spec,
+    model: Network,
     *,
     backend: str = "torch",
     seed: int = 0,

@@ -12,6 +12,7 @@ from zoo.arch import Graph, Spec
 from zoo.blocks import write
 from zoo.errors import ZooError
 from zoo.live import graph_of
+from zoo.loading import Network
 from zoo.output import require_writable
 from zoo.output import write as write_file
 
@@ -65,7 +66,7 @@ def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
 
 
 def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[Graph, str]:
-    if isinstance(model, str | Spec):
+    if isinstance(model, Network):
         return families.spec(model, **overrides).graph, backend or "torch"
     own = backends.name_of(backends.backend_of(model))
     if overrides:

@@ -11,10 +11,9 @@ import numpy as np
 import backends
 from weights import Checkpoint
 from zoo import arch, families
-from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import InputError, ZooError
-from zoo.loading import from_source
+from zoo.loading import Network, from_source
 from zoo.pictures import decode, read_file, rgb
 from zoo.preprocessing import PRESETS, for_size, normalize, square
 
@@ -95,7 +94,7 @@ def _known(source: Any, weights: str | Path | None) -> tuple[Preprocessing, arch
         return PRESETS[source], None
     if isinstance(source, str | Path) and Path(source).is_file() and weights is None:
         source = from_source(source, None)
-    if isinstance(source, str | Spec):
+    if isinstance(source, Network):
         spec = families.spec(source)
         if weights is None:
             raise ZooError(

@@ -75,3 +75,16 @@ class GlobalAvgPool2d(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         return ops.mean(x, (2, 3), keep_dims=True)
+
+
+class StochasticDepth(nn.Cell):
+    """In training, zero all values of an image with probability p, or scale them by 1 / (1 - p)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(p=p)
+
+    def construct(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x * self.drop(ops.ones((x.shape[0],) + (1,) * (x.ndim - 1), x.dtype))

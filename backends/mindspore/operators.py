@@ -96,6 +96,12 @@ def _shuffle(op: operators.ChannelShuffle, shape: Any) -> Layer:
     return Layer("ChannelShuffle", (Argument("channels", shape[1]), rows))
 
 
+def _dropout(op: operators.Dropout, shape: Any) -> Layer:
+    if op.of == "value":
+        return Layer("nn.Dropout", (Argument("p", op.p, "p"),))
+    return Layer("StochasticDepth", (Argument("p", op.p),))
+
+
 OPERATORS: dict[type[Operator], Entry] = {
     operators.Conv2d: _conv,
     operators.MaxPool2d: _max_pool,
@@ -105,8 +111,12 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.ReLU6: lambda op, shape: Layer("nn.ReLU6"),
     operators.HardSwish: lambda op, shape: Layer("nn.HSwish"),
     operators.HardSigmoid: lambda op, shape: Layer("nn.HSigmoid"),
+    operators.SiLU: lambda op, shape: Layer("nn.SiLU"),
     operators.Sigmoid: lambda op, shape: Layer("nn.Sigmoid"),
-    operators.Dropout: lambda op, shape: Layer("nn.Dropout", (Argument("p", op.p, "p"),)),
+    operators.Dropout: _dropout,
+    operators.AdaptiveAvgPool2d: lambda op, shape: Layer(
+        "nn.AdaptiveAvgPool2d", (Argument("output_size", op.output_size),)
+    ),
     operators.GlobalAvgPool2d: lambda op, shape: Layer("GlobalAvgPool2d"),
     operators.ChannelShuffle: _shuffle,
     operators.ChannelPermute: lambda op, shape: Layer("Gather", (Argument("indices", op.indices),)),

@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops import constexpr
 
-from backends.mindspore.layers import ChannelShuffle, Gather
+from backends.mindspore.layers import ChannelShuffle, Gather, StochasticDepth
 from backends.mindspore.tree import get, put
 from zoo.arch import Graph
 
@@ -92,9 +92,11 @@ def prepare(network: nn.Cell, graph: Graph, precision: str) -> Parameter | None:
         cell = get(network, node.name)
         if isinstance(cell, ChannelShuffle | Gather):
             put(network, node.name, Permute(cell.indices))
-        elif isinstance(cell, nn.Dropout):
+        elif isinstance(cell, nn.Dropout | StochasticDepth):
             key = key or make_key()
-            put(network, node.name, Dropout(cell.p, key, number))
+            drawn = cell if isinstance(cell, nn.Dropout) else cell.drop
+            path = node.name if drawn is cell else f"{node.name}.drop"
+            put(network, path, Dropout(drawn.p, key, number))
         elif precision != "float32" and isinstance(cell, nn.Conv2d | nn.Dense):
             # Parameters stay float32: the Cell makes the copy that it computes with.
             cell.to_float(getattr(ms, precision))

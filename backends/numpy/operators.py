@@ -86,6 +86,14 @@ def _shuffle(
     return x.transpose(0, 2, 1, 3, 4).reshape(n, channels, height, width)
 
 
+def _adaptive_avg_pool(
+    op: operators.AdaptiveAvgPool2d, inputs: list[Array], held: Arrays, training: bool
+) -> Array:
+    rows, columns = op.cells(inputs[0].shape)
+    means = [[inputs[0][:, :, y:v, x:u].mean((2, 3)) for x, u in columns] for y, v in rows]
+    return np.moveaxis(np.array(means), (0, 1), (2, 3))
+
+
 def _dropout(op: operators.Dropout, inputs: list[Array], held: Arrays, training: bool) -> Array:
     if training and op.p > 0:
         raise InputError(
@@ -112,9 +120,11 @@ OPERATORS: dict[type[Operator], Apply] = {
     operators.ReLU6: lambda op, x, *_: np.clip(x[0], 0, 6),
     operators.HardSwish: lambda op, x, *_: x[0] * _hard_sigmoid(x[0]),
     operators.HardSigmoid: lambda op, x, *_: _hard_sigmoid(x[0]),
+    operators.SiLU: lambda op, x, *_: x[0] / (1 + np.exp(-x[0])),
     operators.Sigmoid: lambda op, x, *_: 1 / (1 + np.exp(-x[0])),
     operators.Dropout: _dropout,
     operators.GlobalAvgPool2d: lambda op, x, *_: x[0].mean((2, 3), keepdims=True),
+    operators.AdaptiveAvgPool2d: _adaptive_avg_pool,
     operators.ChannelShuffle: _shuffle,
     operators.ChannelPermute: lambda op, x, *_: x[0][:, list(op.indices)],
     operators.Linear: _linear,

@@ -38,6 +38,10 @@ class Emission:
         array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
         return self.add("Constant", name, (), value=numpy_helper.from_array(array))
 
+    def matrix(self, name: str, values: np.ndarray) -> str:
+        """Add a constant of float32 values and return its name."""
+        return self.add("Constant", name, (), value=numpy_helper.from_array(values))
+
 
 SPLIT_TAKES_SIZES = 13
 """The opset from which the sizes of a Split are an input."""
@@ -93,6 +97,29 @@ def _hard_sigmoid(e: Emission, node: Node, op: operators.HardSigmoid, shape: Sha
     # in squeeze and excitation, that is the map. The Identity keeps them apart; run-times drop it.
     x = e.add("HardSigmoid", f"{node.name}.value", node.inputs, alpha=1 / 6, beta=0.5)
     e.add("Identity", node.name, [x])
+
+
+def _silu(e: Emission, node: Node, op: operators.SiLU, shape: Shape) -> None:
+    gate = e.add("Sigmoid", f"{node.name}.gate", node.inputs)
+    e.add("Mul", node.name, [node.inputs[0], gate])
+
+
+def _adaptive_avg_pool(
+    e: Emission, node: Node, op: operators.AdaptiveAvgPool2d, shape: Shape
+) -> None:
+    # ONNX has none: the means along each side are a product with a constant.
+    (rows, columns), name = op.cells(shape), node.name
+    down, across = (_means(cells, n) for cells, n in zip((rows, columns), shape[2:], strict=True))
+    left = e.matrix(f"{name}.rows", down)
+    right = e.matrix(f"{name}.columns", across.T)
+    e.add("MatMul", name, [e.add("MatMul", f"{name}.down", [left, node.inputs[0]]), right])
+
+
+def _means(cells: Sequence[tuple[int, int]], length: int) -> np.ndarray:
+    found = np.zeros((len(cells), length), np.float32)
+    for i, (start, stop) in enumerate(cells):
+        found[i, start:stop] = 1 / (stop - start)
+    return found
 
 
 def _relu6(e: Emission, node: Node, op: operators.ReLU6, shape: Shape) -> None:
@@ -165,9 +192,11 @@ OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
     operators.ReLU6: ("Clip", _relu6),
     operators.HardSwish: ("HardSwish", _plain("HardSwish")),
     operators.HardSigmoid: ("HardSigmoid", _hard_sigmoid),
+    operators.SiLU: ("Sigmoid", _silu),
     operators.Sigmoid: ("Sigmoid", _plain("Sigmoid")),
     operators.Dropout: ("Identity", _plain("Identity")),
     operators.GlobalAvgPool2d: ("GlobalAveragePool", _plain("GlobalAveragePool")),
+    operators.AdaptiveAvgPool2d: ("MatMul", _adaptive_avg_pool),
     operators.ChannelShuffle: ("Transpose", _shuffle),
     operators.ChannelPermute: ("Gather", _permute),
     operators.Slice: ("Slice", _slice),

@@ -141,3 +141,17 @@ def in_one_form(x: torch.Tensor) -> bool:
         return False
     recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
     return recorded or not isinstance(x, torch.Tensor)
+
+
+class StochasticDepth(nn.Module):
+    """In training, zero all values of an image with probability p, or scale them by 1 / (1 - p)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(p)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        ones = torch.ones([x.shape[0]] + [1] * (x.dim() - 1), dtype=x.dtype, device=x.device)
+        return x * self.drop(ones)

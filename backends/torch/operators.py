@@ -84,8 +84,14 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.ReLU6: lambda op, shape: Layer("nn.ReLU6"),
     operators.HardSwish: lambda op, shape: Layer("nn.Hardswish"),
     operators.HardSigmoid: lambda op, shape: Layer("nn.Hardsigmoid"),
+    operators.SiLU: lambda op, shape: Layer("nn.SiLU"),
     operators.Sigmoid: lambda op, shape: Layer("nn.Sigmoid"),
-    operators.Dropout: lambda op, shape: Layer("nn.Dropout", (Argument("p", op.p),)),
+    operators.Dropout: lambda op, shape: Layer(
+        "nn.Dropout" if op.of == "value" else "StochasticDepth", (Argument("p", op.p),)
+    ),
+    operators.AdaptiveAvgPool2d: lambda op, shape: Layer(
+        "nn.AdaptiveAvgPool2d", (Argument("output_size", _one(op.output_size)),)
+    ),
     operators.GlobalAvgPool2d: lambda op, shape: Layer(
         "nn.AdaptiveAvgPool2d", (Argument("output_size", 1),)
     ),

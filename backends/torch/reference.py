@@ -6,7 +6,7 @@ network is `build`'s, which the levels below training have proven.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -23,20 +23,35 @@ Arrays = dict[str, np.ndarray]
 
 
 class PlainTrainer:
-    """See `backends.Steps`; arrays come out in the dtype that was asked for."""
+    """See `backends.Steps`; arrays come out in the dtype that was asked for.
+
+    Args:
+        graph: the network.
+        module: it, in training mode.
+        recipe: what to train it by.
+        dtype: of everything.
+        layout: of values in memory.
+        names: the module's names of arrays → the graph's, where they differ.
+    """
 
     def __init__(
         self,
         graph: Graph,
-        weights: Arrays,
+        module: nn.Module,
         recipe: Recipe,
         dtype: torch.dtype,
         layout: torch.memory_format,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self.graph, self.recipe, self.dtype, self.layout = graph, recipe, dtype, layout
-        self.module: nn.Module = build(graph).to(dtype).to(memory_format=layout).train()
-        set_parameters(self.module, weights)
-        self.optimizer = _optimizer(self.module, recipe)
+        self.module = module.to(dtype).to(memory_format=layout)
+        held = (*module.state_dict(), *dict(module.named_parameters()))
+        self.names = names if names is not None else {name: name for name in held}
+        self.start()
+
+    def start(self) -> None:
+        """Begin with an optimizer that remembers nothing."""
+        self.optimizer = _optimizer(self.module, self.recipe)
 
     def step(
         self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None
@@ -53,7 +68,7 @@ class PlainTrainer:
         self.optimizer.zero_grad()
         total, classes = 0.0, []
         for x, y in zip(self._parts(images), self._parts(targets), strict=True):
-            logits = self.module(x.contiguous(memory_format=self.layout))
+            logits = self.logits(x.contiguous(memory_format=self.layout))
             loss = F.cross_entropy(logits, y) * len(x) / len(images)
             loss.backward()
             total += loss.item()
@@ -65,6 +80,11 @@ class PlainTrainer:
         self.optimizer.step()
         return total, np.concatenate(classes)
 
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the loss is of."""
+        found: torch.Tensor = self.module(x)
+        return found
+
     def _parts(self, array: np.ndarray) -> Iterator[torch.Tensor]:
         for part in np.array_split(array, min(self.recipe.accumulate, len(array))):
             yield torch.from_numpy(part).to(self.dtype)
@@ -72,7 +92,8 @@ class PlainTrainer:
     def weights(self) -> Arrays:
         """Return copies of parameters and running statistics."""
         state = self.module.state_dict()
-        return {name: state[name].numpy().copy() for name in self.graph.parameters}
+        found = {ours: state[name].numpy().copy() for name, ours in self.names.items()}
+        return {name: found[name] for name in self.graph.parameters}
 
     def slots(self) -> dict[str, Arrays]:
         """Return copies of what the optimizer remembers."""
@@ -80,7 +101,7 @@ class PlainTrainer:
         for name, parameter in self.module.named_parameters():
             for slot, value in self.optimizer.state[parameter].items():
                 if slot != "step" and value is not None:
-                    found.setdefault(slot, {})[name] = value.numpy().copy()
+                    found.setdefault(slot, {})[self.names[name]] = value.numpy().copy()
         return found
 
 
@@ -103,7 +124,10 @@ def plain_trainer(
             otherwise: their batch norms add up in float32 what the others do in float64.
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return PlainTrainer(graph, weights, recipe, getattr(torch, dtype), layout)
+    module = build(graph).train()
+    trainer = PlainTrainer(graph, module, recipe, getattr(torch, dtype), layout)
+    set_parameters(module, weights)
+    return trainer
 
 
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

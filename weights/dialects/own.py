@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from weights.dialects.dialect import Dialect, layer_patterns
+from weights.dialects.dialect import Dialect, Skeleton, layer_patterns
+from zoo.arch import Graph, Node, Shape
 from zoo.arch.spec import Spec
 from zoo.families.registry import models
+
+
+class Unnamed(Dialect):
+    """Our names of networks of no family: those that their layers came with."""
+
+    def _layers(self, graph: Graph) -> Iterator[tuple[Node, str, bool]]:
+        """Yield (node, its name, False) of all layers with arrays."""
+        return ((node, node.name, False) for node in graph.nodes if node.op.parameters())
+
+    def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
+        """Return all names as they are: which network they are of, they do not tell."""
+        return Skeleton(dict(shapes), [], [])
 
 
 def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
@@ -17,9 +30,10 @@ def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
     """
     patterns = (p for spec in _kinds(family) for p in layer_patterns(spec.graph))
     rules = tuple((pattern, pattern) for pattern in dict.fromkeys(patterns))
+    kind = Dialect if rules else Unnamed
 
     def dialect(name: str, framework: str) -> Dialect:
-        return Dialect(
+        return kind(
             name=name,
             family=family.family,
             source="this package",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from zoo.arch.graph import INPUT, Graph, Node, infer
 from zoo.arch.operator import Operator, Shape
 from zoo.arch.operators import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm2d,
@@ -27,6 +28,7 @@ from zoo.arch.operators import (
     ReLU,
     ReLU6,
     Sigmoid,
+    SiLU,
     Slice,
 )
 from zoo.errors import GraphError
@@ -163,6 +165,10 @@ class GraphBuilder:
         """Add a sigmoid."""
         return self.add_node(name, Sigmoid, x)
 
+    def silu(self, x: str, name: str = "silu") -> str:
+        """Add a SiLU."""
+        return self.add_node(name, SiLU, x)
+
     def squeeze_excite(
         self,
         x: str,
@@ -214,9 +220,19 @@ class GraphBuilder:
         """Add a mean over height and width."""
         return self.add_node(name, GlobalAvgPool2d, x)
 
+    def adaptive_avg_pool(
+        self, x: str, output_size: tuple[int, int], name: str = "adaptive_pool"
+    ) -> str:
+        """Add the means of so many cells."""
+        return self.add_node(name, lambda: AdaptiveAvgPool2d(output_size=output_size), x)
+
     def dropout(self, x: str, p: float, name: str = "dropout") -> str:
         """Add a dropout."""
         return self.add_node(name, lambda: Dropout(p=p), x)
+
+    def stochastic_depth(self, x: str, p: float, name: str = "stochastic_depth") -> str:
+        """Add a dropout of whole images, at the end of a residual's branch."""
+        return self.add_node(name, lambda: Dropout(p=p, of="image"), x)
 
     def flatten(self, x: str, name: str = "flatten") -> str:
         """Add a flatten."""

@@ -18,7 +18,7 @@ from zoo.errors import GraphError, InputError, unknown
 INPUT = "input"
 """The name that nodes read the network's input by."""
 
-_NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*")
+_NAME = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Graph:
         seen = {INPUT}
         for node in self.nodes:
             if not _NAME.fullmatch(node.name):
-                raise GraphError(f"{node.name!r} is not a dotted lower-case name")
+                raise GraphError(f"{node.name!r} is not a dotted name of letters, digits, _ and -")
             if node.name in seen:
                 raise GraphError(f"{node.name}: the name is taken by an earlier node")
             for name in node.inputs:

@@ -56,6 +56,22 @@ def head_of(graph: Graph) -> Head | None:
     return Head(features[-1], before[-1].name, classifier) if features else None
 
 
+def classifier_of(graph: Graph) -> str | None:
+    """Return the layer that alone makes what a graph returns, whatever is done to each class after.
+
+    None where there is none.
+    """
+    if len(graph.outputs) != 1:
+        return None
+    through = list(joints(graph))
+    for node in reversed(through):
+        if isinstance(node.op, Linear | Conv2d):
+            return node.name if node.op.mixes_channels else None
+        if node.op.mixes_channels or node.op.traits.channels == "moved":
+            return None
+    return None
+
+
 def stages_of(graph: Graph) -> list[str]:
     """Return the scopes that a whole network's features run through, in order."""
     head = head_of(graph)

@@ -78,6 +78,8 @@ class Spec:
     conventions_type: ClassVar[type[Conventions]]
     weightless: ClassVar[tuple[str, ...]] = ("image_size",)
     """Fields that make no difference to the weights: no file of them tells these."""
+    told_by_shapes: ClassVar[bool] = True
+    """Whether the shapes of its weights tell a network of the family, see `from_shapes`."""
 
     num_classes: int = 1000
     in_channels: int = 3
@@ -159,8 +161,17 @@ class Spec:
 
     def to_json(self) -> str:
         """Return the spec as one line of JSON, with every value stated."""
-        fields = {"version": JSON_VERSION, "family": self.family} | dataclasses.asdict(self)
+        fields = {"version": JSON_VERSION, "family": self.family} | self.as_fields()
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields as JSON holds them."""
+        return dataclasses.asdict(self)
+
+    @property
+    def label(self) -> str:
+        """What code that is written of the network calls it."""
+        return self.family
 
     def replace(self, **overrides: Any) -> Self:
         """Return the spec with fields changed.

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 import backends as engines_of
-from zoo.arch import Spec
 from zoo.arch.spec import require_positive
 from zoo.bench.engine import (
     ROUNDS,
@@ -32,7 +31,7 @@ from zoo.bench.work import Work, prepare
 from zoo.errors import UnknownNameError, ZooError
 from zoo.families import model_name
 from zoo.families import spec as spec_of
-from zoo.loading import Source, resolve
+from zoo.loading import Network, Source, resolve
 from zoo.machine import cores, machine, version
 from zoo.output import Progress
 
@@ -41,7 +40,7 @@ DEFAULT = ("torch", "mindspore", "onnx", "openvino")
 
 
 def benchmark(
-    model: str | Spec,
+    model: Network,
     *,
     backends: Sequence[str] | None = None,
     batches: Sequence[int] = (1, 32),

@@ -8,6 +8,7 @@ channels, or what the other branch leaves of them) is computed from it.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -127,10 +128,10 @@ def choose(places: Sequence[Place], read: Column | None, made: Column | None) ->
 
 def _free(place: Place, known: dict[str, Column], preferred: str = "") -> str:
     """Return a name for a value that none has yet."""
-    child = place.child.replace(".", "_")
-    child = f"_{child}" if child[:1].isdigit() else child
+    child = re.sub(r"\W", "_", place.child)
     label = "channels" if place.label in ("in_channels", "out_channels") else place.label
-    candidates = [preferred or place.label, f"{child}_{label}".lstrip("_")]
+    named = f"{label}_{child}" if child[:1].isdigit() else f"{child}_{label}".lstrip("_")
+    candidates = [preferred or place.label, named]
     numbered = (f"{candidates[1]}_{i}" for i in itertools.count(2))
     return next(n for n in itertools.chain(candidates, numbered) if n not in known)
 

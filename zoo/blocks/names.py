@@ -15,7 +15,7 @@ SHORT |= {"GlobalAvgPool2d": "GlobalAvgPool"}
 
 def camel(name: str) -> str:
     """Return a name of scopes as a name of classes: ``squeeze_excite`` → ``SqueezeExcite``."""
-    parts = [part for part in name.split("_") if part]
+    parts = [part for part in re.split(r"[_\W]", name) if part]
     return "".join(p.upper() if len(p) <= 2 else p[0].upper() + p[1:] for p in parts)
 
 
@@ -32,7 +32,7 @@ def base(block: Block, network: str) -> str:
         return f"{network}Unit"
     if block.is_chain and not any(step.label.isdigit() for step in block.steps):
         return "".join(camel(step.label) for step in block.steps)
-    return camel(block.label.rpartition(".")[2].rstrip("0123456789_")) or "Block"
+    return camel(block.label.rpartition(".")[2].rstrip("0123456789_-")) or "Block"
 
 
 def words(block: Block, reduces: bool) -> list[str]:

@@ -47,7 +47,7 @@ def write(graph: Graph, idioms: Idioms) -> Source:
         GraphError: a scope has the name of a node with parameters.
     """
     root = cut(graph, idioms)
-    network = names.family(getattr(graph.origin, "family", "network"))
+    network = names.family(getattr(graph.origin, "label", "network"))
     classes = Classes(root, graph.shapes(), idioms, network)
     written = "\n\n\n".join("\n".join(_class(c, classes, graph)) for c in classes)
     used = _used(written, idioms.helpers)

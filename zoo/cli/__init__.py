@@ -17,6 +17,7 @@ from zoo.cli.info import info
 from zoo.cli.inspect import inspect
 from zoo.cli.list import list_
 from zoo.cli.parity import parity
+from zoo.cli.port import port
 from zoo.cli.predict import predict
 from zoo.cli.quantize import quantize
 from zoo.cli.report import report
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 app.command("list")(list_)
 for command in (
-    info, convert, inspect, parity, demo, bench, doctor, evaluate, export, predict, quantize,
+    info, convert, inspect, parity, demo, bench, doctor, evaluate, export, port, predict, quantize,
     recipes, report, source, train,
 ):  # fmt: skip
     app.command()(command)

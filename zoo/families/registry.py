@@ -7,7 +7,7 @@ import fnmatch
 import importlib
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from zoo.arch.spec import JSON_VERSION, Spec
 from zoo.errors import SpecError, unknown
@@ -18,6 +18,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "shufflenet_v2": ("shufflenet_v2_", "se_shufflenet_v2_"),
     "shufflenet_v2_plus": ("shufflenet_v2_plus_",),
     "resnet9": ("resnet9",),
+    "graph": (),
 }
 """Family → how the names of its networks begin, so that one is loaded without the others.
 
@@ -59,7 +60,13 @@ def catalog() -> Mapping[str, Spec]:
 @cache
 def family_type(family: str) -> type[Spec]:
     """Return the kind of spec that the networks of a family have."""
-    return type(next(iter(models(family).values())))
+    module = importlib.import_module(f"zoo.families.{family}")
+    (found,) = (
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Spec) and kind.__module__ == module.__name__
+    )
+    return found
 
 
 def family_types() -> list[type[Spec]]:
@@ -93,12 +100,20 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(catalog(), pattern))
 
 
-def spec(model: str | Spec, **overrides: Any) -> Spec:
+class Known(Protocol):
+    """What knows which network it is of: weights from a file, an adopted network."""
+
+    @property
+    def spec(self) -> Spec:
+        """The network."""
+
+
+def spec(model: str | Spec | Known, **overrides: Any) -> Spec:
     """Return the spec of a model, with fields or conventions changed.
 
     Args:
-        model: a name of `list_models`, what another zoo calls it (``"shufflenet_v2_x1_0"``), or a
-            spec.
+        model: a name of `list_models`, what another zoo calls it (``"shufflenet_v2_x1_0"``), a
+            spec, or what knows its own.
         **overrides: fields of the spec (``num_classes=10``), a preset
             (``conventions="mindcv"``) or single conventions (``shuffle_order="gn"``).
 
@@ -112,6 +127,7 @@ def spec(model: str | Spec, **overrides: Any) -> Spec:
     """
     if isinstance(model, str):
         model = _find(model)
+    model = getattr(model, "spec", model)  # weights know which network they are of
     if not isinstance(model, Spec):
         raise SpecError(f"model must be a name or a spec, not {type(model).__name__}")
     return model.replace(**overrides) if overrides else model
@@ -165,4 +181,4 @@ def base_model(wanted: Spec) -> str | None:
 def model_name(wanted: Spec) -> str:
     """Return the catalog's name for a spec, or one made of its family and hash."""
     names = [name for name, entry in models(wanted.family).items() if entry == wanted]
-    return names[0] if names else f"{wanted.family}_{wanted.sha256[:8]}"
+    return names[0] if names else f"{wanted.label}_{wanted.sha256[:8]}"

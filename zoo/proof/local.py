@@ -15,7 +15,7 @@ import numpy as np
 
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.arch.operators import BatchNorm2d, Dropout, Sigmoid
+from zoo.arch.operators import BatchNorm2d, Dropout, Sigmoid, SiLU
 from zoo.passes import Weights
 
 Arrays = dict[str, np.ndarray]
@@ -121,8 +121,8 @@ def magnitude(
         scale = np.abs(held["weight"]) / np.sqrt(var + op.eps)
         terms = np.abs(x) + np.abs(mean)[:, None, None]
         return np.asarray(terms * scale[:, None, None] + np.abs(held["bias"])[:, None, None])
-    if isinstance(op, Sigmoid):  # a relative error of x is one of exp(x) that is x times it
-        return np.asarray(exact * (1 + np.abs(inputs[0])))
+    if isinstance(op, Sigmoid | SiLU):  # a relative error of x is one of exp(x) that is x times it
+        return np.asarray(np.abs(exact) * (1 + np.abs(inputs[0])))
     absolute = {role: np.abs(array) for role, array in held.items()}
     return np.asarray(apply(op, [np.abs(x) for x in inputs], absolute, False))
 
@@ -144,6 +144,10 @@ def _dropped(op: Dropout, x: np.ndarray, found: np.ndarray) -> float:
     """
     kept = found != 0
     alive = x != 0
+    if op.of == "image":  # too few to tell how likely each was
+        whole = kept.reshape(len(x), -1).any(1).reshape(-1, *(1,) * (x.ndim - 1))
+        exact = np.where(whole, x / (1 - op.p), 0)
+        return in_units(found, exact, np.abs(x) / (1 - op.p))
     count = int(alive.sum())
     share = float((alive & ~kept).sum()) / max(count, 1)
     # Six deviations of the binomial distribution.

@@ -15,7 +15,7 @@ from zoo.arch import Spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.families import model_name, spec
-from zoo.loading import Source, resolve
+from zoo.loading import Network, Source, resolve
 from zoo.models import GROUP_CONV, for_inference
 from zoo.output import Progress
 from zoo.proof.candidate import Candidate
@@ -23,6 +23,7 @@ from zoo.proof.case import STEPS, make_case
 from zoo.proof.finding import Finding
 from zoo.proof.levels import LEVELS, slope
 from zoo.proof.live import of_model
+from zoo.proof.original import ORIGINAL, of_original
 from zoo.proof.references import References
 from zoo.proof.report import ParityReport
 from zoo.proof.variants import DEFAULT
@@ -87,14 +88,18 @@ def parity(
         True
     """
     live: list[Candidate] = []
-    if not isinstance(model, str | Spec):
+    if not isinstance(model, Network):
         itself, wanted, given = of_model(model, weights, overrides, optimize=optimize)
         live.append(itself)
     elif weights is None:
         wanted, given = spec(model, **overrides), None
     else:
         wanted, given = resolve(model, weights, overrides, adapt=False, seed=seed)
-    candidates = live + _candidates(wanted, backends, level, group_conv, optimize)
+    names = [backends] if isinstance(backends, str) else list(dict.fromkeys(backends))
+    if ORIGINAL in names:
+        names.remove(ORIGINAL)
+        live.append(of_original(model, wanted, optimize=optimize))
+    candidates = live + _candidates(wanted, names, level, group_conv, optimize, alone=not live)
     trains = level not in EVALUATING
     case = make_case(
         wanted.graph,
@@ -182,7 +187,7 @@ def prove(
 
 
 def _candidates(
-    wanted: Spec, names: Sequence[str], level: str, group_conv: str, optimize: bool
+    wanted: Spec, names: Sequence[str], level: str, group_conv: str, optimize: bool, alone: bool
 ) -> list[Candidate]:
     """Return the candidates; everything that can be wrong with the request is raised here."""
     if level not in LEVELS:
@@ -194,8 +199,7 @@ def _candidates(
             f"a network for inference (optimize=True) has no level {level!r}; it has "
             f"{', '.join(EVALUATING)}"
         )
-    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-    if not names:
+    if alone and not names:
         raise UnknownNameError("backends must name at least one backend")
     candidates = []
     realize = for_inference(group_conv) if optimize else GROUP_CONV[group_conv]

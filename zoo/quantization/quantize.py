@@ -16,11 +16,10 @@ from weights import Checkpoint, load_weights, pretrained
 from weights.formats.files import atomic, require_free
 from weights.pretrained import Preprocessing
 from zoo import families
-from zoo.arch import Spec
 from zoo.errors import ExportError, InputError, ZooError, unknown
 from zoo.exporting import export
 from zoo.images import Pictures, find_pictures, folder_classes, read_truth
-from zoo.loading import Source
+from zoo.loading import Network, Source
 from zoo.machine import machine, version
 from zoo.output import Progress, require_writable
 from zoo.passes import optimize
@@ -228,7 +227,7 @@ def _preprocessing(
     overrides: Mapping[str, Any],
 ) -> Preprocessing:
     """Return how an image becomes the input: as asked, or as it is known of the weights."""
-    if isinstance(model, str | Spec):
+    if isinstance(model, Network):
         spec = families.spec(model, **overrides)
         graph, name = spec.graph, families.base_model(spec)
         if preprocessing is None and isinstance(weights, str | Path):

@@ -1,8 +1,8 @@
 """The operators: a frozen dataclass each, which states its traits once; a file for each kind."""
 
-from zoo.arch.operators.activations import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid
+from zoo.arch.operators.activations import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid, SiLU
 from zoo.arch.operators.affine import BatchNorm2d, Linear
-from zoo.arch.operators.heads import Dropout, Flatten, GlobalAvgPool2d
+from zoo.arch.operators.heads import AdaptiveAvgPool2d, Dropout, Flatten, GlobalAvgPool2d
 from zoo.arch.operators.joins import Add, Mul
 from zoo.arch.operators.moves import ChannelPermute, ChannelShuffle, Concat, Slice
 from zoo.arch.operators.windows import (
@@ -18,6 +18,7 @@ from zoo.arch.operators.windows import (
 )
 
 __all__ = [
+    "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
     "BatchNorm2d",
@@ -37,6 +38,7 @@ __all__ = [
     "Pool",
     "ReLU",
     "ReLU6",
+    "SiLU",
     "Sides",
     "Sigmoid",
     "Slice",

@@ -90,3 +90,18 @@ class Sigmoid(Operator):
         overwrites=False,
         result="saved",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiLU(Operator):
+    """x / (1 + exp(-x)), swish (arXiv:1702.03118, arXiv:1710.05941); shape kept."""
+
+    traits = Traits(
+        elementwise=True,
+        channels="each",
+        sign="kept",
+        kinks=(),
+        rounds=True,
+        overwrites=False,
+        result="own",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from zoo.arch.operator import Operator, Shape, Traits, require, require_map
 
@@ -28,6 +29,42 @@ class GlobalAvgPool2d(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveAvgPool2d(Operator):
+    """Means of as many cells as are asked for. (N, C, H, W) -> (N, C, *output_size).
+
+    Cell i of n along a side of length L reaches from floor(i L / n) to ceil((i + 1) L / n), as in
+    ``torch.nn.AdaptiveAvgPool2d``: cells overlap where L is no multiple of n.
+    """
+
+    traits = Traits(
+        elementwise=False,
+        channels="each",
+        sign="kept",
+        kinks=(),
+        rounds=True,
+        overwrites=False,
+        result="own",
+    )
+
+    output_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        require(min(self.output_size) >= 1, f"output_size (={self.output_size}) must be at least 1")
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        require_map(inputs[0])
+        return (*inputs[0][:2], *self.output_size)
+
+    def cells(self, shape: Shape) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return (start, stop) of each cell along the height and the width of an input."""
+        rows, columns = (
+            [(i * length // n, -(-(i + 1) * length // n)) for i in range(n)]
+            for length, n in zip(shape[2:], self.output_size, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flatten(Operator):
     """(N, C, H, W) -> (N, C * H * W)."""
 
@@ -47,7 +84,11 @@ class Flatten(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropout(Operator):
-    """In training, zero each value with probability ``p`` and scale the rest by 1 / (1 - p)."""
+    """In training, zero each value with probability ``p`` and scale the rest by 1 / (1 - p).
+
+    ``of="image"`` zeroes all values of an image or none: what a residual's branch makes, which is
+    stochastic depth (arXiv:1603.09382; ``torchvision.ops.StochasticDepth(p, "row")``).
+    """
 
     traits = Traits(
         elementwise=True,
@@ -60,6 +101,7 @@ class Dropout(Operator):
     )
 
     p: float
+    of: Literal["value", "image"] = "value"
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, f"p (={self.p}) must be in [0, 1)")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from zoo.arch import Operator
-from zoo.arch.operators import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid
+from zoo.arch.operators import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid, SiLU
 from zoo.proof.mutants.arithmetic import at_most, clip, cut, gradient_of, positive, sigmoid
 from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site, simple
 
@@ -176,7 +176,25 @@ def logistic() -> Iterator[Mutation]:
     yield from _exchanged(op, (HardSigmoid, ReLU, HardSwish))
 
 
+def silu() -> Iterator[Mutation]:
+    """SiLU, which has no kinks."""
+    op = SiLU
+    yield _instead(op, "hard swish in its place", lambda ns, x: x * clip(x + 3, 0, 6) / 6)
+    yield _instead(op, "gate upside down", lambda ns, x: x * sigmoid(ns, -x))
+    yield _instead(op, "steeper by a hundredth", lambda ns, x: x * sigmoid(ns, 1.01 * x))
+    yield _instead(op, "GELU by a sigmoid", lambda ns, x: x * sigmoid(ns, 1.702 * x))
+    yield _instead(op, "gate moved by a thousandth", lambda ns, x: x * sigmoid(ns, x + 0.001))
+    yield _instead(op, "ReLU below zero", lambda ns, x: positive(x) * sigmoid(ns, x))
+    yield _gradient(
+        op, "gradient of the gate left out", lambda ns, x: x * ns.detach(sigmoid(ns, x))
+    )
+    yield _gradient(op, "gradient is that of ReLU", lambda ns, x: positive(x))
+    yield _cut(op, "gradient cut below zero", lambda ns, x: ns.step(-x))
+    yield _cut(op, "gradient cut above zero", lambda ns, x: ns.step(x))
+    yield from _exchanged(op, (HardSwish, ReLU, Sigmoid))
+
+
 def activations() -> Iterator[Mutation]:
     """Return the mutations of every activation."""
-    for mutations in (relu, relu6, hard_swish, hard_sigmoid, logistic):
+    for mutations in (relu, relu6, hard_swish, hard_sigmoid, logistic, silu):
         yield from mutations()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from zoo.arch.operators import Add, Dropout, GlobalAvgPool2d, Mul
+from zoo.arch.operators import AdaptiveAvgPool2d, Add, Dropout, GlobalAvgPool2d, Mul
 from zoo.proof.mutants.arithmetic import gradient_of, last, positive, rolled
 from zoo.proof.mutants.deductions import nothing_to_clip
 from zoo.proof.mutants.mutation import Attribute, Body, Function, Mutation, Namespace, Site
+
+Bounds = Callable[[int, int, int], tuple[int, int]]
+"""From the number of a cell, the pixels and the cells along a side to (start, stop)."""
 
 
 def _function(op: type, name: str, body: Body, **more: Any) -> Function:
@@ -138,6 +141,54 @@ def global_avg_pool() -> Iterator[Mutation]:
     )  # fmt: skip
 
 
+def adaptive_avg_pool() -> Iterator[Mutation]:
+    """AdaptiveAvgPool2d: in where its cells begin and end."""
+    kind = AdaptiveAvgPool2d
+
+    def overlap(site: Site) -> bool:
+        return any(n % m for n, m in zip(site.inputs[0][2:], site.op.output_size, strict=True))
+
+    def means(ns: Namespace, x: Any, op: Any, bounds: Bounds) -> Any:
+        """Return the means of cells whose bounds are others."""
+        rows, columns = (
+            [list(range(*bounds(i, int(x.shape[2 + axis]), n))) for i in range(n)]
+            for axis, n in enumerate(op.output_size)
+        )
+        across = [
+            ns.cat([ns.mean(ns.take(ns.take(x, r, 2), c, 3), (2, 3)) for c in columns], 3)
+            for r in rows
+        ]
+        return ns.cat(across, 2)
+
+    cells: dict[str, Bounds] = {
+        "ends rounded down": lambda i, n, m: (i * n // m, max((i + 1) * n // m, i * n // m + 1)),
+        "starts rounded up": lambda i, n, m: (min(-(-i * n // m), n - 1), -(-(i + 1) * n // m)),
+        "nearest pixel": lambda i, n, m: (i * n // m, i * n // m + 1),
+        "cells of one size": lambda i, n, m: (
+            min(i * -(-n // m), n - 1), min((i + 1) * -(-n // m), n)
+        ),
+    }  # fmt: skip
+
+    def moved(bounds: Bounds) -> Body:
+        return lambda ns, layer, x, op, held, training: means(ns, x[0], op, bounds)
+
+    for name, bounds in cells.items():
+        yield _function(kind, name, moved(bounds), when=overlap, covers=("output_size",))
+    yield _function(
+        kind, "turned over",
+        lambda ns, layer, x, op, held, training: layer(
+            ns.take(x[0], list(range(int(x[0].shape[2]) - 1, -1, -1)), 2)
+        ),
+    )  # fmt: skip
+    yield _function(
+        kind, "gradient to the last row cut",
+        lambda ns, layer, x, op, held, training: layer(
+            x[0] * (1 - last(ns, x[0], 2)) + ns.detach(x[0] * last(ns, x[0], 2))
+        ),
+        level="gradients",
+    )  # fmt: skip
+
+
 def dropout() -> Iterator[Mutation]:
     """Dropout."""
     kind = Dropout
@@ -204,4 +255,5 @@ def joins() -> Iterator[Mutation]:
     yield from add()
     yield from mul()
     yield from global_avg_pool()
+    yield from adaptive_avg_pool()
     yield from dropout()

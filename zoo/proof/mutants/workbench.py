@@ -45,8 +45,10 @@ def workbench(*, dropout: float = 0.2) -> Graph:
         x = g.mul(x, gate)
         x = g.max_pool(x, kernel_size=3, stride=1, padding="SAME_UPPER", name="max")
         x = g.avg_pool(x, kernel_size=3, stride=1, padding=(1, 1, 1, 1), name="avg")
+        x = g.adaptive_avg_pool(x, (5, 4), name="adaptive")
     with g.scope("head"):
         x = g.hard_swish(g.batch_norm(g.conv(x, 20)))
+        x = g.silu(g.batch_norm(g.conv(x, 20, name="second"), "second_bn"))
         x = g.max_pool(x, kernel_size=2, stride=2, padding=(0, 0, 0, 0))
         y = g.global_avg_pool(x, "mean")
         x = g.mul(x, g.sigmoid(g.conv(y, 20, bias=True, name="gate"), name="gated"), name="weighed")

@@ -1,0 +1,344 @@
+"""Operators of ONNX in PyTorch's terms, and what is folded of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+SMALL = 4096
+"""Values of what is folded: shapes, bounds, permutations."""
+
+
+class UnknownError(ValueError):
+    """What a node does is not known here."""
+
+
+@dataclass
+class Known:
+    """What is known of values: the constants, and the shapes of all."""
+
+    constants: dict[str, np.ndarray]
+    shapes: dict[str, tuple[int, ...]]
+
+    def constant(self, name: str, what: str) -> np.ndarray:
+        """Return a constant.
+
+        Raises:
+            UnknownError: the value depends on the image.
+        """
+        if name not in self.constants:
+            raise UnknownError(f"{what} (={name}) must be constant")
+        return self.constants[name]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call, as `zoo.adoption.program.Call` without its place."""
+
+    output: str
+    kind: str
+    inputs: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
+
+
+Read = Callable[[NodeProto, dict[str, Any], Known, int], list[Step]]
+
+
+def fold(node: NodeProto, known: Known) -> bool:
+    """Compute a node of constants alone, if it is small; return whether it was."""
+    if node.op_type == "Constant":
+        known.constants[node.output[0]] = _constant(node)
+        return True
+    if node.op_type == "Shape" and node.input[0] in known.shapes:
+        values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        shape = known.shapes[node.input[0]]
+        part = shape[values.get("start", 0) : values.get("end", len(shape))]
+        known.constants[node.output[0]] = np.array(part, np.int64)
+        return True
+    if node.op_type == "Identity" and node.input[0] in known.constants:
+        known.constants[node.output[0]] = known.constants[node.input[0]]
+        return True
+    given = [known.constants.get(name) for name in node.input if name]
+    if node.op_type not in FOLDED or not given or any(v is None or v.size > SMALL for v in given):
+        return False
+    values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    try:
+        found = np.asarray(FOLDED[node.op_type](values, *given))
+    except (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError) as error:
+        raise UnknownError(f"{node.op_type} of constants: {error}") from None
+    if found.size > SMALL:
+        return False
+    known.constants[node.output[0]] = found
+    return True
+
+
+def reshaped(node: NodeProto, shape: tuple[int, ...], known: Known) -> tuple[int, ...]:
+    """Return the shape that a Reshape makes of one."""
+    wanted = [int(n) for n in known.constants[node.input[1]].ravel()]
+    zero = any(a.name == "allowzero" and a.i for a in node.attribute)
+    if not zero:
+        wanted = [shape[i] if n == 0 and i < len(shape) else n for i, n in enumerate(wanted)]
+    rest = math.prod(n for n in wanted if n != -1)
+    return tuple(math.prod(shape) // max(rest, 1) if n == -1 else n for n in wanted)
+
+
+def _constant(node: NodeProto) -> np.ndarray:
+    (attribute,) = node.attribute
+    value = helper.get_attribute_value(attribute)
+    if isinstance(value, TensorProto):
+        if math.prod(value.dims) > 1 << 29 or min(value.dims, default=0) < 0:
+            raise UnknownError(f"Constant: shape {list(value.dims)} is not possible")
+        return np.asarray(numpy_helper.to_array(value))
+    return np.asarray(value)
+
+
+def _slice(values: dict[str, Any], x: Any, starts: Any, ends: Any, *rest: Any) -> Any:
+    axes = rest[0] if rest else range(len(starts))
+    steps = rest[1] if len(rest) > 1 else [1] * len(starts)
+    index: list[Any] = [slice(None)] * x.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        index[int(axis)] = slice(int(start), int(end), int(step))
+    return x[tuple(index)]
+
+
+FOLDED: dict[str, Callable[..., Any]] = {
+    "Add": lambda v, a, b: a + b,
+    "Cast": lambda v, x: x.astype(helper.tensor_dtype_to_np_dtype(v["to"])),
+    "Concat": lambda v, *xs: np.concatenate(xs, v["axis"]),
+    "Div": lambda v, a, b: a // b if a.dtype.kind == "i" else a / b,
+    "Gather": lambda v, x, i: np.take(x, i, v.get("axis", 0)),
+    "Mul": lambda v, a, b: a * b,
+    "Slice": _slice,
+    "Squeeze": lambda v, x, axes=None: np.squeeze(x, None if axes is None else tuple(axes)),
+    "Sub": lambda v, a, b: a - b,
+    "Unsqueeze": lambda v, x, axes=None: np.expand_dims(
+        x, tuple(axes if axes is not None else v["axes"])
+    ),
+}
+"""What is computed where all is constant."""
+
+
+def _sides(pads: Any) -> tuple[int, int, int, int]:
+    top, left, bottom, right = map(int, pads)
+    return (top, left, bottom, right)
+
+
+def _padding(node: NodeProto, values: dict[str, Any], kernel: Any) -> tuple[int, int, int, int]:
+    mode = values.get("auto_pad", b"NOTSET")
+    if mode == b"VALID":
+        return (0, 0, 0, 0)
+    if mode != b"NOTSET":
+        raise UnknownError(f"{node.op_type}: auto_pad (={mode.decode()}) must be NOTSET")
+    return _sides(values.get("pads", (0, 0, 0, 0)))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if len(value) != 2:
+        raise UnknownError(f"a window of {len(value)} dimensions must have 2")
+    return (int(value[0]), int(value[1]))
+
+
+def _conv(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    weight = known.constant(node.input[1], "Conv: the weight")
+    if weight.ndim != 4:
+        raise UnknownError(f"Conv: a weight of shape {weight.shape} must have 4 dimensions")
+    held = {"weight": node.input[1]}
+    if len(node.input) > 2 and node.input[2]:
+        known.constant(node.input[2], "Conv: the bias")
+        held["bias"] = node.input[2]
+    options = {
+        "stride": _pair(values.get("strides", (1, 1))),
+        "padding": _padding(node, values, weight.shape[2:]),
+        "dilation": _pair(values.get("dilations", (1, 1))),
+        "groups": int(values.get("group", 1)),
+    }
+    return [Step(node.output[0], "conv2d", (node.input[0],), options, held)]
+
+
+def _batch_norm(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    roles = ("weight", "bias", "running_mean", "running_var")
+    for role, name in zip(roles, node.input[1:], strict=True):
+        known.constant(name, f"BatchNormalization: {role}")
+    options = {
+        "eps": float(np.float32(values.get("epsilon", 1e-5)).astype(str)),
+        "momentum": round(1 - float(np.float32(values.get("momentum", 0.9)).astype(str)), 8),
+    }
+    held = dict(zip(roles, node.input[1:], strict=True))
+    return [Step(node.output[0], "batch_norm", (node.input[0],), options, held)]
+
+
+def _gemm(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    for name, wanted in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 1)):
+        found = values.get(name, 0 if name.startswith("trans") else 1.0)
+        if found != wanted:
+            raise UnknownError(f"Gemm: {name} (={found}) must be {wanted}")
+    known.constant(node.input[1], "Gemm: the weight")
+    held = {"weight": node.input[1]}
+    if len(node.input) > 2 and node.input[2]:
+        known.constant(node.input[2], "Gemm: the bias")
+        held["bias"] = node.input[2]
+    return [Step(node.output[0], "linear", (node.input[0],), {}, held)]
+
+
+def _pool(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    kernel = _pair(values["kernel_shape"])
+    top, left, bottom, right = _padding(node, values, kernel)
+    if (top, left) != (bottom, right):
+        raise UnknownError(f"{node.op_type}: pads must be alike on opposite sides")
+    options = {
+        "kernel_size": kernel,
+        "stride": _pair(values.get("strides", (1, 1))),
+        "padding": (top, left),
+        "ceil_mode": bool(values.get("ceil_mode", 0)),
+    }
+    if node.op_type == "MaxPool":
+        more: dict[str, Any] = {"dilation": _pair(values.get("dilations", (1, 1)))}
+        return [Step(node.output[0], "max_pool2d", (node.input[0],), options | more)]
+    more = {
+        "count_include_pad": bool(values.get("count_include_pad", 0)),
+        "divisor_override": None,
+    }
+    return [Step(node.output[0], "avg_pool2d", (node.input[0],), options | more)]
+
+
+def _clip(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    bounds = [values.get(name) for name in ("min", "max")]
+    for i, name in enumerate(node.input[1:3]):
+        if name:
+            bounds[i] = float(known.constant(name, "Clip: a bound"))
+    low, high = bounds
+    if low == 0 and high is None:
+        return [Step(node.output[0], "relu", (node.input[0],))]
+    options = {"min_val": low, "max_val": high}
+    return [Step(node.output[0], "hardtanh", (node.input[0],), options)]
+
+
+def _hard_sigmoid(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    alpha, beta = values.get("alpha", 0.2), values.get("beta", 0.5)
+    if not (math.isclose(alpha, 1 / 6, rel_tol=1e-6) and math.isclose(beta, 0.5)):
+        raise UnknownError(f"HardSigmoid: alpha (={alpha:g}) must be 1/6 and beta (={beta:g}) 0.5")
+    return [Step(node.output[0], "hardsigmoid", (node.input[0],))]
+
+
+def _mean(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    axes = values.get("axes")
+    if len(node.input) > 1 and node.input[1]:
+        axes = known.constant(node.input[1], "ReduceMean: axes").tolist()
+    if axes is None:
+        raise UnknownError("ReduceMean: over all axes")
+    options = {"dim": [int(a) for a in axes], "keepdim": bool(values.get("keepdims", 1))}
+    return [Step(node.output[0], "mean", (node.input[0],), options)]
+
+
+def _pad(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    if len(node.input) > 3 and node.input[3]:
+        raise UnknownError("Pad: of some axes")
+    given = [known.constant(name, "Pad: its arguments") for name in node.input[1:3] if name]
+    pads = (given[0] if given else np.array(values["pads"])).tolist()
+    if len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)):
+        raise UnknownError(f"Pad: pads (={pads}) must be of height and width alone")
+    options = {
+        "sides": (pads[2], pads[3], pads[6], pads[7]),
+        "mode": values.get("mode", b"constant").decode(),
+        "value": float(given[1]) if len(given) > 1 else float(values.get("value", 0.0)),
+    }
+    return [Step(node.output[0], "pad", (node.input[0],), options)]
+
+
+def _reshape(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    return [Step(node.output[0], "reshape", (node.input[0],))]
+
+
+def _transpose(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    order = list(values.get("perm", ()))
+    moved = tuple(i for i, axis in enumerate(order) if axis != i)
+    return [Step(node.output[0], "transpose", (node.input[0],), {"dims": moved})]
+
+
+def _cut(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    starts, ends, *rest = (known.constant(n, "Slice: a bound") for n in node.input[1:] if n)
+    axes = rest[0] if rest else np.arange(len(starts))
+    steps = rest[1] if len(rest) > 1 else np.ones(len(starts), int)
+    if len(starts) != 1 or node.input[0] not in known.shapes:
+        raise UnknownError("Slice: it must cut one axis")
+    axis, size = int(axes[0]), known.shapes[node.input[0]][int(axes[0])]
+    start, end, step = (int(v[0]) for v in (starts, ends, steps))
+    start, end, _ = slice(start, end).indices(size)
+    options = {"dim": axis, "start": start, "end": end, "step": step}
+    return [Step(node.output[0], "slice", (node.input[0],), options)]
+
+
+def _split(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    axis, start, found = int(values.get("axis", 0)), 0, []
+    for output in node.output:
+        if output not in known.shapes:
+            raise UnknownError(f"Split: the shape of {output} is not known")
+        end = start + known.shapes[output][axis]
+        options = {"dim": axis, "start": start, "end": end, "step": 1}
+        found.append(Step(output, "slice", (node.input[0],), options))
+        start = end
+    return found
+
+
+def _gather(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    indices = known.constant(node.input[1], "Gather: the indices")
+    options = {"dim": int(values.get("axis", 0)), "indices": tuple(map(int, indices.ravel()))}
+    return [Step(node.output[0], "index_select", (node.input[0],), options)]
+
+
+def _cat(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    return [Step(node.output[0], "cat", tuple(node.input), {"dim": int(values["axis"])})]
+
+
+def _two(kind: str) -> Read:
+    def read(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+        if any(name in known.constants for name in node.input):
+            raise UnknownError(f"{node.op_type}: by a constant")
+        return [Step(node.output[0], kind, tuple(node.input))]
+
+    return read
+
+
+def _plain(kind: str) -> Read:
+    return lambda node, values, known, opset: [Step(node.output[0], kind, (node.input[0],))]
+
+
+def _global(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    options = {"output_size": (1, 1)}
+    return [Step(node.output[0], "adaptive_avg_pool2d", (node.input[0],), options)]
+
+
+READ: dict[str, Read] = {
+    "Add": _two("add"),
+    "AveragePool": _pool,
+    "BatchNormalization": _batch_norm,
+    "Clip": _clip,
+    "Concat": _cat,
+    "Conv": _conv,
+    "Dropout": _plain("identity"),
+    "Flatten": _plain("flatten"),
+    "Gather": _gather,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _plain("hardswish"),
+    "Identity": _plain("identity"),
+    "MaxPool": _pool,
+    "Mul": _two("mul"),
+    "Pad": _pad,
+    "ReduceMean": _mean,
+    "Relu": _plain("relu"),
+    "Reshape": _reshape,
+    "Sigmoid": _plain("sigmoid"),
+    "Slice": _cut,
+    "Split": _split,
+    "Squeeze": _plain("reshape"),
+    "Transpose": _transpose,
+}
+"""Operator → what it means."""

@@ -1,0 +1,160 @@
+"""From a program to a graph: operators by the rules, under the names of the user's own modules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from zoo.adoption.program import Call, Program, refuse
+from zoo.adoption.rules import RULES, UnfitError
+from zoo.adoption.simplify import simplified
+from zoo.arch import INPUT, Graph, Node, Operator
+from zoo.errors import GraphError
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A program as a graph.
+
+    Attributes:
+        graph: of our operators.
+        weights: canonical name → float32 array.
+        theirs: canonical name → the name that the user's network has for it.
+        notes: what is to be known of how it was read.
+    """
+
+    graph: Graph
+    weights: dict[str, np.ndarray]
+    theirs: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def canonical(program: Program) -> Canonical:
+    """Return a program as a graph.
+
+    Raises:
+        AdoptionError: it has something that no operator of ours is; all of it is told at once.
+    """
+    program = simplified(program)
+    _require_batches(program)
+    shapes = program.shapes()
+    arrays = program.arrays
+    names = _Names(program)
+    values = {program.input: INPUT}
+    nodes: list[Node] = []
+    problems: list[str] = []
+    theirs: dict[str, str] = {}
+    for call in program.calls:
+        made = _operators(call, [shapes[name] for name in call.inputs], arrays, problems)
+        read = tuple(values.get(name, INPUT) for name in call.inputs)
+        for i, op in enumerate(made):
+            name = names.of(call, type(op).__name__ if i else "")
+            nodes.append(Node(name, op, read))
+            read = (name,)
+        if made:
+            first = nodes[-len(made)].name
+            theirs |= {f"{first}.{role}": held for role, held in call.held.items()}
+        values[call.name] = read[0]
+    refuse(problems + _shared(theirs))
+    outputs = tuple(values[name] for name in program.outputs)
+    _, channels, *size = program.input_shape
+    try:
+        graph = Graph(channels, (size[0], size[1]), tuple(nodes), outputs, program.as_tuple)
+    except GraphError as error:
+        refuse([str(error)])
+        raise
+    weights = {name: np.ascontiguousarray(arrays[theirs[name]]) for name in graph.parameters}
+    left = sorted(set(arrays) - set(theirs.values()))
+    if left:
+        told = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        program.notes.append(f"no output depends on {told}: left out")
+    return Canonical(graph, weights, theirs, tuple(program.notes))
+
+
+def _operators(
+    call: Call,
+    read: list[tuple[int, ...]],
+    arrays: Mapping[str, np.ndarray],
+    problems: list[str],
+) -> list[Operator]:
+    rule = RULES.get(call.kind)
+    if rule is None:
+        problems.append(f"{call.place}: {call.kind} is no operator of the zoo")
+        return []
+    held = {role: tuple(arrays[name].shape) for role, name in call.held.items()}
+    try:
+        return rule(call, read, held)
+    except (UnfitError, GraphError) as error:
+        problems.append(f"{call.place}: {error}")
+        return []
+
+
+def _shared(theirs: Mapping[str, str]) -> list[str]:
+    """Return what is said of arrays that several layers compute with."""
+    users: dict[str, list[str]] = {}
+    for ours, name in theirs.items():
+        users.setdefault(name, []).append(ours.rpartition(".")[0])
+    return [
+        f"{name}: is shared by {' and '.join(layers)}, which no layer of ours can"
+        for name, layers in users.items()
+        if len(layers) > 1
+    ]
+
+
+def _require_batches(program: Program) -> None:
+    lost = [
+        f"{call.place}: {call.kind} makes {call.shape}, whose first axis is not the images"
+        for call in program.calls
+        if call.kind in RULES and call.shape[:1] != program.input_shape[:1]
+    ]
+    refuse(lost)
+
+
+class _Names:
+    """Names of nodes: the user's own paths, and functions by what they are.
+
+    What holds arrays is called like the module that owns them, what a module without others does
+    like that module, and any other function like itself, within the module that calls it.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._leaves = program.modules
+        self._owners = {call.name: _owner(call) for call in program.calls if call.held}
+        self._taken: set[str] = {INPUT, *self._owners.values()}
+        self._given: set[str] = set()
+
+    def of(self, call: Call, further: str) -> str:
+        """Return the name of a call's node, or of a further node of it."""
+        owner = self._owners.get(call.name)
+        if owner and not further and owner not in self._given:
+            self._given.add(owner)
+            return owner
+        scope, kind = call.scope, _snake(further) or call.kind
+        if scope in self._leaves and not further and scope not in self._owners.values():
+            wanted = scope
+        elif scope in self._owners.values():
+            wanted = f"{scope}_{kind}"
+        else:
+            wanted = f"{scope}.{kind}" if scope else kind
+        name, number = wanted, 1
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
+def _owner(call: Call) -> str:
+    first = next(iter(call.held.values()))
+    return first.rpartition(".")[0] or call.kind
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def with_size(graph: Graph, size: tuple[int, int]) -> Graph:
+    """Return the graph for another nominal size."""
+    return replace(graph, image_size=size)

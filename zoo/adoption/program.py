@@ -1,0 +1,98 @@
+"""A network as one of the ways in found it: calls of functions of PyTorch, in order.
+
+Every way in (a backend's ``adopt.py``) writes such a program, in the vocabulary of
+`zoo.adoption.rules`; what their frameworks call otherwise they translate. A program knows nothing
+of a framework. Axis 0 of every value is the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo.arch import Shape
+from zoo.errors import AdoptionError
+
+MOST = 20
+"""Of the things that are wrong, an error lists so many."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A function applied to values.
+
+    Attributes:
+        name: of its result, unique.
+        kind: the function, as PyTorch calls it: ``"conv2d"``, ``"reshape"``.
+        inputs: the values that it reads.
+        shape: of its result, for one image.
+        scope: dotted path of the module that it is called in; "" for the network itself.
+        options: its other arguments, by PyTorch's names.
+        held: role → full name of the array, of what it computes with: ``{"weight":
+            "layer1.0.conv1.weight"}``.
+        where: the line of the user's code that it comes from, where that is known.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: Shape
+    scope: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        at = self.scope or "the network itself"
+        return f"{at} ({self.where})" if self.where else at
+
+
+@dataclass(slots=True)
+class Program:
+    """A whole network.
+
+    Attributes:
+        input: name of the value that holds the images.
+        input_shape: its shape, for one image.
+        calls: in an order in which they can be made.
+        outputs: names of the values that it returns.
+        as_tuple: whether it returns a tuple.
+        arrays: full name → array, float32, of everything that the network holds.
+        modules: the paths of its modules that hold no others.
+        notes: what is to be known of how it was read.
+    """
+
+    input: str
+    input_shape: Shape
+    calls: list[Call]
+    outputs: tuple[str, ...]
+    as_tuple: bool
+    arrays: Mapping[str, np.ndarray]
+    modules: frozenset[str] = frozenset()
+    notes: list[str] = field(default_factory=list)
+
+    def shapes(self) -> dict[str, Shape]:
+        """Return the shape of every value."""
+        return {self.input: self.input_shape} | {call.name: call.shape for call in self.calls}
+
+    def readers(self) -> dict[str, list[Call]]:
+        """Return for every value the calls that read it."""
+        found: dict[str, list[Call]] = {name: [] for name in self.shapes()}
+        for call in self.calls:
+            for name in call.inputs:
+                found[name].append(call)
+        return found
+
+
+def refuse(problems: list[str]) -> None:
+    """Raise `AdoptionError` with everything that stands in the way, if anything does."""
+    if problems:
+        unique = list(dict.fromkeys(problems))
+        more = f"\n  … and {len(unique) - MOST} more" if len(unique) > MOST else ""
+        listed = "".join(f"\n  {problem}" for problem in unique[:MOST])
+        raise AdoptionError(f"the network cannot be adopted:{listed}{more}")

@@ -1,0 +1,146 @@
+"""Small rewrites of a program into the calls that operators are.
+
+What moves data by hand, and what multiplies and clamps by hand, becomes the function that it is.
+Each finds one idiom and replaces its last call; what is then read by nobody goes at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+from zoo.adoption.program import Call, Program
+
+COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy", "identity"})
+"""Calls that return what they read."""
+
+
+def simplified(program: Program) -> Program:
+    """Return the program in canonical form."""
+    for rewrite in (without_copies, paddings, shuffles, gates, swishes, unread):
+        program = rewrite(program)
+    return program
+
+
+def without_copies(program: Program) -> Program:
+    """Let readers of a copy read the original; a dropout that drops nothing is one as well."""
+    shapes = program.shapes()
+    same: dict[str, str] = {}
+    made: dict[str, Call] = {}
+    readers = Counter(name for call in program.calls for name in call.inputs)
+    kept = []
+    for call in program.calls:
+        call.inputs = tuple(same.get(name, name) for name in call.inputs)
+        still = call.kind in ("reshape", "flatten") and call.shape == shapes[call.inputs[0]]
+        alone = call.kind == "cat" and len(call.inputs) == 1
+        idle = call.kind in ("dropout", "stochastic_depth") and not call.options["p"]
+        if call.kind in COPIES or still or alone or idle:
+            same[call.name] = source = call.inputs[0]
+            # A module whose last call hands on what one inside of it made is that one.
+            inside = source in made and made[source].scope.startswith(f"{call.scope}.")
+            if call.scope in program.modules and inside and readers[source] == 1:
+                made[source].scope = call.scope
+        else:
+            kept.append(call)
+            made[call.name] = call
+    program.calls = kept
+    program.outputs = tuple(same.get(name, name) for name in program.outputs)
+    return program
+
+
+def paddings(program: Program) -> Program:
+    """Let a convolution, or a mean, pad by itself what is padded with zeros before it."""
+
+    def pad(call: Call, made: dict[str, Call], shapes: dict[str, tuple[int, ...]]) -> None:
+        before = made.get(call.inputs[0]) if call.inputs else None
+        if before is None or before.kind != "pad" or before.options["mode"] != "constant":
+            return
+        top, left, bottom, right = before.options["sides"]
+        own, zero = call.options.get("padding", (1, 1)), before.options["value"] == 0
+        if not zero or min(top, left, bottom, right) < 0:
+            return
+        if call.kind == "conv2d" and len(own) == 2:
+            sides = (top + own[0], left + own[1], bottom + own[0], right + own[1])
+            call.options = {**call.options, "padding": sides}
+        elif call.kind == "avg_pool2d" and not any(own) and (top, left) == (bottom, right):
+            call.options = {**call.options, "padding": (top, left), "count_include_pad": True}
+        else:
+            return
+        call.inputs = (before.inputs[0], *call.inputs[1:])
+
+    return _each(program, pad)
+
+
+def shuffles(program: Program) -> Program:
+    """Turn view → transpose → view of channels into a channel shuffle (arXiv:1707.01083)."""
+
+    def shuffle(call: Call, made: dict[str, Call], shapes: dict[str, tuple[int, ...]]) -> None:
+        turned = made.get(call.inputs[0])
+        apart = made.get(turned.inputs[0]) if turned and turned.kind == "transpose" else None
+        if call.kind != "reshape" or turned is None or apart is None or apart.kind != "reshape":
+            return
+        source = apart.inputs[0]
+        n, channels, *size = shapes[source] if len(shapes[source]) == 4 else (0, 0)
+        if (
+            set(turned.options["dims"]) == {1, 2}
+            and call.shape == shapes[source]
+            and len(apart.shape) == 5
+            and apart.shape == (n, apart.shape[1], channels // apart.shape[1], *size)
+        ):
+            call.kind, call.inputs = "channel_shuffle", (source,)
+            rows = apart.shape[1]
+            columns = channels // rows  # of the two ways to say it, the one of fewer groups
+            call.options = {
+                "groups": min(rows, columns),
+                "order": "gn" if rows <= columns else "ng",
+            }
+
+    return _each(program, shuffle)
+
+
+def gates(program: Program) -> Program:
+    """Let the gate of each channel be the second factor of a product, as `Mul` has it."""
+
+    def gate(call: Call, made: dict[str, Call], shapes: dict[str, tuple[int, ...]]) -> None:
+        if call.kind == "mul" and len(call.inputs) == 2:
+            first, second = (shapes[name] for name in call.inputs)
+            if math.prod(first) < math.prod(second):
+                call.inputs = call.inputs[::-1]
+
+    return _each(program, gate)
+
+
+def swishes(program: Program) -> Program:
+    """Turn x · sigmoid(x) into SiLU (arXiv:1702.03118)."""
+
+    def swish(call: Call, made: dict[str, Call], shapes: dict[str, tuple[int, ...]]) -> None:
+        if call.kind != "mul" or len(call.inputs) != 2:
+            return
+        for x, gate in (call.inputs, call.inputs[::-1]):
+            if gate in made and made[gate].kind == "sigmoid" and made[gate].inputs == (x,):
+                call.kind, call.inputs = "silu", (x,)
+                return
+
+    return _each(program, swish)
+
+
+def unread(program: Program) -> Program:
+    """Leave out what no output depends on."""
+    alive = set(program.outputs)
+    for call in reversed(program.calls):
+        if call.name in alive:
+            alive.update(call.inputs)
+    program.calls = [call for call in program.calls if call.name in alive]
+    return program
+
+
+def _each(
+    program: Program, change: Callable[[Call, dict[str, Call], dict[str, tuple[int, ...]]], None]
+) -> Program:
+    made: dict[str, Call] = {}
+    shapes = program.shapes()
+    for call in program.calls:
+        change(call, made, shapes)
+        made[call.name] = call
+    return program

@@ -1,0 +1,135 @@
+"""Networks of no family: a graph that came from elsewhere, as a spec like any other.
+
+Whatever takes a spec takes them: `zoo.create`, `zoo.save` (the graph rides in the file's metadata),
+`zoo.parity`, `zoo.export`, `zoo.train`. Classes, channels of the image and its size can be changed
+as far as the graph tells where they stand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from zoo.arch import serialized
+from zoo.arch.graph import INPUT, Graph, Node
+from zoo.arch.head import classifier_of
+from zoo.arch.operator import Shape
+from zoo.arch.operators import Conv2d, Linear
+from zoo.arch.spec import Conventions, Spec
+from zoo.errors import SpecError
+
+NONE = Conventions()
+
+MODELS: dict[str, Spec] = {}
+"""None by name: they come from files and modules."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSpec(Spec):
+    """A network that is its graph.
+
+    Attributes:
+        name: what the network is called: the class of a module, the name of a file.
+        body: the graph as it came.
+    """
+
+    family: ClassVar[str] = "graph"
+    presets: ClassVar[Mapping[str, Conventions]] = {"none": NONE}
+    conventions_type: ClassVar[type[Conventions]] = Conventions
+    told_by_shapes: ClassVar[bool] = False
+
+    name: str = "network"
+    body: Graph
+    conventions: Conventions = NONE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.body, Graph):
+            raise SpecError(f"body must be a graph, not {type(self.body).__name__}")
+        if not isinstance(self.name, str) or not self.name:
+            raise SpecError(f"name (={self.name!r}) must be a text")
+        if self.conventions != NONE:
+            raise SpecError("conventions: a network of no family has those of its graph alone")
+
+    @classmethod
+    def of(cls, body: Graph, name: str) -> GraphSpec:
+        """Return the spec of a graph.
+
+        Raises:
+            SpecError: the image is not square.
+        """
+        height, width = body.image_size
+        if height != width:
+            raise SpecError(f"image_size (={height}×{width}) must be the same both ways")
+        return cls(
+            name=name,
+            body=dataclasses.replace(body, origin=None),
+            num_classes=body.shapes()[body.outputs[0]][1],
+            in_channels=body.in_channels,
+            image_size=height,
+        )
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def expand(self) -> Graph:
+        nodes = list(self.body.nodes)
+        classes = self.body.shapes()[self.body.outputs[0]][1]
+        if self.num_classes != classes:
+            last = classifier_of(self.body)
+            if last is None:
+                raise SpecError(
+                    f"num_classes (={self.num_classes}) must be {classes}: no layer alone makes "
+                    "the classes"
+                )
+            nodes = [self._with_classes(n) if n.name == last else n for n in nodes]
+        if self.in_channels != self.body.in_channels:
+            nodes = [self._with_channels(n) if INPUT in n.inputs else n for n in nodes]
+        size = (self.image_size, self.image_size)
+        return dataclasses.replace(
+            self.body, nodes=tuple(nodes), in_channels=self.in_channels, image_size=size
+        )
+
+    def _with_classes(self, node: Node) -> Node:
+        if isinstance(node.op, Linear):
+            op = dataclasses.replace(node.op, out_features=self.num_classes)
+            return dataclasses.replace(node, op=op)
+        assert isinstance(node.op, Conv2d)
+        made = dataclasses.replace(node.op, out_channels=self.num_classes)
+        return dataclasses.replace(node, op=made)
+
+    def _with_channels(self, node: Node) -> Node:
+        if not isinstance(node.op, Conv2d) or node.op.groups != 1:
+            raise SpecError(
+                f"in_channels (={self.in_channels}) must be {self.body.in_channels}: "
+                f"{node.name} reads the image and is no plain convolution"
+            )
+        return dataclasses.replace(
+            node, op=dataclasses.replace(node.op, in_channels=self.in_channels)
+        )
+
+    @classmethod
+    def from_shapes(
+        cls,
+        outer: Mapping[str, Shape],
+        units: Sequence[Mapping[str, Shape]],
+        conventions: Conventions,
+    ) -> Self:
+        """Shapes do not tell what lies between the layers."""
+        raise SpecError("the shapes of weights do not tell a network of no family")
+
+    def as_fields(self) -> dict[str, Any]:
+        """As the base; the graph as JSON holds it."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        body = serialized.to_fields(self.body)
+        return own | {"conventions": dataclasses.asdict(self.conventions), "body": body}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """As the base."""
+        read = dict(fields)
+        read["body"] = serialized.from_fields(read.get("body"))
+        return super().from_fields(read)

@@ -1,0 +1,41 @@
+"""The module that a network was adopted from, as one who is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import backends
+from zoo.arch import Spec
+from zoo.errors import SpecError
+from zoo.proof.candidate import Candidate
+from zoo.proof.case import Case
+
+ORIGINAL = "original"
+"""What stands for it among the names of backends."""
+
+
+@dataclass(frozen=True)
+class OriginalCandidate(Candidate):
+    """A user's own module, by the names that it shares with the graph."""
+
+    def visible(self, case: Case) -> set[str]:
+        """Return the nodes that end a module of theirs, and the outputs."""
+        engine: Any = self.backend
+        found: set[str] = engine.visible(case.graph)
+        return found & super().visible(case)
+
+
+def of_original(model: Any, spec: Spec, *, optimize: bool) -> OriginalCandidate:
+    """Return what a network was adopted from as a candidate.
+
+    Raises:
+        SpecError: it was not adopted from a live module, or is proven in another form or size.
+    """
+    source = getattr(model, "original", None)
+    if source is None:
+        raise SpecError(f"backend {ORIGINAL!r}: only of a network that zoo.adopt made of a module")
+    if optimize or spec.graph.parameters != model.spec.graph.parameters:
+        raise SpecError(f"backend {ORIGINAL!r}: the module is proven as it is")
+    _, reader = backends.way_in(source)
+    return OriginalCandidate(ORIGINAL, reader.original(source, model.theirs), spec.graph)

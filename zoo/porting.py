@@ -16,8 +16,8 @@ from zoo.adopting import Adopted, adopt
 from zoo.blocks.names import camel
 from zoo.errors import AdoptionError, ZooError
 from zoo.models import create, save
-from zoo.output import write
-from zoo.proof.prove import Progress, parity
+from zoo.output import Progress, write
+from zoo.proof.prove import parity
 from zoo.proof.report import ParityReport
 from zoo.sources import write_source
 

@@ -90,7 +90,7 @@ OPERATORS: dict[type[Operator], Entry] = {
         "nn.Dropout" if op.of == "value" else "StochasticDepth", (Argument("p", op.p),)
     ),
     operators.AdaptiveAvgPool2d: lambda op, shape: Layer(
-        "nn.AdaptiveAvgPool2d", (Argument("output_size", _one(op.output_size)),)
+        "nn.AdaptiveAvgPool2d", (Argument("output_size", one(op.output_size)),)
     ),
     operators.GlobalAvgPool2d: lambda op, shape: Layer(
         "nn.AdaptiveAvgPool2d", (Argument("output_size", 1),)

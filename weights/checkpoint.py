@@ -192,7 +192,8 @@ def save_weights(
             the old file as it was.
 
     Raises:
-        WeightsError: the weights do not fit, or the destination exists or cannot be written.
+        WeightsError: the weights do not fit.
+        OutputError: the destination exists or cannot be written.
         UnknownNameError: no such dialect or format.
     """
     path = Path(path)

@@ -12,11 +12,11 @@ import numpy as np
 
 import backends
 import weights as arrays
-from weights.formats.files import atomic, require_free
 from zoo import families
 from zoo.arch import Graph, Spec
 from zoo.errors import ExportError
 from zoo.families import model_name
+from zoo.files import atomic
 from zoo.live import spec_of
 from zoo.loading import Source, resolve
 from zoo.models import get_weights, realization
@@ -109,8 +109,8 @@ def export(
     Raises:
         ExportError: the opset does not have an operator, labels or normalization do not fit, or the
             file does not compute what the network does (it is not kept).
-        WeightsError: the weights do not fit, a live model has other layers than its spec, or the
-            destination exists or cannot be written.
+        WeightsError: the weights do not fit, or a live model has other layers than its spec.
+        OutputError: the destination exists or cannot be written.
         BackendNotInstalledError: onnx or onnxruntime is missing.
 
     Example:
@@ -119,8 +119,7 @@ def export(
     """
     engine: Any = backends.load("onnx")
     path = Path(path)
-    require_writable(path, ".onnx")
-    require_free(path, force)
+    require_writable(path, ".onnx", force)
     opset = engine.OPSET if opset is None else opset
     realize = realization(group_conv, optimize)
     if isinstance(model, str | Spec):
@@ -150,7 +149,7 @@ def export(
             )
 
     contents = proto.SerializeToString()
-    with atomic(path, verify) as file:
+    with atomic(path, force=force, verify=verify) as file:
         file.write(contents)
     return Export(
         path=path,

@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import OutputError, TrainingError, ZooError
+from zoo.files import scratch
 from zoo.output import write
 from zoo.recipes import Recipe
 from zoo.text import TextError, read_numbers, read_object, require, texts
 from zoo.training import state as states
-from zoo.training.alone import partial_folder
 
 RECIPE, INFO, EPOCHS, STEPS = "recipe.json", "run.json", "epochs.csv", "steps.csv"
 CHECKPOINTS = "checkpoints"
@@ -163,15 +163,15 @@ def start_run(run: Run, state: states.State) -> None:
     """
     require_new(run.path)
     try:
-        with partial_folder(run.path) as partial:
+        with scratch(run.path) as partial:
             (partial / CHECKPOINTS).mkdir()
             (partial / INFO).write_text(json.dumps(run.info, indent=2), encoding="utf-8")
             (partial / RECIPE).write_text(run.recipe.to_json(), encoding="utf-8")
             save_checkpoint(replace(run, path=partial), state)
             require_new(run.path)
             partial.rename(run.path)
-    except OSError as error:
-        raise TrainingError(f"{run.path}: cannot be written: {error.strerror or error}") from None
+    except OutputError as error:
+        raise TrainingError(str(error)) from None
 
 
 def save_info(run: Run) -> None:
@@ -182,7 +182,7 @@ def save_info(run: Run) -> None:
     """
     try:
         write(run.path / INFO, json.dumps(run.info, indent=2).encode())
-    except ZooError as error:
+    except OutputError as error:
         raise TrainingError(str(error)) from None
 
 

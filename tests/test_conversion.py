@@ -428,7 +428,6 @@ def test_metadata_that_lies(tmp_path):
 def test_a_spec_with_more_units_than_arrays_is_not_expanded(tmp_path, monkeypatch):
     """A file of a few bytes may ask for a network of a thousand units."""
     from weights import formats
-    from weights.stated import metadata
 
     spec = zoo.spec(MODEL)
     asked = dataclasses.replace(spec, stage_repeats=(1, 998, 1))

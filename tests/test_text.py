@@ -202,7 +202,7 @@ HOW = zoo.Preprocessing(
 PREPARED = {
     DEEP: "not the JSON of a preprocessing: it must have fewer levels",
     "[]": "not the JSON of a preprocessing: it must be a JSON object, not list",
-    '{"mean": 1}': "not the fields of a preprocessing: ",
+    '{"mean": 1}': "the fields of a preprocessing must be ",
 }
 
 

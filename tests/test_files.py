@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -143,3 +144,17 @@ def test_an_output_error_is_both(tmp_path):
     for kind in (ZooError, OSError):
         with pytest.raises(kind, match="does not exist"):
             files.require_free(tmp_path / "none" / "w.npz", force=True)
+
+
+@pytest.mark.slow
+def test_killed_writers_break_nothing_and_leave_nothing(tmp_path):
+    """SIGKILL while they write: a hundred each are in benchmarks/results/kills.json."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("killed_writers.py"), tmp_path, "3"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert {(row["kills"], row["broken"], row["left"]) for row in report.values()} == {(3, 0, 0)}
+    assert sum(row["hits"] for row in report.values()) >= len(report)

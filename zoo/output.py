@@ -26,13 +26,18 @@ def require_writable(path: Path, suffix: str, force: bool = True) -> None:
     require_free(path, force)
 
 
-def write(path: Path, contents: bytes) -> None:
+def write(path: Path, contents: bytes, *, force: bool = True) -> None:
     """Write a file that takes its place when it is whole; a failure leaves the old one.
 
+    Args:
+        path: the destination.
+        contents: what it is to hold.
+        force: whether one that exists is replaced.
+
     Raises:
-        OutputError: the folder cannot be written to, or the disk is full.
+        OutputError: the file exists, the folder cannot be written to, or the disk is full.
     """
-    with atomic(path, force=True) as file:
+    with atomic(path, force=force) as file:
         file.write(contents)
 
 

@@ -22,21 +22,32 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "kills.json"
 
 
-def main(kills: int = 100, out: Annotated[Path, typer.Option()] = RESULTS) -> None:
-    """Kill every writer so often."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, ROOT / "tests" / "killed_writers.py", folder, str(kills)],
+def main(
+    writers: Annotated[list[str] | None, typer.Argument()] = None,
+    kills: int = 100,
+    out: Annotated[Path, typer.Option()] = RESULTS,
+) -> None:
+    """Kill every writer so often, or some of them."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [
+                sys.executable,
+                ROOT / "tests" / "killed_writers.py",
+                folder,
+                str(kills),
+                *(writers or []),
+            ],
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,
-            check=True,
-        )
-    known = json.loads(out.read_text()) if out.exists() else {}
-    found = known | json.loads(done.stdout.splitlines()[-1])
-    out.write_text(json.dumps(found, indent=1) + "\n")
-    if any(row.get("broken") or row.get("left") for row in found.values()):
-        raise typer.Exit(1)
+        ) as child,
+    ):
+        assert child.stdout is not None
+        for line in child.stdout:
+            known = json.loads(out.read_text()) if out.exists() else {}
+            out.write_text(json.dumps(known | json.loads(line), indent=1) + "\n")
+    raise typer.Exit(child.returncode)
 
 
 if __name__ == "__main__":

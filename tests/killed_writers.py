@@ -196,8 +196,9 @@ def kill(writer: str, folder: Path, kills: int) -> dict[str, int]:
 
 
 def main(folder: Path, kills: int, writers: list[str]) -> None:
-    """Print what became of each writer."""
-    print(json.dumps({name: kill(name, folder / name, kills) for name in writers or WRITERS}))
+    """Print what became of each writer, a line as soon as it is known."""
+    for name in writers or WRITERS:
+        print(json.dumps({name: kill(name, folder / name, kills)}), flush=True)
 
 
 if __name__ == "__main__":

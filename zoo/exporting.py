@@ -213,8 +213,8 @@ def open_exported(path: str | Path) -> OnnxFile:
     does not admit raises `InputError`.
 
     Raises:
-        WeightsError: there is no such file, it cannot be loaded, or it has control flow, functions or
-            arrays of more than 2^30 values, as nothing of ours has.
+        WeightsError: there is no such file, it cannot be loaded, or it has control flow, functions
+            or arrays of more than 2^30 values, as nothing of ours has.
         BackendNotInstalledError: onnxruntime is missing.
     """
     engine: Any = backends.load("onnx")

@@ -134,8 +134,8 @@ def test_a_folder_that_can_not_be_written_to(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("weights.formats.files.os.fsync", full)
-    with pytest.raises(WeightsError, match=r"net.onnx: cannot be written: No space left"):
+    monkeypatch.setattr("zoo.files.os.fsync", full)
+    with pytest.raises(zoo.OutputError, match=r"net.onnx: cannot be written: No space left"):
         zoo.export(SMALL, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 

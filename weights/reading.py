@@ -97,6 +97,10 @@ def read(dialect: Dialect, arrays: Weights, prefix: str) -> Reading | None:
     (MindSpore's ``moments.``), and single numbers of their own: these are set aside.
     """
     named = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    for name, array in named.items():  # most dialects end here, at the first
+        rest = name.partition(".")[2]
+        if array.size != 1 and not dialect.may_name(name) and not dialect.may_name(rest):
+            return None
     skeleton = dialect.skeleton({n: a.shape for n, a in named.items()})
     strange = skeleton.strange
     if len(strange) == len(named):

@@ -155,6 +155,10 @@ class Dialect:
             theirs = _PLACEHOLDER.sub(_filled(numbers), table[pattern])
             yield node, theirs.removesuffix(".*"), theirs.endswith(".*")
 
+    def may_name(self, name: str) -> bool:
+        """Return whether a name could be one of theirs, with some numbers or others."""
+        return _unnumbered(name.rpartition(".")[0]) in self._parsers
+
     def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
         """Return what their names say, without knowing which network they are of.
 

@@ -369,6 +369,19 @@ def test_whatever_the_names_and_shapes_nothing_else_than_a_weights_error(data):
     assert all(found.weights[n].shape == p.shape for n, p in found.spec.graph.parameters.items())
 
 
+@pytest.mark.parametrize("number", ["1" * 5000, "\u0663"], ids=["5000 digits", "Arabic digits"])
+def test_a_number_that_no_layer_has_is_a_name_like_any_other(number):
+    spec = zoo.spec("shufflenet_v1_0.5x_g3")
+    arrays = randomize(spec.graph)
+    name = f"stage2.{number}.expand.conv.weight"
+    arrays[name] = np.ones((2, 2, 1, 1), np.float32)
+    with pytest.raises(zoo.WeightsError) as error:
+        recognize(arrays, conventions="megvii")
+    assert str(error.value) == (
+        "246 of 247 names are of dialect zoo for shufflenet_v1; not of zoo:\n    " + name
+    )
+
+
 def test_split_convolutions_must_be_whole():
     arrays = {"a.convs.0.weight": np.ones((2, 3)), "a.convs.2.weight": np.ones((2, 3))}
     with pytest.raises(zoo.WeightsError) as error:

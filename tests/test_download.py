@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import itertools
 import os
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 
 import zoo
 from weights import pretrained
-from weights.pretrained import download
+from weights.pretrained import download, transfer
 
 ROOT = Path(__file__).parents[1]
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -107,6 +108,31 @@ def chunked(h, content, start):
     h.wfile.write(content)
 
 
+def pieces(h, content, start):
+    """Serve in chunks of HTTP's own, none of them as large as what is read at once."""
+    h.protocol_version = "HTTP/1.1"
+    h.head(200, None, Transfer_Encoding="chunked", Connection="close")
+    h.close_connection = True
+    for first in range(0, len(content), 50_000):
+        piece = content[first : first + 50_000]
+        h.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    h.wfile.write(b"0\r\n\r\n")
+
+
+def dripping(h, content, start):
+    """Serve a few bytes, and no more until the client says so."""
+    h.head(200, len(content))
+    h.wfile.write(content[:100])
+    h.wfile.flush()
+    h.server.release.wait(20)
+    h.wfile.write(content[100:])
+
+
+def zipped(h, content, start):
+    h.head(200, len(content), Content_Encoding="gzip")
+    h.wfile.write(content)
+
+
 def status(code):
     return lambda h, content, start: h.head(code, 0)
 
@@ -166,7 +192,7 @@ def surroundings(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(download, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(transfer, "PAUSES", (0.0, 0.0, 0.0))
 
 
 def cached_files():
@@ -194,7 +220,7 @@ def put(wanted, content, suffix=""):
 
 
 @pytest.mark.parametrize("known_size", [False, True])
-@pytest.mark.parametrize("behavior", [ranged, rangeless, chunked])
+@pytest.mark.parametrize("behavior", [ranged, rangeless, chunked, pieces])
 def test_a_file_is_downloaded_once(behavior, known_size):
     with serving(behavior) as server:
         wanted = entry(server, size=len(CONTENT) if known_size else None)
@@ -216,7 +242,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(behavior):
 
 
 def test_a_later_call_carries_on(monkeypatch):
-    monkeypatch.setattr(download, "PAUSES", ())
+    monkeypatch.setattr(transfer, "PAUSES", ())
     with serving(truncating, ranged) as server:
         with pytest.raises(zoo.WeightsError, match=r"truncated: it broke off at \d+ of 300000"):
             pretrained.fetch(entry(server))
@@ -247,7 +273,7 @@ def test_what_an_earlier_process_left(script, part, requests):
 
 @pytest.mark.parametrize("refusal", [shifted, status(416)])
 def test_a_refused_range_costs_no_attempt(refusal, monkeypatch):
-    monkeypatch.setattr(download, "PAUSES", ())
+    monkeypatch.setattr(transfer, "PAUSES", ())
     with serving(refusal, ranged) as server:
         put(entry(server), CONTENT[:1000], ".part")
         assert pretrained.fetch(entry(server)).read_bytes() == CONTENT
@@ -350,9 +376,56 @@ def test_too_large(behavior, asked):
     assert all(p.stat().st_size == 0 for p in Path(os.environ["ZOO_CACHE"]).rglob("*.part"))
 
 
+def test_a_file_of_unknown_size_has_a_bound(monkeypatch):
+    monkeypatch.setattr(download, "LARGEST", 100_000)
+    with serving(ranged) as server:
+        refuse(entry(server), "size (=300000 bytes or more) must be at most 100000")
+
+
+def test_less_than_a_chunk_is_progress():
+    """What has come is on the disk while the rest is awaited."""
+    with serving(dripping) as server:
+        told = []
+
+        def tick(done, total):
+            told.append((done, total))
+            server.release.set()
+
+        part = Path(os.environ["ZOO_CACHE"])
+        transfer.transfer(server.url, part, hashlib.sha256(CONTENT).hexdigest(), 1 << 20, tick)
+    assert told[0] == (100, len(CONTENT))
+
+
+def test_what_comes_too_slowly_is_given_up(monkeypatch):
+    monkeypatch.setattr(transfer, "PAUSES", (0.0,))
+    with serving(ranged) as server:
+        now = itertools.count(0.0, 1000.0)
+        monkeypatch.setattr(transfer, "clock", lambda: next(now))
+        refuse(entry(server), "rate (=", " bytes/s) must be at least 1024 (in 2 attempts)")
+        monkeypatch.setattr(transfer, "clock", lambda: 0.0)
+        pretrained.fetch(entry(server))
+    assert ranges(server)[0] is None
+    assert None not in ranges(server)[1:]  # what came slowly is kept
+
+
+def test_what_is_compressed_unasked_is_refused_at_once():
+    with serving(zipped) as server:
+        refuse(entry(server), "comes as 'gzip', which was not asked for")
+    assert len(server.requests) == 1
+
+
+def test_a_password_of_the_mirror_is_not_told(monkeypatch):
+    with serving(status(404)) as server:
+        monkeypatch.setenv("ZOO_MIRROR", server.url.replace("//", "//user:secret@"))
+        message = refuse(entry(), f"{server.url}/toolkits/weights.ckpt: HTTP 404")
+        assert "secret" not in message
+    monkeypatch.setenv("ZOO_MIRROR", "https://user:sec/ret@host/?query")
+    assert "ret@" not in refuse(entry(), "ZOO_MIRROR (='host/?query')")
+
+
 def test_a_hanging_server_is_given_up(monkeypatch):
-    monkeypatch.setattr(download, "READ_SECONDS", 0.1)
-    monkeypatch.setattr(download, "PAUSES", (0.0,))
+    monkeypatch.setattr(transfer, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(transfer, "PAUSES", (0.0,))
     with serving(mute) as server:
         refuse(entry(server), "cannot be reached", "timed out", "(in 2 attempts)")
     with serving(hanging) as server:
@@ -420,7 +493,7 @@ import sys
 from dataclasses import replace
 from weights import pretrained
 entry = replace(pretrained.list_pretrained()[0], url=sys.argv[1], sha256=sys.argv[2])
-import filelock, pooch, requests
+import filelock, platformdirs, requests
 print("ready", flush=True)
 print(pretrained.fetch(entry))
 """
@@ -486,7 +559,7 @@ def test_a_lock_held_too_long_is_told(monkeypatch):
 def test_importing_loads_none_of_the_network():
     program = (
         "import sys, weights.pretrained; "
-        "print({'pooch', 'requests', 'filelock', 'rich'} & set(sys.modules))"
+        "print({'platformdirs', 'requests', 'filelock', 'rich'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
@@ -533,7 +606,8 @@ def test_what_was_asked_for_by_https_does_not_come_by_http(monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def iter_content(self, _):
+        @property
+        def raw(self):
             raise AssertionError("its content is read")
 
     monkeypatch.setattr(requests, "get", lambda *_, **__: Answer())
@@ -595,7 +669,7 @@ def test_a_cache_that_can_be_read_only(published, monkeypatch):
     from weights.pretrained import store
 
     def refuse(*_, **__):
-        raise zoo.WeightsError("net-zoo.safetensors: cannot be written: Read-only file system")
+        raise zoo.OutputError("net-zoo.safetensors: cannot be written: Read-only file system")
 
     monkeypatch.setattr(store, "save_weights", refuse)
     _, given = published

@@ -15,6 +15,7 @@ import backends
 import zoo
 from backends import registry
 from zoo import cli
+from zoo.arch.builder import GraphBuilder
 from zoo.errors import BackendNotInstalledError, InputError
 
 HOME = Path(zoo.__file__).parents[1]
@@ -124,6 +125,24 @@ def test_other_import_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cli, "app", lambda: __import__("no_such_module"))
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         cli.main()
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        ([["a", 3]], "input: must be an array of numbers"),
+        ([[1, 2], [3]], "input: must be an array of numbers"),
+        (np.zeros(3), "rank"),
+        (np.zeros((1, 3, 8, 8)), r"values a channel \(=1\) must be at least 2 in training"),
+    ],
+)
+def test_what_the_reference_cannot_run_is_an_input_error(x: object, text: str) -> None:
+    b = GraphBuilder(3, 8)
+    graph = b.build(b.batch_norm(b.global_avg_pool(b.input)))
+    model = backends.load("numpy").build(graph).train()
+    with pytest.raises(InputError, match=text):
+        model(x)
+    assert model(np.zeros((2, 3, 8, 8))).shape == (2, 3, 1, 1)
 
 
 def test_dropout_in_training_is_the_frameworks() -> None:

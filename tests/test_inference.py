@@ -11,6 +11,7 @@ import pytest
 import backends
 import weights as arrays
 import zoo
+from weights import randomize
 from zoo.arch import Graph
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import (
@@ -32,6 +33,7 @@ from zoo.passes import (
     remove_dead_nodes,
     split_group_conv,
 )
+from zoo.passes.rewrite import Rewrite
 from zoo.proof.conditioning import well_conditioned_weights
 
 LARGE = {"se_shufflenet_v2_164": {"stage_repeats": (2, 3, 3, 2)}}
@@ -116,6 +118,26 @@ def test_passes_keep_the_function_in_every_order(name: str) -> None:
             rewritten, found = step(rewritten, found)
         value = run(rewritten, found, x)[rewritten.outputs[0]]
         assert difference(value, exact) <= EXACT, [p.__name__ for p in order]
+
+
+@pytest.mark.parametrize("rewrite", PASSES, ids=lambda rewrite: rewrite.__name__)
+@pytest.mark.parametrize("name", ["shufflenet_v1_0.5x_g3_cifar", "shufflenet_v2_plus_small"])
+def test_weights_of_some_parameters_become_some_of_the_weights(name: str, rewrite: Rewrite) -> None:
+    graph = small(name).graph
+    weights = randomize(graph, 0)
+    if rewrite is not fold_batchnorm:  # a fold leaves biases, which there were none of before
+        graph, weights = fold_batchnorm(graph, weights)
+    if rewrite is merge_group_conv:
+        graph, weights = split_group_conv(graph, weights)
+    rewritten, whole = rewrite(graph, weights)
+    names = list(weights)
+    for missing in (*([name] for name in names[:16]), names[::2], names[1::2], names):
+        kept = {name: array for name, array in weights.items() if name not in missing}
+        other, found = rewrite(graph, kept)
+        assert other == rewritten
+        assert found.keys() <= whole.keys()
+        assert all(np.array_equal(found[name], whole[name]) for name in found), missing
+        assert len(whole) - len(found) <= 5 * len(missing)  # what needs none of them is there
 
 
 def test_a_wrong_column_is_seen() -> None:

@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from conftest import BACKENDS, FRAMEWORKS
 
@@ -247,7 +249,8 @@ def test_well_conditioned_weights_tell(references):
 
 
 def test_report_files(tmp_path):
-    report = zoo.parity("shufflenet_v1_0.5x_g3", backends=["numpy"], level="forward", **SMALL)
+    engines = ["numpy", "onnx"]
+    report = zoo.parity("shufflenet_v1_0.5x_g3", backends=engines, level="forward", **SMALL)
     report.save(tmp_path / "report.json")
     saved = json.loads((tmp_path / "report.json").read_text())
     assert saved["passed"] is True
@@ -256,6 +259,8 @@ def test_report_files(tmp_path):
     assert every["errors"]["stem.conv"] < 5e-6
     assert (every["status"], every["power"]) == ("passed", 5e-6)
     assert saved["made_with"]["numpy"] == np.__version__
+    assert saved["made_with"]["backends"]["onnx"]["version"] == onnxruntime.__version__
+    assert saved["made_with"]["backends"]["onnx"]["onnx"] == onnx.__version__
     report.plot(tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 

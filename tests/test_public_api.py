@@ -17,7 +17,8 @@ PUBLIC = [
     "Agreement", "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError",
     "Conversion", "Cost", "Dataset", "Diagnosis", "Evaluation", "Export", "ExportError",
     "Finding", "Graph", "GraphError", "InputError", "Measurement", "NotInstalledError",
-    "ParityReport", "PictureTransform", "Predictions", "Preprocessing", "QuantizationReport",
+    "OutputError", "ParityReport", "PictureTransform", "Predictions", "Preprocessing",
+    "QuantizationReport",
     "Recipe", "Run", "ShadowedError", "Spec", "SpecError", "TrainingError",
     "UnknownNameError", "WeightsError", "ZooError", "benchmark", "compare",
     "convert", "cost", "create", "diagnose", "evaluate", "export", "get_weights", "list_models",
@@ -58,8 +59,8 @@ def run(code: str, *blocked: str) -> str:
 
 FRAMEWORKS = ("torch", "torchvision", "mindspore", "onnx", "onnxruntime")
 EXTRAS = (
-    *FRAMEWORKS, "safetensors", "pooch", "typer", "rich", "matplotlib", "sklearn", "PIL", "scipy",
-    "click", "psutil", "cpuinfo", "pydantic", "lightning_fabric", "tensorboard", "jinja2",
+    *FRAMEWORKS, "safetensors", "requests", "typer", "rich", "matplotlib", "sklearn", "PIL",
+    "scipy", "click", "psutil", "cpuinfo", "pydantic", "lightning_fabric", "tensorboard", "jinja2",
 )  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def test_live_models_are_written_as_they_are(tmp_path):
 def test_bad_requests(tmp_path):
     path = tmp_path / "net.py"
     path.write_text("mine")
-    with pytest.raises(zoo.ZooError, match=r"net\.py: exists; force=True \(--force\) replaces it$"):
+    with pytest.raises(zoo.ZooError, match=r"net\.py: exists and is kept; force=True"):
         zoo.write_source("resnet9", path)
     assert path.read_text() == "mine"
     with pytest.raises(zoo.ZooError, match=r"the suffix must be \.py$"):

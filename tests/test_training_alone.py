@@ -13,7 +13,7 @@ from training_material import tiny_data, tiny_recipe
 
 import zoo
 from zoo.errors import TrainingError
-from zoo.training.alone import LOCK, alone, partial_folder
+from zoo.training.alone import alone
 
 # One process imports everything and forks. Who trains goes on when all others have been refused,
 # however slow the machine is.
@@ -101,15 +101,3 @@ def test_a_folder_in_use_is_refused_before_anything_is_written(tmp_path):
         zoo.resume(path, data=tiny_data())
     assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
     zoo.resume(path, data=tiny_data())  # the lock has ended
-
-
-def test_what_a_killed_process_left_is_cleared_away(tmp_path):
-    (tmp_path / ".run.old.partial").mkdir()
-    (tmp_path / ".run.old.partial" / LOCK).touch()
-    (tmp_path / ".other.old.partial").mkdir()
-    with partial_folder(tmp_path / "run") as held:
-        with partial_folder(tmp_path / "run") as second:
-            assert held.is_dir()  # in use
-            assert second != held
-        assert held.is_dir()
-    assert [p.name for p in tmp_path.iterdir()] == [".other.old.partial"]

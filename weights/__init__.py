@@ -6,12 +6,12 @@ from weights.checkpoint import (
     Checkpoint,
     describe,
     load_weights,
-    metadata,
     own_dialect,
     require_same_network,
     save_weights,
 )
 from weights.dialects import find_dialect, list_dialects
+from weights.stated import metadata
 from zoo.passes.initialize import initialize, randomize
 
 __all__ = [

@@ -13,17 +13,16 @@ from weights import formats
 from weights.canonical import Weights, check
 from weights.dialects import find_dialect
 from weights.entries import choose
-from weights.recognize import Recognized, recognize
+from weights.reading import Recognized
+from weights.recognize import recognize
+from weights.stated import PICTURES, metadata, stated_preprocessing, stated_spec
 from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.arch.spec import Conventions
-from zoo.errors import WeightsError, ZooError
-from zoo.families import base_model, model_name, spec_from_json
+from zoo.errors import WeightsError
+from zoo.families import base_model
 from zoo.families import spec as to_spec
 
-METADATA_VERSION = "1"
-PICTURES = "zoo.preprocessing"
-"""Where in its metadata a file says how pictures are prepared."""
 OWN_DIALECTS = {".ckpt": "zoo_mindspore"}
 """Suffix → our dialect for it, where that is not the canonical one."""
 
@@ -146,8 +145,8 @@ def load_weights(
     like = to_spec(model) if model is not None else None
     try:
         place, arrays, notes = choose(contents, entry)
-        stated = _stated(contents.metadata)
-        pictures = _pictures(contents.metadata)
+        stated = stated_spec(contents.metadata, len(arrays))
+        pictures = stated_preprocessing(contents.metadata)
         if stated is not None and conventions is None:
             found = recognize(arrays, dialect=dialect, like=stated, conventions=stated.conventions)
             found = dataclasses.replace(found, spec=_with_details(found.spec, stated))
@@ -192,7 +191,8 @@ def save_weights(
             the old file as it was.
 
     Raises:
-        WeightsError: the weights do not fit, or the destination exists or cannot be written.
+        WeightsError: the weights do not fit.
+        OutputError: the destination exists or cannot be written.
         UnknownNameError: no such dialect or format.
     """
     path = Path(path)
@@ -208,17 +208,6 @@ def save_weights(
 def own_dialect(path: Path) -> str:
     """Return the name of our dialect for a destination."""
     return OWN_DIALECTS.get(path.suffix, "zoo")
-
-
-def metadata(spec: Spec, dialect: str) -> dict[str, str]:
-    """Return what a file says about its weights, as text."""
-    return {
-        "zoo.version": METADATA_VERSION,
-        "zoo.model": model_name(spec),
-        "zoo.spec": spec.to_json(),
-        "zoo.spec_sha256": spec.sha256,
-        "zoo.dialect": dialect,
-    }
 
 
 def require_same_network(path: Path, found: Spec, wanted: Spec) -> None:
@@ -240,39 +229,6 @@ def require_same_network(path: Path, found: Spec, wanted: Spec) -> None:
             f"{path}: holds {base_model(found) or found.family}, not "
             f"{base_model(wanted) or wanted.family}: {', '.join(different)}"
         )
-
-
-def _stated(written: Mapping[str, str]) -> Spec | None:
-    """Return the spec in a file's metadata, if there is one."""
-    if "zoo.optimized" in written:
-        raise WeightsError(
-            "holds a network for inference (optimize=True): its weights are folded and reordered, "
-            "and cannot be read back; run the file as it is (zoo.open_exported)"
-        )
-    if "zoo.spec" not in written:
-        return None
-    try:
-        spec = spec_from_json(written["zoo.spec"])
-    except ZooError as error:
-        raise WeightsError(f"the spec in the file's metadata cannot be read: {error}") from None
-    if written.get("zoo.spec_sha256", spec.sha256) != spec.sha256:
-        raise WeightsError(
-            f"the spec in the file's metadata is damaged: its sha256 (={spec.sha256}) must be "
-            f"{written['zoo.spec_sha256']}"
-        )
-    return spec
-
-
-def _pictures(written: Mapping[str, str]) -> Preprocessing | None:
-    """Return the preprocessing in a file's metadata, if there is one."""
-    if PICTURES not in written:
-        return None
-    try:
-        return Preprocessing.from_json(written[PICTURES])
-    except ZooError as error:
-        raise WeightsError(
-            f"the preprocessing in the file's metadata cannot be read: {error}"
-        ) from None
 
 
 def _with_details(found: Spec, stated: Spec) -> Spec:

@@ -5,33 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from weights.canonical import Weights, listed
-from weights.dialects import Dialect, Skeleton, dialects, find_dialect, merge_pieces
+from weights.dialects import Dialect, dialects, find_dialect, merge_pieces
+from weights.reading import Reading, Recognized, prefixes, read, without_counters
 from zoo.arch import Shape, Spec
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError, WeightsError, unknown
 from zoo.families import base_model
-from zoo.families.registry import catalog, family_type, models
-
-COUNTER = "num_batches_tracked"
-"""What PyTorch's batch norm counts; no output depends on it, and MindSpore has none."""
+from zoo.families.registry import family_type, models
 
 JOINED = "group convolutions are split, one convolution a group: joined"
-
-
-@dataclass(frozen=True)
-class Recognized:
-    """What arrays turned out to be: canonical ``weights`` of the network ``spec``."""
-
-    dialect: Dialect
-    spec: Spec
-    weights: Weights
-    notes: tuple[str, ...]
 
 
 def recognize(
@@ -58,7 +45,7 @@ def recognize(
     """
     considered = find_dialect(dialect) if dialect else list(dialects())
     considered = [d for d in considered if _is_possible(family_type(d.family), like)]
-    arrays, notes = _without_counters(arrays)
+    arrays, notes = without_counters(arrays)
     whole = merge_pieces(arrays)
     split = whole.keys() != arrays.keys()
     arrays = whole
@@ -67,9 +54,9 @@ def recognize(
     considered = sorted(considered, key=lambda d: (_is_other(d, like), d.splits != split))
     readings = [
         reading
-        for prefix in _prefixes(arrays)
+        for prefix in prefixes(arrays)
         for candidate in considered
-        if (reading := _read(candidate, arrays, prefix))
+        if (reading := read(candidate, arrays, prefix))
     ]
     if not readings:
         raise WeightsError(_of_no_dialect(considered, arrays))
@@ -105,99 +92,8 @@ def recognize(
     return next(iter(fitting.values()))[1]
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """Arrays as one dialect understands them."""
-
-    dialect: Dialect
-    prefix: str
-    arrays: Weights
-    skeleton: Skeleton
-    notes: tuple[str, ...]
-
-    def spec(self, conventions: Conventions, like: Spec | None) -> Spec:
-        """Return the spec that the shapes tell; what they do not tell is the catalog's.
-
-        That there is no classifier is believed where none is expected: elsewhere it is missing.
-        """
-        outer = self.skeleton.outer
-        if like is not None and not like.told_by_shapes and like.family == self.dialect.family:
-            return like
-        if like is not None and like.num_classes == 0 and "classifier.weight" not in outer:
-            return self._without_classifier(conventions)
-        return self._spec(outer, conventions)
-
-    def _without_classifier(self, conventions: Conventions) -> Spec:
-        # What a classifier would read is what some layer makes; the arrays tell which.
-        outer, units = self.skeleton.outer, self.skeleton.units
-        shapes = [*outer.values(), *(shape for unit in units[-1:] for shape in unit.values())]
-        for size in dict.fromkeys(shape[0] for shape in reversed(shapes)):
-            with suppress(SpecError, GraphError):
-                found = self._spec({**outer, "classifier.weight": (1, size)}, conventions)
-                bias = conventions.classifier_bias  # which no array tells
-                found = found.replace(num_classes=0, classifier_bias=bias)
-                if not self.problems(found):
-                    return found
-        raise SpecError("the layers are of no network without a classifier")
-
-    def _spec(self, outer: Mapping[str, Shape], conventions: Conventions) -> Spec:
-        family = family_type(self.dialect.family)
-        spec = family.from_shapes(outer, self.skeleton.units, conventions)
-        base = base_model(spec)
-        entry = catalog()[base] if base else spec
-        return spec.replace(**{field: getattr(entry, field) for field in family.weightless})
-
-    def problems(self, spec: Spec) -> list[str]:
-        """Return what keeps the arrays from being exactly those of a network."""
-        names, expected = self.dialect.names(spec.graph), spec.graph.parameters
-        missing = [f"{name}: missing" for name in names if name not in self.arrays]
-        shapes = [
-            f"{name}: shape {self.arrays[name].shape} must be {expected[ours].shape}"
-            for name, ours in names.items()
-            if name in self.arrays and self.arrays[name].shape != expected[ours].shape
-        ]
-        unexpected = [f"{name}: unexpected" for name in self.arrays if name not in names]
-        return [self.prefix + problem for problem in (*shapes, *missing, *unexpected)]
-
-    def recognized(self, spec: Spec, notes: tuple[str, ...]) -> Recognized:
-        weights = self.dialect.read(spec.graph, self.arrays)
-        if self.prefix:
-            notes = (*notes, f"every name begins with {self.prefix!r}")
-        return Recognized(self.dialect, spec, weights, (*notes, *self.notes))
-
-
-def _read(dialect: Dialect, arrays: Weights, prefix: str) -> _Reading | None:
-    """Return the arrays as a dialect understands them, or None if some names are strange to it.
-
-    Optimizers and averages keep arrays under the names of the weights with something in front
-    (MindSpore's ``moments.``), and single numbers of their own: these are set aside.
-    """
-    named = {name.removeprefix(prefix): array for name, array in arrays.items()}
-    skeleton = dialect.skeleton({n: a.shape for n, a in named.items()})
-    strange = skeleton.strange
-    if len(strange) == len(named):
-        return None
-    others = set(strange)  # of a file of strangers, they may be thousands
-    known = {name: array for name, array in named.items() if name not in others}
-    aside: dict[str, int] = {}
-    for name in strange:
-        front, dot, rest = name.partition(".")
-        if dot and rest in known:
-            aside[f"{front}."] = aside.get(f"{front}.", 0) + 1
-        elif named[name].size == 1:
-            aside[name] = 0
-        else:
-            return None
-    notes = tuple(
-        f"{count} arrays under {name!r} are copies of the weights (an optimizer's, or an average): "
-        "not read" if count else f"{name!r} is a single number, not a weight: not read"
-        for name, count in aside.items()
-    )  # fmt: skip
-    return _Reading(dialect, prefix, known, skeleton, notes)
-
-
 def _conventions(
-    reading: _Reading, like: Spec | None, told: str | Conventions | None
+    reading: Reading, like: Spec | None, told: str | Conventions | None
 ) -> Iterator[tuple[str, Conventions]]:
     """Yield (preset, conventions) that may be: those told, the code base's, or any.
 
@@ -222,7 +118,7 @@ def _admits(family: type[Spec], conventions: str | Conventions) -> bool:
     return type(conventions) is family.conventions_type
 
 
-def _require_admitted(readings: list[_Reading], conventions: str | Conventions) -> None:
+def _require_admitted(readings: list[Reading], conventions: str | Conventions) -> None:
     """Raise unless one of the families that the names are of has these conventions."""
     families = dict.fromkeys(family_type(reading.dialect.family) for reading in readings)
     if any(_admits(family, conventions) for family in families):
@@ -263,7 +159,7 @@ def _shapes(spec: Spec) -> dict[str, Shape]:
 
 
 def _near(
-    reading: _Reading, like: Spec | None, told: str | Conventions | None
+    reading: Reading, like: Spec | None, told: str | Conventions | None
 ) -> list[tuple[Spec, list[str]]]:
     """Return networks that arrays which are of none may have been meant as, and what is wrong."""
     family = family_type(reading.dialect.family)
@@ -289,7 +185,7 @@ def _near(
     return list(found.values())
 
 
-def _told(reading: _Reading, spec: Spec, problems: list[str]) -> tuple[int, str]:
+def _told(reading: Reading, spec: Spec, problems: list[str]) -> tuple[int, str]:
     """Return (how much is wrong, the text that says so)."""
     name = base_model(spec) or spec.family
     text = (
@@ -333,21 +229,3 @@ def _of_no_dialect(considered: list[Dialect], arrays: Weights) -> str:
     if theirs := [name for name in rest if name in known[second]]:
         text += f", {len(theirs)} of dialect {other} (mixed dialects)"
     return f"{text}; not of {considered[best].name}:\n{listed(rest)}"
-
-
-def _prefixes(arrays: Weights) -> list[str]:
-    """Return the beginnings that all names share, the shortest first: ``""``, ``"module."``."""
-    prefixes, names = [""], list(arrays)
-    while names:
-        first, dot, _ = names[0].removeprefix(prefixes[-1]).partition(".")
-        longer = f"{prefixes[-1]}{first}{dot}"
-        if not dot or not all(name.startswith(longer) for name in names):
-            break
-        prefixes.append(longer)
-    return prefixes
-
-
-def _without_counters(arrays: Mapping[str, np.ndarray]) -> tuple[Weights, tuple[str, ...]]:
-    kept = {name: array for name, array in arrays.items() if not name.endswith(f".{COUNTER}")}
-    count = len(arrays) - len(kept)
-    return kept, (f"{count} counters {COUNTER}: not weights, not read",) if count else ()

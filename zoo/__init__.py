@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from zoo.errors import GraphError as GraphError
     from zoo.errors import InputError as InputError
     from zoo.errors import NotInstalledError as NotInstalledError
+    from zoo.errors import OutputError as OutputError
     from zoo.errors import ShadowedError as ShadowedError
     from zoo.errors import SpecError as SpecError
     from zoo.errors import TrainingError as TrainingError
@@ -102,6 +103,7 @@ _HOMES = {
         "GraphError",
         "InputError",
         "NotInstalledError",
+        "OutputError",
         "ShadowedError",
         "SpecError",
         "TrainingError",

@@ -17,6 +17,7 @@ from zoo import families
 from zoo.arch import Spec
 from zoo.arch.spec import Conventions
 from zoo.errors import InputError, SpecError, WeightsError, unknown
+from zoo.files import require_free
 from zoo.loading import fit, from_source
 from zoo.models import GROUP_CONV, create
 from zoo.proof.measure import relative_maximum
@@ -115,8 +116,9 @@ def convert(
         force: replace an existing destination.
 
     Raises:
-        WeightsError: the source cannot be understood, the destination exists or cannot be
-            written, or the verification failed. The destination is then as it was.
+        WeightsError: the source cannot be understood, or the verification failed. The destination
+            is then as it was.
+        OutputError: the destination exists or cannot be written.
         ConventionError: source and destination are not the same function; the fields are named.
         UnknownNameError, SpecError: an argument that does not exist, or two that contradict.
     """
@@ -124,7 +126,7 @@ def convert(
     if group_conv not in GROUP_CONV:
         raise unknown("group_conv", group_conv, GROUP_CONV)
     written_as = format or formats.format_of(destination).name
-    formats.require_free(destination, force)
+    require_free(destination, force)
     if to_dialect is not None:
         find_dialect(to_dialect)
     engines = [backends.load(name) for name in verify or ()]

@@ -42,6 +42,10 @@ class ExportError(ZooError, ValueError):
     """A model file that cannot be written as asked: opset, batch, path."""
 
 
+class OutputError(ZooError, OSError):
+    """A file that cannot be written: it exists, its folder does not, the disk is full."""
+
+
 class TrainingError(ZooError, RuntimeError):
     """A run that cannot go on: no finite loss, a folder or checkpoint that does not fit."""
 

@@ -12,11 +12,11 @@ import numpy as np
 
 import backends
 import weights as arrays
-from weights.formats.files import atomic, require_free
 from zoo import families
 from zoo.arch import Graph, Spec
 from zoo.errors import ExportError
 from zoo.families import model_name
+from zoo.files import atomic
 from zoo.live import get_weights, spec_of
 from zoo.loading import Network, Source, resolve
 from zoo.models import realization
@@ -109,8 +109,8 @@ def export(
     Raises:
         ExportError: the opset does not have an operator, labels or normalization do not fit, or the
             file does not compute what the network does (it is not kept).
-        WeightsError: the weights do not fit, a live model has other layers than its spec, or the
-            destination exists or cannot be written.
+        WeightsError: the weights do not fit, or a live model has other layers than its spec.
+        OutputError: the destination exists or cannot be written.
         BackendNotInstalledError: onnx or onnxruntime is missing.
 
     Example:
@@ -119,8 +119,7 @@ def export(
     """
     engine = backends.exporter()
     path = Path(path)
-    require_writable(path, ".onnx")
-    require_free(path, force)
+    require_writable(path, ".onnx", force)
     opset = engine.OPSET if opset is None else opset
     realize = realization(group_conv, optimize)
     if isinstance(model, Network):
@@ -150,7 +149,7 @@ def export(
             )
 
     contents = proto.SerializeToString()
-    with atomic(path, verify) as file:
+    with atomic(path, force=force, verify=verify) as file:
         file.write(contents)
     return Export(
         path=path,
@@ -214,7 +213,8 @@ def open_exported(path: str | Path) -> OnnxFile:
     does not admit raises `InputError`.
 
     Raises:
-        WeightsError: there is no such file, or it cannot be loaded.
+        WeightsError: there is no such file, it cannot be loaded, or it has control flow, functions
+            or arrays of more than 2^30 values, as nothing of ours has.
         BackendNotInstalledError: onnxruntime is missing.
     """
     return backends.exporter().File(path)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from weights.formats.files import atomic
-from zoo.errors import WeightsError, ZooError
+from zoo.errors import OutputError
+from zoo.files import atomic, require_free
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,34 +17,32 @@ Progress = Callable[[str, int, int], None]
 """Told of every step of what takes long: what is done, how many steps are, of how many."""
 
 
-def require_writable(path: Path, suffix: str) -> None:
-    """Raise `ZooError` unless a file can be written here; one that exists will be replaced.
+def require_writable(path: Path, suffix: str, force: bool = True) -> None:
+    """Raise `OutputError` unless a file can be written here.
 
     Args:
         path: the destination.
         suffix: what its name must end in.
+        force: whether one that exists may be replaced.
     """
     if path.suffix.lower() != suffix:
-        raise ZooError(f"{path}: the suffix must be {suffix}")
-    if path.is_dir():
-        raise ZooError(f"{path}: is a folder, not a file")
-    if not path.parent.is_dir():
-        raise ZooError(f"{path}: the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK):
-        raise ZooError(f"{path}: the folder {path.parent} cannot be written to")
+        raise OutputError(f"{path}: the suffix must be {suffix}")
+    require_free(path, force)
 
 
-def write(path: Path, contents: bytes) -> None:
+def write(path: Path, contents: bytes, *, force: bool = True) -> None:
     """Write a file that takes its place when it is whole; a failure leaves the old one.
 
+    Args:
+        path: the destination.
+        contents: what it is to hold.
+        force: whether one that exists is replaced.
+
     Raises:
-        ZooError: the folder cannot be written to, or the disk is full.
+        OutputError: the file exists, the folder cannot be written to, or the disk is full.
     """
-    try:
-        with atomic(path) as file:
-            file.write(contents)
-    except WeightsError as error:
-        raise ZooError(str(error)) from None
+    with atomic(path, force=force) as file:
+        file.write(contents)
 
 
 class Summarized:

@@ -44,15 +44,13 @@ def write_source(
 
     Raises:
         UnknownNameError: the model, backend or override does not exist.
-        ZooError: the file exists or cannot be written.
+        OutputError: the file exists or cannot be written.
         WeightsError: a live model has other layers than it was made with; they are named.
     """
     path = Path(path)
-    require_writable(path, ".py")
-    if path.exists() and not force:
-        raise ZooError(f"{path}: exists; force=True (--force) replaces it")
+    require_writable(path, ".py", force)
     text = source(model, backend=backend, **overrides)
-    write_file(path, text.encode())
+    write_file(path, text.encode(), force=force)
     return path
 
 

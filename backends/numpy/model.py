@@ -10,6 +10,7 @@ import numpy as np
 from backends.numpy.operators import Arrays, apply
 from zoo.arch import INPUT, Graph
 from zoo.arch.described import Described, described
+from zoo.errors import InputError
 
 
 class Model(Described):
@@ -48,9 +49,13 @@ class Model(Described):
         """Run the network in its dtype and return its output, or a tuple of several.
 
         Raises:
-            InputError: the input has the wrong rank, channels or size.
+            InputError: the input has the wrong rank, channels or size, or is no array of numbers.
         """
-        self.graph.check_input(np.shape(x))
+        try:
+            x = np.asarray(x, self.dtype)
+        except (TypeError, ValueError):
+            raise InputError("input: must be an array of numbers") from None
+        self.graph.check_input(x.shape)
         wanted = dict.fromkeys(self.graph.outputs)
         found = {name: value for name, value in self.values(x) if name in wanted}
         values = tuple(found[name] for name in self.graph.outputs)

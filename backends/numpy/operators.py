@@ -68,6 +68,8 @@ def _batch_norm(
     if training:
         batch_mean, batch_var = x.mean((0, 2, 3)), x.var((0, 2, 3))
         count = x.size // op.num_features
+        if count < 2:
+            raise InputError(f"values a channel (={count}) must be at least 2 in training")
         mean += op.momentum * (batch_mean - mean)
         var += op.momentum * (batch_var * (count / (count - 1)) - var)
         mean, var = batch_mean, batch_var

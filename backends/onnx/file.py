@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.onnx.bounds import require_bounded
 from backends.onnx.engine import session
 from zoo.errors import InputError, WeightsError
 from zoo.text import TextError, parse
@@ -27,6 +28,7 @@ class File:
         self.path = Path(path)
         if not self.path.is_file():
             raise WeightsError(f"{path}: no such file")
+        require_bounded(self.path)
         try:
             self._session = session(str(self.path))
         except Exception as error:  # onnxruntime's own errors have no common base

@@ -82,7 +82,7 @@ class Calibrated:
         _join_pads(self._model)
         self.nodes = [n.name for n in self._model.graph.node if n.op_type != "Constant"]
         self.warnings: list[str] = []
-        with _quiet(), tempfile.TemporaryDirectory() as folder:
+        with _quiet(), tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
             onnx.save(self._model, f"{folder}/joined.onnx")
             calibrator = create_calibrator(
                 Path(folder, "joined.onnx"),

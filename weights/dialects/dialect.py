@@ -40,7 +40,7 @@ PIECES = ".convs."
 """What stands between the name of a split convolution and the number of the group."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)([+-]\d+)?(?::(\w+))?\}")
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile("[0-9]+")
 _REPEATED = (
     (re.compile(r"stage(?P<stage>\d+)\.(?P<unit>\d+)\.(.+)"), r"stage{stage}.{unit}.\3"),
     (re.compile(r"stem\.(?P<index>\d+)\.(.+)"), r"stem.{index}.\2"),
@@ -155,6 +155,10 @@ class Dialect:
             theirs = _PLACEHOLDER.sub(_filled(numbers), table[pattern])
             yield node, theirs.removesuffix(".*"), theirs.endswith(".*")
 
+    def may_name(self, name: str) -> bool:
+        """Return whether a name could be one of theirs, with some numbers or others."""
+        return _unnumbered(name.rpartition(".")[0]) in self._parsers
+
     def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
         """Return what their names say, without knowing which network they are of.
 
@@ -196,7 +200,7 @@ class Dialect:
             kind = "".join(kind for _, _, kind in placeholders)
             pattern = re.escape(theirs.removesuffix(".*"))
             for name in offsets:
-                pattern = re.sub(rf"\\{{{name}.*?\\}}", rf"(?P<{name}>\\d+)", pattern)
+                pattern = re.sub(rf"\\{{{name}.*?\\}}", rf"(?P<{name}>[0-9]{{1,4}})", pattern)
             rule = re.compile(pattern), canonical, kind, offsets
             parsers.setdefault(_unnumbered(_PLACEHOLDER.sub("0", theirs)), []).append(rule)
         return parsers

@@ -12,8 +12,9 @@ import numpy as np
 
 from weights.formats import ckpt, npz, onnx, pth, safetensors
 from weights.formats.contents import Contents, Format
-from weights.formats.files import atomic, read_bytes, require_free
+from weights.formats.files import read_bytes
 from zoo.errors import WeightsError, unknown
+from zoo.files import atomic, require_free
 
 FORMATS: dict[str, Format] = {
     entry.name: entry
@@ -77,7 +78,8 @@ def write(
     ``verify`` is called with the finished file before it takes its place, and may raise.
 
     Raises:
-        WeightsError: the destination exists, or cannot be written.
+        OutputError: the destination exists, or cannot be written.
+        WeightsError: the suffix is of no format, or the format does not hold such arrays.
         UnknownNameError: there is no such format.
     """
     path = Path(path)
@@ -85,5 +87,5 @@ def write(
         raise unknown("format", format, FORMATS)
     entry = FORMATS[format] if format else format_of(path)
     require_free(path, force)
-    with atomic(path, verify) as file:
+    with atomic(path, force=force, verify=verify) as file:
         entry.write(file, arrays, metadata or {})

@@ -1,11 +1,9 @@
 """Fetching published weights: once, into a cache, whole or not at all.
 
-pooch keeps the cache's folder and puts a finished file in its place; what comes over the network is
-written here to ``<file>.part``, because pooch can neither resume a broken download nor compare the
-first digits of a hash. One process at a time writes a file: `filelock` holds ``<file>.lock`` by a
-lock of the operating system, which ends with the process, so that no stale one is ever left and the
-part of a killed process can be carried on by the next. (Parts of their own for each process would
-need no lock, but could not be carried on.)
+What comes over the network is written to ``<file>.part``. One process at a time writes a file:
+`filelock` holds ``<file>.lock`` by a lock of the operating system, which ends with the process, so
+that no stale one is ever left and the part of a killed process can be carried on by the next.
+(Parts of their own for each process would need no lock, but could not be carried on.)
 
 Three variables of the environment steer it:
 
@@ -20,45 +18,23 @@ Proxies and certificates are those of `requests`.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from weights.formats.files import MAX_BYTES
 from weights.pretrained.entry import Pretrained
 from weights.pretrained.hashes import expected, mismatch, pin, sha256
+from weights.pretrained.transfer import Tick, transfer
 from zoo.errors import WeightsError
 
-if TYPE_CHECKING:  # imported where used: together they cost more than the rest of `weights`
-    import pooch
-    import requests
-
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 30.0
-"""Without a single byte; a download as a whole may take as long as it needs."""
-PAUSES = (0.5, 1.0, 2.0)
-"""Seconds before each further attempt, of which there are as many."""
 LOCK_SECONDS = 600.0
 """For another process to finish the same file."""
-
-_CHUNK = 1 << 16
-_Tick = Callable[[int, int | None], None]
-
-
-class _AttemptError(Exception):
-    """Why an attempt ended; `final` if another could only end the same way."""
-
-    def __init__(self, reason: str, *, final: bool) -> None:
-        super().__init__(reason)
-        self.final = final
-
+LARGEST = 1 << 30
+"""Bytes of a file whose publisher does not say how many it has: ten times what any has."""
 
 BUNDLED = Path(__file__).parent / "bundled"
 """The weights that come with this package."""
@@ -68,7 +44,10 @@ def cache_path(entry: Pretrained) -> Path:
     """Return where the file of an entry is: in the cache, or will be, or in this package."""
     if entry.packaged:
         return BUNDLED / urlsplit(entry.url).path
-    return Path(_store(entry, entry.url).abspath) / entry.file
+    from platformdirs import user_cache_dir
+
+    folder = os.environ.get("ZOO_CACHE") or user_cache_dir("parity-zoo")
+    return Path(folder).expanduser().absolute() / entry.file
 
 
 def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
@@ -128,162 +107,17 @@ def _fetch_alone(entry: Pretrained, url: str, path: Path, progress: bool) -> Non
             found, wanted = sha256(path), expected(path, entry.sha256)
             if found is not None and found.startswith(wanted):
                 return
-            path.unlink(missing_ok=True)  # pooch, told no whole hash, would take it as it is
-
-            def download(url: str, temporary: str, _: object) -> None:
-                part = path.with_name(path.name + ".part")
-                with _bar(progress, path.name) as tick:
-                    _transfer(url, part, wanted, entry.size or MAX_BYTES, tick)
-                pin(path, sha256(part) or "")
-                os.replace(part, temporary)
-
-            _store(entry, url).fetch(entry.file, downloader=download)
+            path.unlink(missing_ok=True)
+            part = path.with_name(path.name + ".part")
+            with _bar(progress, path.name) as tick:
+                transfer(url, part, wanted, entry.size or LARGEST, tick)
+            pin(path, sha256(part) or "")
+            part.replace(path)
     except Timeout:
         raise WeightsError(
             f"{path}: another process has been fetching it for {LOCK_SECONDS:g} s; wait for it, "
             "or end it"
         ) from None
-
-
-def _store(entry: Pretrained, url: str) -> pooch.Pooch:
-    import pooch
-
-    return pooch.create(
-        path=pooch.os_cache("parity-zoo"),
-        env="ZOO_CACHE",
-        base_url="",
-        registry={entry.file: None},
-        urls={entry.file: url},
-    )
-
-
-def _transfer(url: str, part: Path, wanted: str, limit: int, tick: _Tick) -> None:
-    """Bring `part` to the whole file, whose hash starts with `wanted`, in a few attempts.
-
-    A part whose end came in another response than its start may be of two versions of the file. The
-    hash tells, so that the server's ETag need not be kept between processes; it is then fetched
-    from the start, which counts as an attempt.
-    """
-    # A process that was stopped between the last byte and the new name left nothing to ask for.
-    if (sha256(part) or "").startswith(wanted):
-        return
-    for attempt, pause in enumerate((*PAUSES, None), start=1):
-        try:
-            appended = _receive(url, part, limit, tick)
-        except _AttemptError as failure:
-            if failure.final or pause is None:
-                times = "" if failure.final else f" (in {attempt} attempts)"
-                raise WeightsError(
-                    f"{url}: {failure}{times}; try later, set ZOO_MIRROR to a host that has it, or "
-                    f"put the file at {part.with_suffix('')}"
-                ) from None
-            time.sleep(pause)
-            continue
-        found = sha256(part)
-        if found is not None and found.startswith(wanted):
-            return
-        part.unlink()
-        if not appended or pause is None:
-            raise WeightsError(
-                f"{url}: {mismatch(found, wanted)}; the file is another than {_whose(wanted)}, or "
-                "something on the way changes it: nothing was kept, get it from elsewhere "
-                "(ZOO_MIRROR)"
-            )
-
-
-def _receive(url: str, part: Path, limit: int, tick: _Tick) -> bool:
-    """Make one request and write what comes; return whether it continued what was there before.
-
-    Raises:
-        _AttemptError: the answer is a refusal, too large or not whole. `part` keeps what has come.
-    """
-    import requests
-
-    have = part.stat().st_size if part.exists() else 0
-    # "identity": compressed on the way, neither the range nor the length would be the file's.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    done: int | None = None
-    total: int | None = None
-    try:
-        with requests.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
-        ) as response:
-            _require_encrypted(response)
-            if not (have and _is_stale(response, have)):
-                _require_content(response)
-                appended = have > 0 and response.status_code == 206
-                done = have if appended else 0
-                length = response.headers.get("Content-Length", "")
-                total = done + int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
-                _require_size(total, limit)
-                with part.open("ab" if appended else "wb") as file:
-                    for chunk in response.iter_content(_CHUNK):
-                        done += len(chunk)
-                        if done > limit:
-                            file.truncate(0)
-                        _require_size(done, limit)
-                        file.write(chunk)
-                        tick(done, total)
-                if total is not None and done != total:  # urllib3 before 2 does not notice
-                    raise _AttemptError(_broken_off(done, total), final=False)
-                return appended
-    except requests.RequestException as error:
-        raise _failure(error, done, total) from None
-    part.unlink()
-    return _receive(url, part, limit, tick)
-
-
-def _is_stale(response: requests.Response, have: int) -> bool:
-    """Return whether the server, asked to continue after `have` bytes, does something else.
-
-    An answer with the whole file (200) is none of these: it overwrites.
-    """
-    if response.status_code == 206:
-        return not response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-    return response.status_code == 416
-
-
-def _require_encrypted(response: requests.Response) -> None:
-    """Refuse an answer that was asked for by https and came by http."""
-    way = [*(step.url for step in response.history), response.url]
-    for before, after in itertools.pairwise(way):
-        if before.startswith("https:") and not after.startswith("https:"):
-            raise _AttemptError(f"leads to {after}, which is not encrypted", final=True)
-
-
-def _require_content(response: requests.Response) -> None:
-    status = response.status_code
-    if status not in (200, 206):
-        passing = status in (408, 425, 429) or status >= 500
-        raise _AttemptError(f"HTTP {status} {response.reason or ''}".strip(), final=not passing)
-
-
-def _require_size(size: int | None, limit: int) -> None:
-    if size is not None and size > limit:
-        raise _AttemptError(f"size (={size} bytes or more) must be at most {limit}", final=True)
-
-
-def _broken_off(done: int, total: int | None) -> str:
-    return f"truncated: it broke off at {done} of {total or 'unknown'} bytes"
-
-
-def _failure(
-    error: requests.RequestException, done: int | None, total: int | None
-) -> _AttemptError:
-    """Return the failure that an error of the connection stands for, told in one line."""
-    import requests
-
-    passing = isinstance(
-        error,
-        requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError,
-    )
-    final = not passing or isinstance(error, requests.exceptions.SSLError)
-    if done is not None:
-        return _AttemptError(_broken_off(done, total), final=final)
-    # requests wraps urllib3's error, which has the system's own as its reason.
-    inner: object = error.args[0] if error.args else type(error).__name__
-    reason = " ".join(str(getattr(inner, "reason", inner)).split())
-    return _AttemptError(f"cannot be reached: {reason}", final=final)
 
 
 def _mirrored(url: str) -> str:
@@ -292,17 +126,14 @@ def _mirrored(url: str) -> str:
     if not mirror:
         return url
     if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", mirror):
-        raise WeightsError(f"ZOO_MIRROR (={mirror!r}) must be like 'https://host/path'")
+        told = re.sub(".*@", "", mirror)  # what is before it may be a password
+        raise WeightsError(f"ZOO_MIRROR (={told!r}) must be like 'https://host/path'")
     parts = urlsplit(url)
     return mirror.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-def _whose(wanted: str) -> str:
-    return "the one that came first" if len(wanted) == 64 else "the catalog's"
-
-
 @contextmanager
-def _bar(shown: bool, name: str) -> Iterator[_Tick]:
+def _bar(shown: bool, name: str) -> Iterator[Tick]:
     if not shown:
         yield lambda done, total: None
         return

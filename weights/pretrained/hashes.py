@@ -12,6 +12,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from zoo.files import atomic
+
 
 def sha256(path: Path) -> str | None:
     """Return the hash of a file, 64 hexadecimal digits; None where there is none."""
@@ -32,7 +34,8 @@ def pinned(path: Path) -> str | None:
 
 def pin(path: Path, digest: str) -> None:
     """Keep the hash of a file beside it."""
-    _beside(path).write_text(f"{digest}\n", encoding="ascii")
+    with atomic(_beside(path), force=True) as file:
+        file.write(f"{digest}\n".encode())
 
 
 def expected(path: Path, published: str) -> str:

@@ -135,6 +135,11 @@ class Spec:
         return dataclasses.replace(self.expand(), origin=self)
 
     @property
+    def repeats(self) -> int:
+        """How many units the stages have in all: as many arrays at least, if not expanded yet."""
+        return sum(getattr(self, "stage_repeats", ()))
+
+    @property
     def feature_info(self) -> FeatureInfo:
         """The map at each resolution, as ``create(..., features_only=True)`` counts them.
 
@@ -229,7 +234,7 @@ class Spec:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Self:
-        """Return the spec with these fields, as JSON holds them."""
+        """Return the spec with these fields, as JSON holds them, not yet expanded."""
         known = {f.name for f in dataclasses.fields(cls)}
         for name in fields:
             if name not in known:
@@ -237,11 +242,9 @@ class Spec:
         values: dict[str, Any] = {k: _frozen(v) for k, v in fields.items()}
         try:
             values["conventions"] = cls.conventions_type(**values["conventions"])
-            spec = cls(**values)
+            return cls(**values)
         except (KeyError, TypeError) as error:
             raise SpecError(f"{cls.family}: the fields do not make a spec: {error}") from None
-        _ = spec.graph
-        return spec
 
 
 def _frozen(value: Any) -> Any:

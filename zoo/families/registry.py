@@ -139,8 +139,12 @@ def overridable() -> set[str]:
     return {field.name for kind in kinds for field in dataclasses.fields(kind)}
 
 
-def spec_from_json(text: str) -> Spec:
+def spec_from_json(text: str, *, arrays: int | None = None) -> Spec:
     """Return the spec that `Spec.to_json` wrote.
+
+    Args:
+        text: the JSON.
+        arrays: how many there are of the network: one that has more units is not expanded.
 
     Raises:
         SpecError: the text is not such JSON, or of a later version.
@@ -157,7 +161,11 @@ def spec_from_json(text: str) -> Spec:
         raise SpecError(f"version (={version!r}) of the spec must be {JSON_VERSION}")
     if not isinstance(family, str) or family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
-    return family_type(family).from_fields(fields)
+    spec = family_type(family).from_fields(fields)
+    if arrays is not None and spec.repeats > arrays:
+        raise SpecError(f"units (={spec.repeats}) must be at most {arrays}, the number of arrays")
+    _ = spec.graph  # expanding is the check that the values fit together
+    return spec
 
 
 def base_model(wanted: Spec) -> str | None:

@@ -23,6 +23,7 @@ def absorb_bias(graph: Graph, weights: Weights | None = None) -> tuple[Graph, We
     """Move each bias that comes to one unpadded convolution and nowhere else.
 
     What is left is called ``…_unbiased``, since its value is another one; so are shuffles between.
+    A bias whose parts are not all given is left out.
     """
     arrays = dict(weights or {})
     nodes = dict(graph.by_name)
@@ -32,12 +33,13 @@ def absorb_bias(graph: Graph, weights: Weights | None = None) -> tuple[Graph, We
         bias = arrays.pop(f"{maker.name}.bias", None)
         op = nodes[reader.name].op
         assert isinstance(op, Conv2d)
-        if bias is not None:
+        weight = arrays.get(f"{reader.name}.weight")
+        own = np.zeros(op.out_channels, np.float32)
+        before = arrays.pop(f"{reader.name}.bias", None) if op.bias else own
+        if bias is not None and weight is not None and before is not None:
             for node in between:
                 bias = bias[np.array(node.op.moved([len(bias)]))]
-            shift = _applied(op, arrays[f"{reader.name}.weight"], bias)
-            before = arrays.get(f"{reader.name}.bias", np.zeros(op.out_channels, np.float32))
-            arrays[f"{reader.name}.bias"] = (before + shift).astype(np.float32)
+            arrays[f"{reader.name}.bias"] = (before + _applied(op, weight, bias)).astype(np.float32)
         nodes[reader.name] = replace(nodes[reader.name], op=replace(op, bias=True))
         nodes[maker.name] = replace(nodes[maker.name], op=replace(maker.op, bias=False))
         for node in (maker, *between):

@@ -67,7 +67,7 @@ def merge_group_conv(graph: Graph, weights: Weights | None = None) -> tuple[Grap
         for role in op.parameters():
             pieces = [arrays.pop(f"{conv.name}.{role}", None) for conv in convs]
             found = [piece for piece in pieces if piece is not None]
-            if found:
+            if len(found) == groups:
                 arrays[f"{node.name}.{role}"] = np.concatenate(found)
     nodes = [merged.get(node.name, node) for node in graph.nodes if node.name not in gone]
     return replace(graph, nodes=tuple(nodes)), ordered(nodes, arrays)

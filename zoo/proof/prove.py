@@ -16,6 +16,7 @@ from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.families import model_name, spec
 from zoo.loading import Network, Source, resolve
+from zoo.machine import version
 from zoo.models import GROUP_CONV, for_inference
 from zoo.output import Progress
 from zoo.proof.candidate import Candidate
@@ -117,7 +118,9 @@ def parity(
         "levels": level,
         "images": list(case.images.shape),
         "seed": seed,
-        **_versions(candidates),
+        "parity-zoo": version("parity-zoo"),
+        "numpy": np.__version__,
+        "backends": {c.engine: c.backend.describe() for c in candidates},
     }
     if optimize:
         done["optimize"] = True
@@ -220,13 +223,3 @@ def _candidates(
                 f"level {level!r} has PyTorch for its reference: {error}"
             ) from None
     return candidates
-
-
-def _versions(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """Return the version of each run-time that took part, and of ourselves."""
-    from zoo.machine import version
-
-    found = {"parity-zoo": version("parity-zoo") or "", "numpy": np.__version__}
-    for candidate in candidates:
-        found[candidate.engine] = candidate.backend.describe()["version"]
-    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import numpy as np
 
 import backends
 from weights import Checkpoint, load_weights, pretrained
-from weights.formats.files import atomic, require_free
 from weights.pretrained import Preprocessing
 from zoo import families
-from zoo.errors import ExportError, InputError, ZooError, unknown
+from zoo.errors import ExportError, InputError, OutputError, ZooError, unknown
 from zoo.exporting import export
+from zoo.files import atomic, scratch
 from zoo.images import Pictures, find_pictures, folder_classes, read_truth
 from zoo.loading import Network, Source
 from zoo.machine import machine, version
@@ -101,9 +100,10 @@ def quantize(
     Raises:
         InputError: a folder is missing or empty, an image cannot be read, or its class is not one
             of the network's.
-        ZooError: the file cannot be written, or an argument is out of range.
+        OutputError: the file exists or cannot be written.
+        ZooError: an argument is out of range.
         UnknownNameError: the method, preprocessing, type, node, model or override does not exist.
-        WeightsError: the weights do not fit, or the file exists.
+        WeightsError: the weights do not fit.
         ExportError: the float32 network cannot be written.
         BackendNotInstalledError: onnx or onnxruntime is missing.
 
@@ -119,8 +119,7 @@ def quantize(
         "activations": activations,
         "reduce_range": reduce_range,
     }
-    require_writable(path, ".onnx")
-    require_free(path, force)
+    require_writable(path, ".onnx", force)
     _check(engine, method, activations, tolerance)
     how = _preprocessing(model, weights, preprocessing, overrides)
     found = find_pictures(calibration, max_images)
@@ -130,8 +129,8 @@ def quantize(
     steps("reading the images")
     pixels = found.pixels(how)
 
-    with tempfile.TemporaryDirectory(prefix="zoo-quantize-") as folder:
-        float_file = Path(folder) / "float32.onnx"
+    with scratch(path) as folder:
+        float_file = folder / "float32.onnx"
         steps("writing the float32 network")
         try:
             exported = export(
@@ -146,8 +145,8 @@ def quantize(
                 seed=seed,
                 **overrides,
             )
-        except ExportError as error:
-            raise ExportError(str(error).replace(str(float_file), str(path))) from None
+        except (ExportError, OutputError) as error:
+            raise type(error)(str(error).replace(str(float_file), str(path))) from None
         spec = families.spec_from_json(engine.File(float_file).metadata["zoo.spec"])
         classes, unclear = _classes(stated, truth, seen, spec.num_classes, labels)
         steps(f"calibrating by {method}")
@@ -186,7 +185,7 @@ def quantize(
         float32_bytes=exported.size,
         int8_bytes=len(contents),
     )
-    with atomic(path, engine.File) as file:
+    with atomic(path, force=force, verify=engine.File) as file:
         file.write(contents)
     return QuantizationReport(
         path=path,

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import TrainingError
 from zoo.output import write
 from zoo.training.run import EPOCHS, STEPS
 
@@ -92,8 +92,8 @@ class Log:
 def _told(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ZooError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except OSError as error:
+        reason = error.strerror or error
         raise TrainingError(
             f"{folder}: the logs cannot be written ({reason}); the checkpoints are untouched"
         ) from None

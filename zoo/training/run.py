@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import OutputError, TrainingError, ZooError
+from zoo.files import scratch
 from zoo.output import write
 from zoo.recipes import Recipe
 from zoo.text import MAX_BYTES, TextError, read_numbers
 from zoo.training import state as states
-from zoo.training.alone import partial_folder
 from zoo.training.info import RunInfo
 
 RECIPE, INFO, EPOCHS, STEPS = "recipe.json", "run.json", "epochs.csv", "steps.csv"
@@ -150,15 +150,15 @@ def start_run(run: Run, state: states.State) -> None:
     """
     require_new(run.path)
     try:
-        with partial_folder(run.path) as partial:
+        with scratch(run.path) as partial:
             (partial / CHECKPOINTS).mkdir()
             (partial / INFO).write_text(run.info.to_json(), encoding="utf-8")
             (partial / RECIPE).write_text(run.recipe.to_json(), encoding="utf-8")
             save_checkpoint(replace(run, path=partial), state)
             require_new(run.path)
             partial.rename(run.path)
-    except OSError as error:
-        raise TrainingError(f"{run.path}: cannot be written: {error.strerror or error}") from None
+    except OutputError as error:
+        raise TrainingError(str(error)) from None
 
 
 def save_info(run: Run) -> None:
@@ -169,7 +169,7 @@ def save_info(run: Run) -> None:
     """
     try:
         write(run.path / INFO, run.info.to_json().encode())
-    except ZooError as error:
+    except OutputError as error:
         raise TrainingError(str(error)) from None
 
 

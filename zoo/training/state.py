@@ -14,7 +14,7 @@ import weights as canonical
 from weights import formats
 from weights.canonical import Weights
 from zoo.arch import Spec
-from zoo.errors import TrainingError, WeightsError
+from zoo.errors import TrainingError
 from zoo.text import numbers, read_object, require, rows, texts, whole
 
 MODEL, STATE, COUNTS = "model.safetensors", "state.safetensors", "state.json"
@@ -103,9 +103,9 @@ def save(folder: Path, state: State, spec: Spec) -> None:
             folder.rename(stale)
         partial.rename(folder)
         shutil.rmtree(stale, ignore_errors=True)
-    except (OSError, WeightsError) as error:
+    except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror or error
         raise TrainingError(
             f"{folder}: the checkpoint cannot be written ({reason}); those before it are untouched"
         ) from None

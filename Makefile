@@ -67,5 +67,5 @@ AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS
 .PHONY: rehearse
 rehearse: $(VENV)/installed-dev
 	@echo "== pytest: what depends on arithmetic, with AVX2 alone"
-	@env $(AVX2) $(BIN)/python -m pytest --quiet -m "not slow" tests/test_operators.py tests/test_conditioning.py \
+	@env $(AVX2) $(BIN)/python -m pytest --quiet -m "not exhaustive" tests/test_operators.py tests/test_conditioning.py \
 		tests/test_quantization.py tests/test_parity.py tests/test_peers.py

@@ -6,7 +6,6 @@ from backends.protocols import (
     Steps,
     Trainable,
     Trainer,
-    WayIn,
 )
 from backends.registry import (
     BACKENDS,
@@ -26,8 +25,8 @@ from backends.registry import (
     require_installed,
     trainable,
     trains,
-    way_in,
 )
+from backends.ways_in import WayIn, way_in
 
 __all__ = [
     "BACKENDS",

@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # those who only run networks need none of these
     from PIL.Image import Image
 
     from backends.native import OnnxFile
-    from zoo.adoption.program import Program
     from zoo.blocks import Idioms
     from zoo.recipes import Recipe, Transform
 
@@ -293,26 +292,3 @@ class Quantizer(Exporter, Protocol):
 
     def describe(self) -> dict[str, str]:
         """Return the versions of what quantizes."""
-
-
-class WayIn(Protocol):
-    """What reads the live networks of a framework, whoever made them."""
-
-    def program(self, source: Any, images: np.ndarray) -> Program:
-        """Return what a network computes, which is left as it was found.
-
-        Args:
-            source: it.
-            images: float32 (N, C, H, W), N of at least 2.
-
-        Raises:
-            AdoptionError: it cannot be read, or has what no operator of ours is.
-        """
-
-    def original(self, source: Any, theirs: Mapping[str, str]) -> Trainable[Any]:
-        """Return what runs a user's own module as if it were a backend.
-
-        Args:
-            source: it.
-            theirs: our name of an array → its own.
-        """

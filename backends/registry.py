@@ -10,7 +10,6 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
 
 from backends.protocols import (
@@ -22,9 +21,8 @@ from backends.protocols import (
     Reference,
     Runtime,
     Trainable,
-    WayIn,
 )
-from zoo.errors import AdoptionError, BackendNotInstalledError, SpecError, WeightsError, unknown
+from zoo.errors import BackendNotInstalledError, SpecError, WeightsError, unknown
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -64,18 +62,6 @@ def _torch() -> Reference[Module]:
     return module
 
 
-def _from_onnx() -> WayIn:
-    import backends.onnx.adopt as module
-
-    return module
-
-
-def _from_torch() -> WayIn:
-    import backends.torch.adopt as module
-
-    return module
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Where a backend is, and what it needs.
@@ -108,11 +94,6 @@ BACKENDS = {
 
 FRAMEWORKS: dict[str, Callable[[], Framework[Any]]] = {"mindspore": _mindspore, "torch": _torch}
 """The backends that train, and whose models are code."""
-
-WAYS_IN: dict[str, Callable[[], WayIn]] = {"torch": _from_torch}
-"""The backends that read live networks which are not ours."""
-FILES: dict[str, tuple[str, Callable[[], WayIn]]] = {".onnx": ("onnx", _from_onnx)}
-"""Suffix → the backend that reads such files of networks."""
 
 
 def load(name: str) -> Runtime[Any]:
@@ -279,21 +260,3 @@ def backend_of(model: Any) -> Runtime[Any]:
         if f"{__package__}.{name}" in sys.modules and (engine := entry.load()).is_model(model):
             return engine
     raise WeightsError(f"{type(model).__name__} was not made by zoo.create")
-
-
-def way_in(source: Any) -> tuple[str, WayIn]:
-    """Return the framework that a live network is of, and what reads it.
-
-    Raises:
-        AdoptionError: it is of none that has a way in.
-    """
-    # A network of a framework that has not been imported cannot exist.
-    for name, reader in WAYS_IN.items():
-        if BACKENDS[name].package in sys.modules and load(name).is_model(source):
-            return name, reader()
-    if isinstance(source, str | Path) and Path(source).suffix.lower() in FILES:
-        name, reader = FILES[Path(source).suffix.lower()]
-        load(name)
-        return name, reader()
-    what = str(source) if isinstance(source, str | Path) else type(source).__name__
-    raise AdoptionError(f"{what} is no network of torch, and no file of {', '.join(FILES)}")

@@ -15,7 +15,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from backends.onnx.adopt_nodes import READ, Known, UnknownError, fold, reshaped
+from backends.onnx.adopt_fold import Known, UnknownError, fold, reshaped
+from backends.onnx.adopt_nodes import READ
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError, InputError
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,12 +20,10 @@ from torch import nn
 from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import InputKind
 
+from backends.torch.adopt_calls import READ, SIZES, Node, Options, UnknownError, arguments, value_of
 from backends.torch.original import Original
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError
-
-Node = torch.fx.Node
-Options = dict[str, Any]
 
 
 def program(source: nn.Module, images: np.ndarray) -> Program:
@@ -153,7 +151,7 @@ class _Reader:
             if node.op == "call_function":
                 try:
                     calls += self._calls(node)
-                except _UnknownError as error:
+                except UnknownError as error:
                     problems.append(str(error))
         refuse(problems)
         outputs, as_tuple = self._outputs()
@@ -181,37 +179,37 @@ class _Reader:
             source, index = node.args
             assert isinstance(source, Node)
             if source.name not in self.parts:
-                raise _UnknownError(f"{self._place(node)}: {source.target} returns several values")
+                raise UnknownError(f"{self._place(node)}: {source.target} returns several values")
             yield self._call(node, "identity", [self.parts[source.name][index]], {}, {})  # type: ignore[index]
             return
-        if target in _SIZES or not hasattr(target, "overloadpacket"):
+        if target in SIZES or not hasattr(target, "overloadpacket"):
             return
         kind = str(target.overloadpacket).removeprefix("aten.").removeprefix("parity_zoo.")
         if kind.rstrip("_") in READ:
             kind = kind.rstrip("_")
-        values = _arguments(node)
+        values = arguments(node)
         if kind in ("chunk", "split", "split_with_sizes"):
             yield from self._parts(node, values)
             return
         if kind not in READ:
-            raise _UnknownError(f"{self._place(node)}: {kind} is no operator of the zoo")
+            raise UnknownError(f"{self._place(node)}: {kind} is no operator of the zoo")
         name, options = READ[kind](values)
         inputs, held = [], {}
         for role, value in values.items():
             for part in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(part, Node) and part.name in self.held:
                     held[role] = self.held[part.name]
-                elif isinstance(part, Node) and isinstance(_value(part), torch.Tensor):
+                elif isinstance(part, Node) and isinstance(value_of(part), torch.Tensor):
                     inputs.append(part.name)
         yield self._call(node, name, inputs, options, held)
 
     def _parts(self, node: Node, values: Options) -> Iterator[Call]:
-        sizes = [int(t.shape[values.get("dim", 0)]) for t in _value(node)]
+        sizes = [int(t.shape[values.get("dim", 0)]) for t in value_of(node)]
         start, names = 0, []
         for i, size in enumerate(sizes):
             options = {"dim": values.get("dim", 0), "start": start, "end": start + size, "step": 1}
             call = self._call(node, "slice", [values["self"].name], options, {})
-            call.name, call.shape = f"{node.name}_{i}", self._shape(_value(node)[i])
+            call.name, call.shape = f"{node.name}_{i}", self._shape(value_of(node)[i])
             names.append(call.name)
             start += size
             yield call
@@ -220,7 +218,7 @@ class _Reader:
     def _call(
         self, node: Node, kind: str, inputs: Sequence[str], options: Options, held: dict[str, str]
     ) -> Call:
-        value = _value(node)
+        value = value_of(node)
         shape = self._shape(value) if isinstance(value, torch.Tensor) else ()
         return Call(
             node.name, kind, tuple(inputs), shape, self._scope(node), options, held, _line(node)
@@ -243,14 +241,6 @@ class _Reader:
         return f"{at} ({line})" if line else at
 
 
-class _UnknownError(ValueError):
-    pass
-
-
-def _value(node: Node) -> Any:
-    return node.meta.get("val")
-
-
 def _line(node: Node) -> str:
     """Return the last line of the user's code, or of a library's, that a call was made in."""
     trace = [line.strip() for line in (node.stack_trace or "").splitlines() if "File " in line]
@@ -258,120 +248,3 @@ def _line(node: Node) -> str:
         return ""
     parts = trace[-1].split('"')
     return f"{parts[1].rpartition('/')[2]}:{parts[2].split('line ')[1].split(',')[0]}"
-
-
-def _arguments(node: Node) -> Options:
-    """Return all arguments of a call by name, defaults included."""
-    target: Any = node.target
-    schema = target._schema.arguments
-    found = {a.name: a.default_value for a in schema if a.has_default_value()}
-    found |= {a.name: value for a, value in zip(schema, node.args, strict=False)}
-    return found | dict(node.kwargs)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    numbers = [value] if isinstance(value, int) else list(value)
-    return (numbers[0], numbers[-1])
-
-
-def _as(kind: str, **names: Callable[[Any], Any]) -> Callable[[Options], tuple[str, Options]]:
-    return lambda values: (kind, {name: read(values[name]) for name, read in names.items()})
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _conv(values: Options) -> tuple[str, Options]:
-    if isinstance(values["padding"], str):
-        raise _UnknownError(f"conv2d: padding (={values['padding']!r}) must be numbers")
-    return "conv2d", {
-        **{name: _pair(values[name]) for name in ("stride", "padding", "dilation")},
-        "groups": values["groups"],
-    }
-
-
-def _pool(values: Options) -> tuple[str, Options]:
-    found = {name: _pair(values[name]) for name in ("kernel_size", "padding")}
-    found["stride"] = _pair(values["stride"]) if values["stride"] else found["kernel_size"]
-    if "dilation" in values:
-        return "max_pool2d", found | {
-            "dilation": _pair(values["dilation"]), "ceil_mode": values["ceil_mode"],
-        }  # fmt: skip
-    rest = ("ceil_mode", "count_include_pad", "divisor_override")
-    return "avg_pool2d", found | {name: values[name] for name in rest}
-
-
-def _slice(values: Options) -> tuple[str, Options]:
-    size = _value(values["self"]).shape[values["dim"]]
-    start, end = values["start"] or 0, values["end"]
-    if isinstance(size, torch.SymInt):
-        raise _UnknownError("slice: of the images")
-    end = size if end is None else min(end, size)
-    start, end = (n + size if n < 0 else n for n in (start, end))
-    return "slice", {"dim": values["dim"], "start": start, "end": end, "step": values["step"]}
-
-
-def _padded(values: Options) -> tuple[str, Options]:
-    pads = [*values["pad"], *[0] * 4][:4]
-    if len(values["pad"]) > 4 and any(values["pad"][4:]):
-        raise _UnknownError("pad: of others than height and width")
-    left, right, top, bottom = pads
-    return "pad", {
-        "sides": (top, left, bottom, right),
-        "mode": values.get("mode", "constant"),
-        "value": float(values.get("value") or 0.0),
-    }
-
-
-def _dims(values: Options) -> tuple[str, Options]:
-    return "transpose", {"dims": (values["dim0"], values["dim1"])}
-
-
-def _number(values: Options) -> None:
-    if values.get("alpha", 1) != 1:
-        raise _UnknownError(f"add: alpha (={values['alpha']}) must be 1")
-
-
-def _sum(values: Options) -> tuple[str, Options]:
-    _number(values)
-    return "add", {}
-
-
-READ: dict[str, Callable[[Options], tuple[str, Options]]] = {
-    "adaptive_avg_pool2d": _as("adaptive_avg_pool2d", output_size=_pair),
-    "add": _sum,
-    "alias": _as("identity"),
-    "avg_pool2d": _pool,
-    "batch_norm": _as("batch_norm", eps=_same, momentum=_same),
-    "cat": _as("cat", dim=_same),
-    "clone": _as("identity"),
-    "contiguous": _as("identity"),
-    "conv2d": _conv,
-    "detach": _as("identity"),
-    "dropout": _as("dropout", p=_same),
-    "feature_dropout": _as("feature_dropout", p=_same),
-    "flatten": _as("flatten"),
-    "hardsigmoid": _as("hardsigmoid"),
-    "hardswish": _as("hardswish"),
-    "hardtanh": _as("hardtanh", min_val=_same, max_val=_same),
-    "linear": _as("linear"),
-    "max_pool2d": _pool,
-    "mean": _as("mean", dim=_same, keepdim=_same),
-    "mul": _as("mul"),
-    "pad": _padded,
-    "constant_pad_nd": _padded,
-    "relu": _as("relu"),
-    "relu6": _as("relu6"),
-    "reshape": _as("reshape"),
-    "sigmoid": _as("sigmoid"),
-    "silu": _as("silu"),
-    "slice": _slice,
-    "stochastic_depth": _as("stochastic_depth", p=_same),
-    "transpose": _dims,
-    "view": _as("reshape"),
-}
-"""ATen's function → the program's, and its options."""
-
-_SIZES = (torch.ops.aten.sym_size.int, operator.mul, operator.floordiv)
-"""Arithmetic of sizes, which the shapes of the results tell."""

@@ -1,0 +1,76 @@
+"""Ways in: what reads networks that are not ours, live in a framework or from files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from backends.protocols import Trainable
+from backends.registry import BACKENDS, load
+from zoo.errors import AdoptionError
+
+if TYPE_CHECKING:
+    from zoo.adoption.program import Program
+
+
+class WayIn(Protocol):
+    """What reads the live networks of a framework, whoever made them."""
+
+    def program(self, source: Any, images: np.ndarray) -> Program:
+        """Return what a network computes, which is left as it was found.
+
+        Args:
+            source: it.
+            images: float32 (N, C, H, W), N of at least 2.
+
+        Raises:
+            AdoptionError: it cannot be read, or has what no operator of ours is.
+        """
+
+    def original(self, source: Any, theirs: Mapping[str, str]) -> Trainable[Any]:
+        """Return what runs a user's own module as if it were a backend.
+
+        Args:
+            source: it.
+            theirs: our name of an array → its own.
+        """
+
+
+def _from_onnx() -> WayIn:
+    import backends.onnx.adopt as module
+
+    return module
+
+
+def _from_torch() -> WayIn:
+    import backends.torch.adopt as module
+
+    return module
+
+
+WAYS_IN: dict[str, Callable[[], WayIn]] = {"torch": _from_torch}
+"""The backends that read live networks which are not ours."""
+FILES: dict[str, tuple[str, Callable[[], WayIn]]] = {".onnx": ("onnx", _from_onnx)}
+"""Suffix → the backend that reads such files of networks."""
+
+
+def way_in(source: Any) -> tuple[str, WayIn]:
+    """Return the framework that a live network is of, and what reads it.
+
+    Raises:
+        AdoptionError: it is of none that has a way in.
+    """
+    # A network of a framework that has not been imported cannot exist.
+    for name, reader in WAYS_IN.items():
+        if BACKENDS[name].package in sys.modules and load(name).is_model(source):
+            return name, reader()
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in FILES:
+        name, reader = FILES[Path(source).suffix.lower()]
+        load(name)
+        return name, reader()
+    what = str(source) if isinstance(source, str | Path) else type(source).__name__
+    raise AdoptionError(f"{what} is no network of torch, and no file of {', '.join(FILES)}")

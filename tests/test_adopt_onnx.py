@@ -1,0 +1,173 @@
+"""ONNX files as networks: our own come back as they were, PyTorch's exporters' are understood."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from test_adopt import SIZE, Theirs, randomized
+
+import backends
+import zoo
+from zoo.passes import split_group_conv
+
+QUICK = [
+    "shufflenet_v1_0.5x_g3-*", "shufflenet_v2_0.5x-*", "shufflenet_v2_plus_small-*", "resnet9-*",
+]  # fmt: skip
+
+
+@pytest.mark.sweep(quick=QUICK)
+@pytest.mark.parametrize("group_conv", ["native", "split"])
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_what_we_export_comes_back_as_an_equal_graph(name, group_conv, tmp_path):
+    size = min(64, zoo.spec(name).image_size)
+    graph = zoo.spec(name, image_size=size).graph
+    if group_conv == "split":
+        graph, _ = split_group_conv(graph)
+    zoo.export(name, tmp_path / "net.onnx", image_size=size, group_conv=group_conv)
+    net = zoo.adopt(tmp_path / "net.onnx", example=(2, 3, size, size))
+    momentum = {n.name: n.op.momentum for n in graph.nodes if hasattr(n.op, "momentum")}
+    assert net.graph.outputs == graph.outputs
+    for ours, theirs in zip(net.graph.nodes, graph.nodes, strict=True):
+        op = theirs.op
+        if theirs.name in momentum:  # which ONNX says in training alone: ours is not written
+            op = type(op)(**{**_fields(op), "momentum": ours.op.momentum, "initial_weight": 1.0})
+        assert (ours.name, ours.op, ours.inputs) == (theirs.name, op, theirs.inputs)
+    wanted = zoo.get_weights(zoo.create(name, backend="numpy", image_size=size))
+    if group_conv == "native":
+        assert all(np.array_equal(net[key], array) for key, array in wanted.items())
+
+
+def _fields(op):
+    return {name: getattr(op, name) for name in type(op).__dataclass_fields__}
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_files_of_pytorchs_exporters(dynamo, tmp_path, rng):
+    module = randomized(Theirs()).eval()
+    module.body[0].drop_path.p = module.body[1].drop_path.p = 0.0
+    x = torch.from_numpy(rng.standard_normal((2, 3, SIZE, SIZE)).astype(np.float32))
+    how = (
+        {"dynamic_shapes": ({0: torch.export.Dim.AUTO},), "external_data": False}
+        if dynamo
+        else {"dynamic_axes": {"images": {0: "batch"}}, "input_names": ["images"]}
+    )
+    module.pool = torch.nn.AdaptiveAvgPool2d((4, 1))  # of which the older exporter makes windows
+    module.fc = torch.nn.Linear(32, 7)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (x,), tmp_path / "net.onnx", dynamo=dynamo, **how)
+    net = zoo.adopt(tmp_path / "net.onnx", example=(2, 3, SIZE, SIZE))
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    for backend in ("numpy", "torch"):
+        model = zoo.create(net, backend=backend)
+        (found,) = backends.backend_of(model).predict(model, x.numpy())
+        np.testing.assert_allclose(found, wanted, atol=2e-6 * np.abs(wanted).max())
+    assert {"body.unit-0.conv", "fc"} <= set(net.graph.by_name)
+    assert any("if they were folded into the convolutions" in note for note in net.notes)
+
+
+def model(nodes, arrays=(), inputs=(("x", (1, 3, 8, 8)),), opset=17):
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in inputs],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+
+
+def node(kind, *inputs, **values):
+    return helper.make_node(kind, inputs, ["y"], name="odd", **values)
+
+
+def external():
+    made = model([node("Add", "x", "held")], [("held", np.ones((1, 3, 8, 8), np.float32))])
+    tensor = made.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../secret")
+    return made
+
+
+def gigantic():
+    made = model([node("Add", "x", "held")], [("held", np.ones(1, np.float32))])
+    made.graph.initializer[0].dims[:] = [1 << 40]
+    return made
+
+
+def damaged():
+    made = model([node("Add", "x", "held")], [("held", np.ones(4, np.float32))])
+    made.graph.initializer[0].raw_data = b"123"
+    return made
+
+
+REFUSED = {
+    "several inputs": (
+        lambda: model([node("Add", "x", "z")], inputs=(("x", (1, 3, 8, 8)), ("z", (1, 3, 8, 8)))),
+        r"it must take one input, of images, not x, z",
+    ),
+    "no image": (lambda: model([node("Relu", "x")], inputs=(("x", (1, 3)),)), "must be float32 im"),
+    "unknown operator": (lambda: model([node("Erf", "x")]), "odd: Erf is no operator of the zoo"),
+    "another domain": (
+        lambda: model([node("Gelu", "x", domain="com.microsoft")]),
+        r"odd: com\.microsoft\.Gelu is no operator of the zoo",
+    ),
+    "control flow": (
+        lambda: model([node("If", "c", then_branch=_branch(), else_branch=_branch())],
+                      [("c", np.array(True))]),
+        "If is no operator of the zoo",
+    ),
+    "by a constant": (
+        lambda: model([node("Mul", "x", "held")], [("held", np.float32(2))]), "odd: Mul: by a const"
+    ),
+    "another slope": (
+        lambda: model([node("HardSigmoid", "x")]), r"alpha \(=0\.2\) must be 1/6 and beta \(=0\.5\)"
+    ),
+    "weights that are computed": (
+        lambda: model([helper.make_node("Relu", ["w"], ["v"]), node("Conv", "x", "v")],
+                      [("w", np.ones((4, 3, 1, 1), np.float32))]),
+        r"odd: Conv: the weight \(=v\) must be constant",
+    ),
+    "external data": (external, "held: its data are in another file"),
+    "a gigantic array": (gigantic, r"held: shape \[1099511627776\] is not possible"),
+    "a damaged array": (damaged, "held: is damaged: "),
+    "a cycle": (
+        lambda: model([helper.make_node("Relu", ["y"], ["v"]), node("Relu", "v")]), "shape"
+    ),
+}  # fmt: skip
+
+
+def _branch():
+    value = helper.make_tensor_value_info("b", TensorProto.FLOAT, (1,))
+    held = numpy_helper.from_array(np.ones(1, np.float32))
+    return helper.make_graph(
+        [helper.make_node("Constant", [], ["b"], value=held)], "g", [], [value]
+    )
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_files_that_are_no_networks_of_ours_are_refused(name, tmp_path):
+    make, message = REFUSED[name]
+    (tmp_path / "net.onnx").write_bytes(make().SerializeToString())
+    with pytest.raises(zoo.AdoptionError, match=message):
+        zoo.adopt(tmp_path / "net.onnx", example=(2, 3, 8, 8))
+
+
+def test_what_is_no_file_of_onnx_is_told(tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"\x08\x07\x12\xff\xff\xff")
+    with pytest.raises(zoo.AdoptionError, match=r"bad\.onnx: is no ONNX model: "):
+        zoo.adopt(tmp_path / "bad.onnx")
+    with pytest.raises(zoo.AdoptionError, match=r"none\.onnx: cannot be read: No such file"):
+        zoo.adopt(tmp_path / "none.onnx")
+    onnx.save(model([node("Relu", "x")]), tmp_path / "net.onnx")
+    with pytest.raises(zoo.InputError, match=r"must be that of the file's input, \(1, 3, 8, 8\)"):
+        zoo.adopt(tmp_path / "net.onnx", example=(2, 3, 16, 16))

@@ -1,0 +1,208 @@
+"""The doors that files of strangers come in by: valid samples of each, and what reads them.
+
+A reader returns or raises a `ZooError`, whatever it is given; nothing else. It imports what it
+needs when it is first called, so that no process has more than its door.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fuzzing import samples
+from fuzzing.mutate import damage
+from fuzzing.samples import Case
+
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where files come in.
+
+    Attributes:
+        valid: returns samples, which it reads.
+        read: reads what is at a path.
+        share: of all cases, as a weight.
+    """
+
+    valid: Callable[[], list[Case]]
+    read: Callable[[Path], Any]
+    share: float = 1.0
+
+
+def case(name: str, valid: list[Case], seed: int, number: int) -> Case:
+    """Return the damaged file or folder of a number: some valid one, changed."""
+    rng = random.Random(f"{seed}:{name}:{number}")
+    data = rng.choice(valid)
+    if isinstance(data, bytes):
+        return damage(data, rng, framed=0.75 if data[:64].isascii() and data[:1] > b" " else 0.4)
+    changed = dict(data)
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        file = rng.choice(list(changed)) if rng.random() < 0.5 else _text(changed, rng)
+        kind = rng.randrange(20)
+        if kind == 0:
+            del changed[file]
+        elif kind == 1:
+            changed[file] = b""
+        elif kind == 2:
+            changed[f"{file}/x"] = changed.pop(file)  # a folder in its place
+        elif kind == 3:
+            changed[file] = changed[rng.choice(list(changed))]
+        elif kind == 4:
+            new = rng.choice((file.upper(), file + "x", "é" + file, f"x/{file}", f".{file}", "x"))
+            changed[new] = changed.pop(file)
+        else:
+            changed[file] = damage(changed[file], rng, framed=0.7)
+        if not changed:
+            break
+    return changed
+
+
+def _text(files: dict[str, bytes], rng: random.Random) -> str:
+    """Return the name of a file of text, where there is one: what its reader is ours."""
+    texts = [name for name in files if name.endswith((".json", ".csv", ".txt"))]
+    return rng.choice(texts or list(files))
+
+
+# ── Readers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_format(path: Path) -> Any:
+    from weights import formats
+
+    return formats.read(path)
+
+
+def read_weights(path: Path) -> Any:
+    import zoo
+
+    found = zoo.load_weights(path)
+    return found.summary(), found.preprocessing
+
+
+def read_spec(path: Path) -> Any:
+    import zoo
+
+    return zoo.spec_from_json(_text_of(path))
+
+
+def read_preprocessing(path: Path) -> Any:
+    from zoo.arch.preprocessing import Preprocessing
+    from zoo.evaluation.pipeline import of_preprocessing
+
+    return str(of_preprocessing(Preprocessing.from_json(_text_of(path)), 32, "x"))
+
+
+def read_recipe(path: Path) -> Any:
+    from zoo.evaluation.pipeline import open_recipe
+
+    return open_recipe(path)
+
+
+def read_setting(path: Path) -> Any:
+    import zoo
+    from zoo.cli.options import parse
+
+    return zoo.spec("shufflenet_v2_1.0x", **parse([_text_of(path)]))
+
+
+def read_recipe_setting(path: Path) -> Any:
+    import zoo
+    from zoo.cli.options import parse
+
+    return zoo.recipe("cifar10", **parse([_text_of(path)], of_recipe=True))
+
+
+def read_run(path: Path) -> Any:
+    import zoo
+    from zoo.training.log import Log
+    from zoo.training.run import load_state
+
+    run = zoo.open_run(path)
+    _ = run.classes, run.epochs, run.steps, run.best, run.last, run.finished
+    state = load_state(run)
+    with Log(path, state.history, state.step):
+        return state
+
+
+def resume(path: Path) -> Any:
+    import numpy as np
+    import torch
+
+    import zoo
+    from zoo.data import ArrayImages, Dataset, Split
+
+    torch.set_num_threads(1)
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    split = Split(ArrayImages(images), np.array([0, 1, 2, 0, 1, 2]), ("a", "b", "c"))
+    return zoo.resume(path, data=Dataset("patterns", split, split))
+
+
+def read_picture(path: Path) -> Any:
+    from zoo.pictures import decode, read_file
+
+    return decode(read_file(path)).size
+
+
+def read_dataset(path: Path) -> Any:
+    import zoo
+
+    found = zoo.open_dataset(path)
+    for split in (found.train, found.test):
+        if split is not None:
+            split.images.picture(len(split) - 1)
+    return found
+
+
+def read_exported(path: Path) -> Any:
+    from zoo.evaluation.exported import exported
+
+    return str(exported("x", path, None, None).pipeline)
+
+
+def read_truth(path: Path) -> Any:
+    from zoo.images import Pictures, read_truth
+
+    return read_truth(path, Pictures(path.parent, ("a.png", "b.png")))
+
+
+def _text_of(path: Path) -> str:
+    """Return a file as arguments of a command come in: what is no UTF-8 as surrogates."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+TRUTH = b"file,index\na.png,0\nb.png,1\nc.png,2\n"
+
+DOORS: dict[str, Door] = {
+    **{
+        name: Door(partial(lambda name: samples.formats()[name], name), read_format, 4)
+        for name in ("safetensors", "mindspore", "onnx", "npz")
+    },
+    "torch": Door(lambda: samples.formats()["torch"] + samples.torch_files(), read_format, 4),
+    "weights": Door(samples.checkpoints, read_weights),
+    "spec": Door(samples.specs, read_spec, 2),
+    "preprocessing": Door(
+        lambda: [samples.weights_preprocessing().to_json().encode()], read_preprocessing, 3
+    ),
+    "recipe": Door(samples.recipes, read_recipe, 2),
+    "set": Door(lambda: samples.settings(False), read_setting),
+    "set of a recipe": Door(lambda: samples.settings(True), read_recipe_setting),
+    "truth": Door(lambda: [TRUTH], read_truth, 3),
+    "run": Door(samples.run, read_run),
+    "resume": Door(samples.run, resume, 0.05),
+    **{
+        kind: Door(partial(lambda kind: samples.pictures()[kind], kind), read_picture, 3)
+        for kind in ("png", "jpeg", "bmp", "gif", "ppm", "tiff", "webp")
+    },
+    "folder": Door(lambda: [*samples.folders()], read_dataset, 2),
+    **{
+        kind: Door(partial(samples.archived, kind), read_dataset, 2)
+        for kind in ("zip", "tar", "gz", "bz2", "xz")
+    },
+    "arrays": Door(samples.arrays, read_dataset, 2),
+    "exported": Door(samples.exported, read_exported),
+}

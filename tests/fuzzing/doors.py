@@ -175,7 +175,7 @@ def _text_of(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
-TRUTH = b"file,index\na.png,0\nb.png,1\nc.png,2\n"
+TRUTH = "file,index,name\n" + "".join(f"{c}.png,{i},class {i}\n" for i, c in enumerate("abcdefgh"))
 
 DOORS: dict[str, Door] = {
     **{
@@ -191,7 +191,7 @@ DOORS: dict[str, Door] = {
     "recipe": Door(samples.recipes, read_recipe, 2),
     "set": Door(lambda: samples.settings(False), read_setting),
     "set of a recipe": Door(lambda: samples.settings(True), read_recipe_setting),
-    "truth": Door(lambda: [TRUTH], read_truth, 3),
+    "truth": Door(lambda: [TRUTH.encode()], read_truth, 3),
     "run": Door(samples.run, read_run),
     "resume": Door(samples.run, resume, 0.05),
     **{

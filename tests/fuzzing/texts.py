@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -62,7 +63,7 @@ def _json(data: bytes, rng: random.Random) -> bytes | None:
 
 
 def _value(rng: random.Random) -> Any:
-    return MARK if rng.random() < 0.15 else rng.choice(VALUES)
+    return MARK if rng.random() < 0.15 else copy.deepcopy(rng.choice(VALUES))
 
 
 def _changed(tree: Any, rng: random.Random) -> Any:

@@ -111,10 +111,10 @@ def read_setting(path: Path) -> Any:
 
 
 def read_recipe_setting(path: Path) -> Any:
-    import zoo
     from zoo.cli.options import parse
+    from zoo.evaluation.pipeline import open_recipe
 
-    return zoo.recipe("cifar10", **parse([_text_of(path)], of_recipe=True))
+    return open_recipe("cifar10").replace(**parse([_text_of(path)], of_recipe=True))
 
 
 def read_run(path: Path) -> Any:

@@ -107,26 +107,32 @@ def child(args: argparse.Namespace) -> None:
     for data in valid if not args.read else ():
         put(data, path)
         read(path)  # imports what it needs, and shows that the samples are valid
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM, signal.SIGPROF])
+    now, armed = _memory(), 0.0
     for number in range(args.first, args.first + args.cases):
         put(case(args.door, valid, args.seed, number), path)
         print(number, file=said)
-        faulthandler.dump_traceback_later(2 * args.patience, exit=True, file=sys.stderr)
-        held = _memory("VmData")
-        resource.setrlimit(resource.RLIMIT_DATA, (held + MEMORY, resource.RLIM_INFINITY))
+        if time.monotonic() - armed > 1:  # a thread each time
+            armed = time.monotonic()
+            faulthandler.dump_traceback_later(2 * args.patience, exit=True, file=sys.stderr)
+        before = now
+        resource.setrlimit(resource.RLIMIT_DATA, (before["VmData"] + MEMORY, hard))
         Path("/proc/self/clear_refs").write_text("5")  # the most that is counted from here
-        used, start = _memory("VmRSS"), time.process_time()
+        start = time.process_time()
         verdict, why = examine(read, path, args.patience)
-        spent, grown = time.process_time() - start, _memory("VmHWM") - used
-        resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
-        faulthandler.cancel_dump_traceback_later()
+        spent, now = time.process_time() - start, _memory()
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+        grown = now["VmHWM"] - before["VmRSS"]
         if verdict != "failed" and grown > MEMORY:
             verdict, why = "failed", f"used {grown} bytes, more than {MEMORY}: {why}"
-        print(json.dumps([verdict, why[:4000], spent, grown]), file=said)
+        print(
+            json.dumps([verdict, why[:4000] if verdict == "failed" else "", spent, grown]),
+            file=said,
+        )
 
 
-def _memory(key: str) -> int:
+def _memory() -> dict[str, int]:
     """Return what the system says of this process's memory, in bytes."""
-    found = re.search(rf"{key}:\s*(\d+)", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) << 10
+    found = re.findall(r"(Vm\w+):\s*(\d+)", Path("/proc/self/status").read_text())
+    return {name: int(kib) << 10 for name, kib in found}

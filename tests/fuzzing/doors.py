@@ -18,7 +18,6 @@ from fuzzing.mutate import damage
 from fuzzing.samples import Case
 
 
-
 @dataclass(frozen=True)
 class Door:
     """Where files come in.
@@ -26,12 +25,12 @@ class Door:
     Attributes:
         valid: returns samples, which it reads.
         read: reads what is at a path.
-        share: of all cases, as a weight.
+        share: of all cases, as a weight: what is quick has many.
     """
 
     valid: Callable[[], list[Case]]
     read: Callable[[Path], Any]
-    share: float = 1.0
+    share: float
 
 
 def case(name: str, valid: list[Case], seed: int, number: int) -> Case:
@@ -179,30 +178,31 @@ TRUTH = "file,index,name\n" + "".join(f"{c}.png,{i},class {i}\n" for i, c in enu
 
 DOORS: dict[str, Door] = {
     **{
-        name: Door(partial(lambda name: samples.formats()[name], name), read_format, 4)
+        name: Door(partial(lambda name: samples.formats()[name], name), read_format, 60)
         for name in ("safetensors", "mindspore", "onnx", "npz")
     },
-    "torch": Door(lambda: samples.formats()["torch"] + samples.torch_files(), read_format, 4),
-    "weights": Door(samples.checkpoints, read_weights),
-    "spec": Door(samples.specs, read_spec, 2),
+    "torch": Door(lambda: samples.formats()["torch"] + samples.torch_files(), read_format, 60),
+    "weights": Door(samples.checkpoints, read_weights, 6),
+    "spec": Door(samples.specs, read_spec, 20),
     "preprocessing": Door(
-        lambda: [samples.weights_preprocessing().to_json().encode()], read_preprocessing, 3
+        lambda: [samples.weights_preprocessing().to_json().encode()], read_preprocessing, 40
     ),
-    "recipe": Door(samples.recipes, read_recipe, 2),
-    "set": Door(lambda: samples.settings(False), read_setting),
-    "set of a recipe": Door(lambda: samples.settings(True), read_recipe_setting),
-    "truth": Door(lambda: [TRUTH.encode()], read_truth, 3),
-    "run": Door(samples.run, read_run),
-    "resume": Door(samples.run, resume, 0.05),
+    "recipe": Door(samples.recipes, read_recipe, 20),
+    "set": Door(lambda: samples.settings(False), read_setting, 10),
+    "set of a recipe": Door(lambda: samples.settings(True), read_recipe_setting, 10),
+    "truth": Door(lambda: [TRUTH.encode()], read_truth, 40),
+    "run": Door(samples.run, read_run, 4),
+    "resume": Door(samples.run, resume, 0.2),
     **{
-        kind: Door(partial(lambda kind: samples.pictures()[kind], kind), read_picture, 3)
+        kind: Door(partial(lambda kind: samples.pictures()[kind], kind), read_picture, 60)
         for kind in ("png", "jpeg", "bmp", "gif", "ppm", "tiff", "webp")
     },
-    "folder": Door(lambda: [*samples.folders()], read_dataset, 2),
+    "folder": Door(lambda: [*samples.folders()], read_dataset, 25),
+    "zip": Door(partial(samples.archived, "zip"), read_dataset, 25),
     **{
-        kind: Door(partial(samples.archived, kind), read_dataset, 2)
-        for kind in ("zip", "tar", "gz", "bz2", "xz")
+        kind: Door(partial(samples.archived, kind), read_dataset, 15)
+        for kind in ("tar", "gz", "bz2", "xz")
     },
-    "arrays": Door(samples.arrays, read_dataset, 2),
-    "exported": Door(samples.exported, read_exported),
+    "arrays": Door(samples.arrays, read_dataset, 50),
+    "exported": Door(samples.exported, read_exported, 4),
 }

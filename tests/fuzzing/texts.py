@@ -35,11 +35,15 @@ def structured(data: bytes, rng: random.Random) -> bytes | None:
     if text.isascii() and re.fullmatch(r"\w+=.*", text):
         name, _, value = text.partition("=")
         if rng.random() < 0.2:
-            name = rng.choice(("", "model", "self", name[:-1], "conventions", name + ".x", "x." + name))
+            name = rng.choice(
+                ("", "model", "self", name[:-1], "conventions", name + ".x", "x." + name)
+            )
         found = _json(value.encode(), rng) or rng.choice(RAW).encode()
         return name.encode() + rng.choice((b"=", b"=", b"=", b"==", b"")) + found
     separator = next((s for s in (",", "\t") if s in text), None)
-    return _table(text, separator, rng) if separator and text.isprintable() | ("\n" in text) else None
+    return (
+        _table(text, separator, rng) if separator and text.isprintable() | ("\n" in text) else None
+    )
 
 
 def _json(data: bytes, rng: random.Random) -> bytes | None:
@@ -78,10 +82,14 @@ def _changed(tree: Any, rng: random.Random) -> Any:
             other = rng.choice(keys)
             tree[key], tree[other] = tree[other], tree[key]
         elif kind == 2 and isinstance(tree, dict):
-            new = rng.choice((key[:-1], key + "s", key.upper(), "", "x", "name", "__class__", "\x1b"))
+            new = rng.choice(
+                (key[:-1], key + "s", key.upper(), "", "x", "name", "__class__", "\x1b")
+            )
             tree = {new if name == key else name: value for name, value in tree.items()}
         elif kind == 3 and isinstance(tree, dict):
-            tree[rng.choice(("x", "", "name", "version", "é", rng.choice(keys) + "_"))] = _value(rng)
+            tree[rng.choice(("x", "", "name", "version", "é", rng.choice(keys) + "_"))] = _value(
+                rng
+            )
         elif kind == 3:
             tree = tree * rng.choice((2, 3, 100)) if len(tree) < 100 else tree
         else:

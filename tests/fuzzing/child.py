@@ -102,7 +102,7 @@ def child(args: argparse.Namespace) -> None:
         module, function = args.read.split(":")
         read = getattr(importlib.import_module(module), function)
     path = Path(args.samples).with_name("case.json" if args.door == "recipe" else "case")
-    said = os.fdopen(os.dup(1), "w", buffering=1)  # noqa: SIM115
+    said = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what readers print is no line of ours
     for data in valid if not args.read else ():
         put(data, path)

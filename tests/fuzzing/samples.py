@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzzing.mutate import with_crc
 from PIL import Image
 
 import zoo
+from fuzzing.mutate import with_crc
 from weights.formats import FORMATS
 from weights.formats.protobuf import bytes_field, integer, integer_field
 
@@ -208,7 +208,8 @@ def run() -> list[Case]:
     }  # fmt: skip
     epoch = {
         "epoch": 1, "step": 3, "lr": 0.1, "loss": 1.1, "top1": 30.0, "val_loss": 1.2,
-        "val_top1": 33.3, "val_top5": 100.0, "seconds": 1.0, "images_per_second": 6.0, "waited": 0.1,
+        "val_top1": 33.3, "val_top5": 100.0, "seconds": 1.0, "images_per_second": 6.0,
+        "waited": 0.1,
     }  # fmt: skip
     state = State(arrays, slots, dict(arrays))
     with tempfile.TemporaryDirectory() as folder:

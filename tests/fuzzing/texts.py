@@ -110,7 +110,8 @@ def _changed(tree: Any, rng: random.Random) -> Any:
 
 
 CELLS = (
-    "", "0", "-1", "nan", "inf", "-inf", "1e999", "x", '"', '"a', "é", "\x00", "\r", HUGE, "٣", "１２",
+    "", "0", "-1", "nan", "inf", "-inf", "1e999", "x", '"', '"a', "é", "\x00", "\r", HUGE, "٣",
+    "１２",
     "1_0", " 1 ", "9" * 5000, "x" * 140_000, "\x1b[2J", "0x10", "1,2", "a\tb", "true", "None", "²",
 )  # fmt: skip
 

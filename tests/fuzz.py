@@ -28,7 +28,7 @@ from fuzzing.child import MEMORY, PATIENCE, SECONDS, child
 from fuzzing.doors import DOORS, case
 from fuzzing.samples import Case
 
-BATCH = 10_000
+BATCH = 20_000
 """Cases of a door in a row; then FILE is written and the next door has its turn."""
 KEPT = 20
 """Failures at one place of which a result keeps the text; all are counted."""

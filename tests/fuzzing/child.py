@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,8 @@ def child(args: argparse.Namespace) -> None:
     for data in valid if not args.read else ():
         put(data, path)
         read(path)  # imports what it needs, and shows that the samples are valid
+    # Pillow warns of what it reads all the same; as errors these would end what users see go on.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM, signal.SIGPROF])
     now, armed = _memory(), 0.0

@@ -182,27 +182,27 @@ DOORS: dict[str, Door] = {
         for name in ("safetensors", "mindspore", "onnx", "npz")
     },
     "torch": Door(lambda: samples.formats()["torch"] + samples.torch_files(), read_format, 60),
-    "weights": Door(samples.checkpoints, read_weights, 6),
-    "spec": Door(samples.specs, read_spec, 20),
+    "weights": Door(samples.checkpoints, read_weights, 4),
+    "spec": Door(samples.specs, read_spec, 8),
     "preprocessing": Door(
-        lambda: [samples.weights_preprocessing().to_json().encode()], read_preprocessing, 40
+        lambda: [samples.weights_preprocessing().to_json().encode()], read_preprocessing, 50
     ),
-    "recipe": Door(samples.recipes, read_recipe, 20),
-    "set": Door(lambda: samples.settings(False), read_setting, 10),
-    "set of a recipe": Door(lambda: samples.settings(True), read_recipe_setting, 10),
-    "truth": Door(lambda: [TRUTH.encode()], read_truth, 40),
-    "run": Door(samples.run, read_run, 4),
-    "resume": Door(samples.run, resume, 0.2),
+    "recipe": Door(samples.recipes, read_recipe, 8),
+    "set": Door(lambda: samples.settings(False), read_setting, 4),
+    "set of a recipe": Door(lambda: samples.settings(True), read_recipe_setting, 5),
+    "truth": Door(lambda: [TRUTH.encode()], read_truth, 60),
+    "run": Door(samples.run, read_run, 2),
+    "resume": Door(samples.run, resume, 0.1),
     **{
-        kind: Door(partial(lambda kind: samples.pictures()[kind], kind), read_picture, 60)
+        kind: Door(partial(lambda kind: samples.pictures()[kind], kind), read_picture, 66)
         for kind in ("png", "jpeg", "bmp", "gif", "ppm", "tiff", "webp")
     },
-    "folder": Door(lambda: [*samples.folders()], read_dataset, 25),
-    "zip": Door(partial(samples.archived, "zip"), read_dataset, 25),
+    "folder": Door(lambda: [*samples.folders()], read_dataset, 12),
+    "zip": Door(partial(samples.archived, "zip"), read_dataset, 15),
     **{
-        kind: Door(partial(samples.archived, kind), read_dataset, 15)
+        kind: Door(partial(samples.archived, kind), read_dataset, 8)
         for kind in ("tar", "gz", "bz2", "xz")
     },
-    "arrays": Door(samples.arrays, read_dataset, 50),
-    "exported": Door(samples.exported, read_exported, 4),
+    "arrays": Door(samples.arrays, read_dataset, 60),
+    "exported": Door(samples.exported, read_exported, 2),
 }

@@ -1,6 +1,6 @@
 """Runs that are killed again and again, beside one that is left alone (tests/test_training.py).
 
-    python tests/killed_runs.py FOLDER 100 --backend torch --json benchmarks/results/kills_training.json
+    python tests/killed_runs.py FOLDER 100 --backend torch --json FILE
 
 A process that has imported everything forks: so a new start takes no seconds. Each start has
 another number of workers. A round ends undisturbed, and has to end as the run that was left alone.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import importlib
 import json
 import mmap
 import os
@@ -22,6 +23,8 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,7 @@ def go_on(folder: Path, backend: str, workers: int, seen: Seen) -> None:
         return
     recipe = tiny_recipe(overrides=NETWORK, epochs=EPOCHS)
     zoo.train(recipe, data, folder, backend=backend, workers=workers, progress=seen.tell)
+    (folder.parent / "modules.txt").write_text("\n".join(sys.modules))
 
 
 def started(folder: Path, backend: str, workers: int, seen: Seen) -> int:
@@ -115,43 +119,72 @@ def differing_bits(one: Path, other: Path) -> int:
     return total
 
 
-def main(folder: Path, wanted: int, backend: str = "torch") -> dict[str, Any]:
-    """Kill ``wanted`` times, in rounds, and return what became of them."""
+def warm(folder: Path, backend: str) -> float:
+    """Make the run that is left alone, import all that it did, and return how long one takes."""
     backends.load(backend)
     if backend == "torch":
         import torch
 
         torch.set_num_threads(1)
+    undisturbed(folder / "whole", backend, 2)
+    for name in (folder / "modules.txt").read_text().split():
+        with contextlib.suppress(Exception):  # what is no module by its name
+            importlib.import_module(name)
+    began = time.monotonic()
+    undisturbed(folder / "again", backend, 0)
+    assert differing_bits(folder / "again", folder / "whole") == 0
+    return time.monotonic() - began
+
+
+def killed_once(
+    folder: Path, backend: str, longest: float, draw: random.Random, seen: Seen
+) -> bool:
+    """Go on with a run and kill it: whenever, or soon after it has come to its steps."""
+    child = started(folder, backend, draw.randrange(4), seen)
+    if draw.random() < 0.3:
+        time.sleep(draw.uniform(0.02, longest))
+    else:
+        end, steps, first = time.monotonic() + 20 * longest, draw.randrange(1, 2 * STEPS), 0
+        while time.monotonic() < end and (not first or seen.step < first + steps):
+            first = first or seen.step
+            time.sleep(0.001)
+            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                break
+        time.sleep(draw.uniform(0, 0.01))
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or status == 0
+    return os.WIFSIGNALED(status)
+
+
+def main(
+    folder: Path,
+    wanted: int,
+    backend: str = "torch",
+    keep: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Kill ``wanted`` times, in rounds, and return what became of them.
+
+    Args:
+        folder: for the runs.
+        wanted: how often.
+        backend: what trains.
+        keep: called with the result after each round.
+    """
+    longest = warm(folder, backend)
     draw, seen = random.Random(0), Seen()
     whole, killed = folder / "whole", folder / "killed"
-    began = time.monotonic()
-    undisturbed(whole, backend, 2)
-    longest = time.monotonic() - began
     found: dict[str, Any] = {
         "kills": 0, "in_the_middle_of_an_epoch": 0, "before_the_first_step": 0, "rounds": 0,
         "lost_at_most_an_epoch": True, "differing_bits": 0, "logs_differ": 0, "left_behind": [],
     }  # fmt: skip
     while found["kills"] < wanted:
+        shutil.rmtree(killed, ignore_errors=True)
         for _ in range(min(KILLS, wanted - found["kills"])):
             before = progress(killed)[0]
             if before >= EPOCHS - 1:
                 break
-            child = started(killed, backend, draw.randrange(4), seen)
-            if draw.random() < 0.3:  # whenever
-                time.sleep(draw.uniform(0.02, longest))
-            else:  # soon after it has come to its steps
-                end, steps = time.monotonic() + 20 * longest, draw.randrange(1, 2 * STEPS)
-                first = 0
-                while time.monotonic() < end and (not first or seen.step < first + steps):
-                    first = first or seen.step
-                    time.sleep(0.001)
-                    if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                        break
-                time.sleep(draw.uniform(0, 0.01))
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            if not os.WIFSIGNALED(status):
-                assert status == 0
+            if not killed_once(killed, backend, longest, draw, seen):
                 continue
             found["kills"] += 1
             found["in_the_middle_of_an_epoch"] += seen.step % STEPS > 0
@@ -166,8 +199,7 @@ def main(folder: Path, wanted: int, backend: str = "torch") -> dict[str, Any]:
         found["differing_bits"] += differing_bits(killed, whole)
         found["logs_differ"] += zoo.open_run(killed).steps != zoo.open_run(whole).steps
         found["left_behind"] += sorted(files(killed) - files(whole))
-        if found["kills"] < wanted:
-            shutil.rmtree(killed)
+        keep(found)
     return found
 
 
@@ -195,8 +227,7 @@ if __name__ == "__main__":
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--json", type=Path, help="file for the results")
     args = parser.parse_args()
-    result = main(args.folder, args.kills, args.backend)
-    if args.json:
-        record(args.json, args.backend, result)
+    keep = partial(record, args.json, args.backend) if args.json else lambda _: None
+    result = main(args.folder, args.kills, args.backend, keep)
     print(json.dumps(result))
     sys.exit(bool(result["differing_bits"] or result["left_behind"]))

@@ -73,6 +73,7 @@ def run(
             if len(lines) % 2:
                 why = f"ends the interpreter (exit status {done.returncode}):\n{told}"
                 result["failed"].append({"case": first - 1, "seed": seed, "why": why})
+    result["commits"] = [commit()]
     result["seconds"] = round(time.perf_counter() - start, 2)
     result["slowest_seconds"] = round(slowest, 4)
     result["grown_mib"] = grown >> 20
@@ -98,23 +99,28 @@ def kinds(failed: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Return the sum of two results of one door."""
     together = {key: old[key] + new[key] for key in ("cases", "read", "refused", "failed")}
+    together["commits"] = sorted({*old["commits"], *new["commits"]})
     together["seconds"] = round(old["seconds"] + new["seconds"], 2)
     for key in ("slowest_seconds", "grown_mib"):
         together[key] = max(old[key], new[key])
     return together
 
 
+def commit() -> str:
+    """Return the commit that runs here."""
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    return done.stdout.strip()
+
+
 def record(path: Path, seed: int, doors: dict[str, dict[str, Any]]) -> None:
     """Write results to a file: whole, or as it was."""
     from zoo.machine import processor
 
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parent,
-    ).stdout.strip()  # fmt: skip
     told = {
         "date": datetime.date.today().isoformat(),
-        "commit": commit,
         "processor": processor().get("brand_raw"),
         "seed": seed,
         "limits": {"seconds": SECONDS, "mib": MEMORY >> 20},

@@ -102,7 +102,7 @@ def child(args: argparse.Namespace) -> None:
     if args.read:
         module, function = args.read.split(":")
         read = getattr(importlib.import_module(module), function)
-    path = Path(args.samples).with_name("case.json" if args.door == "recipe" else "case")
+    path = Path(args.samples).with_name(f"case{DOORS[args.door].suffix}")
     said = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what readers print is no line of ours
     for data in valid if not args.read else ():

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fuzzing import samples
+from fuzzing import datasets, samples
 from fuzzing.mutate import damage
 from fuzzing.samples import Case
 
@@ -26,11 +26,13 @@ class Door:
         valid: returns samples, which it reads.
         read: reads what is at a path.
         share: of all cases, as a weight: what is quick has many.
+        suffix: of the file's name, where the reader goes by it.
     """
 
     valid: Callable[[], list[Case]]
     read: Callable[[Path], Any]
     share: float
+    suffix: str = ""
 
 
 def case(name: str, valid: list[Case], seed: int, number: int) -> Case:
@@ -91,15 +93,15 @@ def read_spec(path: Path) -> Any:
 
 def read_preprocessing(path: Path) -> Any:
     from zoo.arch.preprocessing import Preprocessing
-    from zoo.evaluation.pipeline import of_preprocessing
+    from zoo.preprocessing import for_size
 
-    return str(of_preprocessing(Preprocessing.from_json(_text_of(path)), 32, "x"))
+    return str(for_size(Preprocessing.from_json(_text_of(path)), 32))
 
 
 def read_recipe(path: Path) -> Any:
-    from zoo.evaluation.pipeline import open_recipe
+    import zoo
 
-    return open_recipe(path)
+    return zoo.Recipe.from_json(_text_of(path))
 
 
 def read_setting(path: Path) -> Any:
@@ -110,10 +112,10 @@ def read_setting(path: Path) -> Any:
 
 
 def read_recipe_setting(path: Path) -> Any:
+    import zoo
     from zoo.cli.options import parse
-    from zoo.evaluation.pipeline import open_recipe
 
-    return open_recipe("cifar10").replace(**parse([_text_of(path)], of_recipe=True))
+    return zoo.recipe("cifar10").replace(**parse([_text_of(path)], of_recipe=True))
 
 
 def read_run(path: Path) -> Any:
@@ -158,15 +160,22 @@ def read_dataset(path: Path) -> Any:
 
 
 def read_exported(path: Path) -> Any:
-    from zoo.evaluation.exported import exported
+    import zoo
 
-    return str(exported("x", path, None, None).pipeline)
+    picture = path.with_name("picture.png")
+    if not picture.exists():
+        picture.write_bytes(datasets.encoded("PNG"))
+    return zoo.predict(path, picture, workers=0)
 
 
 def read_truth(path: Path) -> Any:
-    from zoo.images import Pictures, read_truth
+    from zoo.images import find_pictures, read_truth
 
-    return read_truth(path, Pictures(path.parent, ("a.png", "b.png")))
+    folder = path.with_name("pictures")
+    for name in ("a.png", "b.png"):
+        folder.mkdir(exist_ok=True)
+        (folder / name).touch()
+    return read_truth(path, find_pictures(folder))
 
 
 def _text_of(path: Path) -> str:
@@ -194,15 +203,15 @@ DOORS: dict[str, Door] = {
     "run": Door(samples.run, read_run, 2),
     "resume": Door(samples.run, resume, 0.1),
     **{
-        kind: Door(partial(lambda kind: samples.pictures()[kind], kind), read_picture, 66)
+        kind: Door(partial(lambda kind: datasets.pictures()[kind], kind), read_picture, 66)
         for kind in ("png", "jpeg", "bmp", "gif", "ppm", "tiff", "webp")
     },
-    "folder": Door(lambda: [*samples.folders()], read_dataset, 12),
-    "zip": Door(partial(samples.archived, "zip"), read_dataset, 15),
+    "folder": Door(lambda: [*datasets.folders()], read_dataset, 12),
+    "zip": Door(partial(datasets.archived, "zip"), read_dataset, 15),
     **{
-        kind: Door(partial(samples.archived, kind), read_dataset, 8)
+        kind: Door(partial(datasets.archived, kind), read_dataset, 8)
         for kind in ("tar", "gz", "bz2", "xz")
     },
-    "arrays": Door(samples.arrays, read_dataset, 60),
-    "exported": Door(samples.exported, read_exported, 2),
+    "arrays": Door(datasets.arrays, read_dataset, 60),
+    "exported": Door(samples.exported, read_exported, 2, ".onnx"),
 }

@@ -30,8 +30,6 @@ from fuzzing.samples import Case
 
 BATCH = 20_000
 """Cases of a door in a row; then FILE is written and the next door has its turn."""
-KEPT = 20
-"""Failures at one place of which a result keeps the text; all are counted."""
 
 
 def run(

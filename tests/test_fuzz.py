@@ -13,7 +13,7 @@ from pathlib import Path
 import fuzz
 import numpy as np
 import pytest
-from fuzzing.child import MEMORY, put
+from fuzzing.child import MEMORY, SECONDS, put
 from fuzzing.doors import DOORS, case
 
 from zoo.errors import WeightsError, ZooError
@@ -191,3 +191,22 @@ def test_the_command_goes_on_where_it_was(tmp_path):
     assert {key: found["doors"]["spec"][key] for key in ("cases", "read", "refused")} == {
         key: whole[key] for key in ("cases", "read", "refused")
     }
+
+
+def test_what_is_told_of_the_record():
+    """A million cases are hours: the file is the record, and the page says what is in it."""
+    root = Path(__file__).parents[1]
+    found = json.loads((root / "benchmarks/results/fuzz.json").read_text())
+    doors = found["doors"].values()
+    assert found["doors"].keys() == DOORS.keys()
+    assert [door for door in doors if door["failed"]] == []
+    assert all(door["read"] + door["refused"] == door["cases"] for door in doors)
+    slowest = max(door["slowest_seconds"] for door in doors)
+    grown = max(door["grown_mib"] for door in doors)
+    assert slowest < SECONDS
+    assert grown < MEMORY >> 20
+    page = (root / "docs/weights.md").read_text()
+    assert f"damaged files at {len(doors)} doors" in page
+    counts = [sum(door[key] for door in doors) for key in ("cases", "read", "refused")]
+    assert "{:,} cases: {:,} read, {:,} refused".format(*counts) in page
+    assert f"{slowest:.2f} s and {grown} MiB at most" in page

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import killed_runs
 import numpy as np
 from fuzzing import samples
@@ -35,3 +38,19 @@ def test_what_a_process_said_last_outlives_it():
     assert seen.step == 0
     seen.tell("", 7, 9)
     assert seen.step == 7
+
+
+def test_what_is_told_of_the_record():
+    root = Path(__file__).parents[1]
+    found = json.loads((root / "benchmarks/results/kills_training.json").read_text())
+    page = (root / "docs/training.md").read_text()
+    assert found.keys() == {"torch", "mindspore"}
+    for name, told in (("torch", "PyTorch"), ("mindspore", "MindSpore")):
+        result = found[name]
+        assert (result["differing_bits"], result["logs_differ"], result["left_behind"]) == (
+            0,
+            0,
+            [],
+        )
+        assert result["lost_at_most_an_epoch"]
+        assert f"{result['kills']} times in {told}" in page

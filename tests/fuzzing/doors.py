@@ -16,6 +16,7 @@ from typing import Any
 from fuzzing import datasets, samples
 from fuzzing.mutate import damage
 from fuzzing.samples import Case
+from weights.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -183,14 +184,14 @@ def _text_of(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
+def _of_format(name: str) -> list[Case]:
+    return samples.formats()[name] + (samples.torch_files() if name == "torch" else [])
+
+
 TRUTH = "file,index,name\n" + "".join(f"{c}.png,{i},class {i}\n" for i, c in enumerate("abcdefgh"))
 
 DOORS: dict[str, Door] = {
-    **{
-        name: Door(partial(lambda name: samples.formats()[name], name), read_format, 60)
-        for name in ("safetensors", "mindspore", "onnx", "npz")
-    },
-    "torch": Door(lambda: samples.formats()["torch"] + samples.torch_files(), read_format, 60),
+    **{name: Door(partial(_of_format, name), read_format, 60) for name in FORMATS},
     "weights": Door(samples.checkpoints, read_weights, 4),
     "spec": Door(samples.specs, read_spec, 8),
     "preprocessing": Door(

@@ -161,6 +161,7 @@ def main(
     folder: Path,
     wanted: int,
     backend: str = "torch",
+    seed: int = 0,
     keep: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Kill ``wanted`` times, in rounds, and return what became of them.
@@ -169,10 +170,11 @@ def main(
         folder: for the runs.
         wanted: how often.
         backend: what trains.
+        seed: of the moments.
         keep: called with the result after each round.
     """
     longest = warm(folder, backend)
-    draw, seen = random.Random(0), Seen()
+    draw, seen = random.Random(seed), Seen()
     whole, killed = folder / "whole", folder / "killed"
     found: dict[str, Any] = {
         "kills": 0, "in_the_middle_of_an_epoch": 0, "before_the_first_step": 0, "rounds": 0,
@@ -225,9 +227,10 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("kills", type=int)
     parser.add_argument("--backend", default="torch")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file for the results")
     args = parser.parse_args()
     keep = partial(record, args.json, args.backend) if args.json else lambda _: None
-    result = main(args.folder, args.kills, args.backend, keep)
+    result = main(args.folder, args.kills, args.backend, args.seed, keep)
     print(json.dumps(result))
     sys.exit(bool(result["differing_bits"] or result["left_behind"]))

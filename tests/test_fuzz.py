@@ -109,9 +109,9 @@ def maps(_):
     """Use memory of another kind than the limit is on."""
     import mmap
 
-    with mmap.mmap(-1, 2 * MEMORY, mmap.MAP_SHARED) as memory:
-        for at in range(0, len(memory), mmap.PAGESIZE):
-            memory[at] = 1
+    with mmap.mmap(-1, MEMORY + (32 << 20), mmap.MAP_SHARED) as memory:
+        for _ in range(len(memory) >> 20):
+            memory.write(bytes(1 << 20))
 
 
 def crashes(_):

@@ -136,6 +136,10 @@ ERRORS = [
      "zoo: stage2.0.shuffle: channels (=60) must be divisible by groups (=7)"),
     (["info", "shufflenet_v1_1.0x_g3", "--set", "groups"],
      "zoo: --set 'groups' must be KEY=VALUE"),
+    # names of arguments in Python are no fields here
+    (["recipes", "cifar10", "--set", "name=a"], "zoo: unknown field of a recipe 'name'"),
+    (["recipes", "cifar10", "--set", "self=a"], "zoo: unknown field of a recipe 'self'"),
+    (["train", "cifar10", "--data", "x", "--set", "data=a"], "zoo: unknown field of a recipe 'dat"),
     (["convert", "missing.pth", "out.ckpt"], "zoo: missing.pth: no such file, and no published w"),
     (["convert", "mindcv/imagenet1k", "out.ckpt"],
      "zoo: weights 'mindcv/imagenet1k': model must be a network of the catalog, of which they"),

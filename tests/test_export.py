@@ -181,6 +181,11 @@ def test_what_a_file_does_not_admit(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(WeightsError, match=r"broken.onnx: is no ONNX model"):
         zoo.open_exported(tmp_path / "broken.onnx")
+    data = (tmp_path / "net.onnx").read_bytes()
+    assert data.count(b"zoo.version") == 1
+    (tmp_path / "bytes.onnx").write_bytes(data.replace(b"zoo.version", b"zoo.versio\xfb"))
+    with pytest.raises(WeightsError, match=r"bytes.onnx: ONNX Runtime cannot load it: 'utf-8' co"):
+        zoo.open_exported(tmp_path / "bytes.onnx")
     with pytest.raises(WeightsError, match=r"none.onnx: no such file"):
         zoo.open_exported(tmp_path / "none.onnx")
 

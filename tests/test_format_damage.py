@@ -7,13 +7,14 @@ import struct
 import zipfile
 import zlib
 
-import fuzz
 import mindspore
 import numpy as np
 import onnx
 import pytest
 import safetensors
 from conftest import calls
+from fuzzing import samples
+from fuzzing.doors import case
 from test_formats import METADATA, NAMES, read, written
 
 from weights import formats
@@ -320,9 +321,9 @@ def test_damage_is_named_at_once(title, tmp_path):
 
 def accepted(name):
     """Yield damaged files that are read all the same, and what was read."""
-    valid = fuzz.samples()[name]
+    valid = samples.formats()[name]
     for number in range(3000):
-        data = fuzz.case(name, valid, 4, number)
+        data = case(name, valid, 4, number)
         if FORMATS[name].matches(memoryview(data)):
             try:
                 yield data, FORMATS[name].read(memoryview(data))

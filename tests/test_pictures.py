@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import struct
 import zlib
 
@@ -98,6 +99,16 @@ def test_a_picture_of_more_pixels_than_memory_is_refused(way, folder):
         (folder / split / "ant" / "0.png").write_bytes(data)
     with pytest.raises(zoo.InputError, match=r"pixels \(=9000x9000\) must be at most 67108864"):
         way(folder)
+
+
+def test_few_bytes_may_ask_for_few_pixels():
+    data = png(8_000, 8_000)
+    assert len(data) < 10_000
+    told = f"pixels (=8000x8000) of {len(data)} bytes must be at most {4096 * len(data)}"
+    with pytest.raises(zoo.InputError, match=re.escape(told)):
+        decode(data)
+    assert decode(png(2_800, 2_900)).size == (2_800, 2_900)
+    assert decode(data + bytes(8_000)).size == (8_000, 8_000)  # as many bytes as a blank page has
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes in folders")

@@ -119,6 +119,10 @@ def test_a_damaged_preprocessing_is_told(files, tmp_path):
         (OWN.to_json().replace("[0.5", "[[]"), "not the fields of a preprocessing: "),
         (OWN.to_json().replace("0.5", "-1"), r"std \(=\[-1, 0\.6, 0\.7\]\) must be greater than 0"),
         (OWN.to_json().replace("RGB", "GRB"), "unknown channel_order 'GRB'"),
+        (
+            OWN.to_json().replace(f'"resize": {OWN.resize}', '"resize": 1e999'),
+            r"resize \(=inf\) must be a whole number from 1 to 65536",
+        ),
     ):
         metadata = weights.metadata(spec, "zoo") | {"zoo.preprocessing": text}
         formats.write(tmp_path / "bad.npz", dict(arrays), metadata, force=True)

@@ -196,6 +196,8 @@ def test_killing_a_run_at_any_moment_loses_at_most_an_epoch(tmp_path):
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["kills"] == 20
     assert report["lost_at_most_an_epoch"]
+    assert (report["differing_bits"], report["logs_differ"]) == (0, 0)
+    assert report["left_behind"] == []
     assert _same(
         _final(zoo.open_run(tmp_path / "killed")), _final(zoo.open_run(tmp_path / "whole"))
     )

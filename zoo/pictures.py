@@ -25,6 +25,9 @@ programs: for an EPS, Pillow runs Ghostscript on the code in it."""
 
 MAX_PIXELS = 1 << 26
 """Of one picture, as many as 8192x8192: a file of some kilobytes can ask for any number."""
+MAX_SMALL, MAX_PER_BYTE = 1 << 23, 1 << 12
+"""Of a picture in few bytes, and what a byte may stand for in a larger one. Decoders take up to 16
+bytes a pixel; a byte of photographs stands for ten pixels, of white paper for some thousand."""
 
 LONGEST = 50
 """How many times as long as the other a side may be."""
@@ -40,6 +43,12 @@ def decode(data: bytes) -> Image:
 
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            width, height = picture.size
+            most = max(MAX_SMALL, MAX_PER_BYTE * len(data))
+            if most < width * height <= MAX_PIXELS:
+                raise InputError(
+                    f"pixels (={width}x{height}) of {len(data)} bytes must be at most {most}"
+                )
             return rgb(picture)
     except InputError as error:
         reason = str(error)

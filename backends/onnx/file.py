@@ -31,15 +31,16 @@ class File:
         require_bounded(self.path)
         try:
             self._session = session(str(self.path))
-        except Exception as error:  # onnxruntime's own errors have no common base
+            inputs = self._session.get_inputs()
+            shapes = [each.shape for each in inputs]
+            self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        except Exception as error:  # onnxruntime's have no common base, and texts may be no UTF-8
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
-        inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise WeightsError(f"{path}: inputs (={len(inputs)}) must be one, of images")
         (self._input,) = inputs
-        self.input_shape = tuple(n if isinstance(n, int) else None for n in self._input.shape)
-        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.input_shape = tuple(n if isinstance(n, int) else None for n in shapes[0])
         self.labels: list[str] | None = self._told("zoo.labels", str)
         self.mean: list[float] | None = self._told("zoo.mean", int, float)
         self.std: list[float] | None = self._told("zoo.std", int, float)

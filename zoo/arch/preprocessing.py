@@ -14,6 +14,9 @@ from zoo.text import TextError, parse_object
 ChannelOrder = Literal["RGB", "BGR"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 
+MAX_SIDE = 1 << 16
+"""Of a picture that is scaled, in pixels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -51,7 +54,10 @@ class Preprocessing:
             raise SpecError(f"std (={list(self.std)}) must be greater than 0")
         if not 0 < self.value_range < math.inf:
             raise SpecError(f"value_range (={self.value_range:g}) must be greater than 0")
-        if not 1 <= self.crop <= self.resize:
+        for name, side in (("resize", self.resize), ("crop", self.crop)):
+            if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
+                raise SpecError(f"{name} (={side!r}) must be a whole number from 1 to {MAX_SIDE}")
+        if self.crop > self.resize:
             raise SpecError(f"crop (={self.crop}) must be from 1 to resize (={self.resize})")
         if self.channel_order not in get_args(ChannelOrder):
             raise unknown("channel_order", self.channel_order, get_args(ChannelOrder))

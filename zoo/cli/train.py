@@ -24,7 +24,7 @@ def recipes(
     from zoo.recipes import RECIPES, recipe
 
     if name is not None:
-        typer.echo(recipe(name, **parse(changes, of_recipe=True)).to_json())
+        typer.echo(recipe(name).replace(**parse(changes, of_recipe=True)).to_json())
         return
     from rich.console import Console
     from rich.table import Table
@@ -104,12 +104,12 @@ def train(
                     out
                     or Path("runs") / f"{Path(recipe).stem if '/' in recipe else recipe}-{backend}"
                 )
+                changed = open_recipe(recipe).replace(**parse(changes, of_recipe=True))
                 run = training.train(
-                    open_recipe(recipe), data, out,
+                    changed, data, out,
                     backend=backend, weights=weights, adapt=adapt, pipeline=cast(Any, pipeline),
                     workers=2 if workers is None else workers, compiled=bool(compiled),
                     labels=labels, skip_corrupt=skip_corrupt, progress=progress,
-                    **parse(changes, of_recipe=True),
                 )  # fmt: skip
         except KeyboardInterrupt:
             where = resume or out

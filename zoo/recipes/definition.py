@@ -129,7 +129,7 @@ class Recipe(Part):
         whole, rest = divmod(images, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, /, **changes: Any) -> Self:
         """Return a copy with fields changed.
 
         Args:

@@ -33,13 +33,8 @@ class Log:
         """Open the logs of a run that has come to a step, and has had these epochs."""
         self.folder = folder
         self.rows: list[Mapping[str, Any]] = []
-        kept = []
+        kept = _kept(folder / STEPS, step) if step else []
         with _told(folder):
-            if step and (folder / STEPS).is_file():
-                with (folder / STEPS).open(newline="", encoding="utf-8") as file:
-                    # A line that the kill cut in two has no number.
-                    rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdecimal()]
-                kept = [row for row in rows if int(row["step"]) <= step]
             _write(folder / EPOCHS, EPOCH_FIELDS, history)
             _write(folder / STEPS, STEP_FIELDS, kept)
             self.board = _board(folder)
@@ -86,6 +81,18 @@ class Log:
             # On a full disk this fails as well, and the first error is the one to tell.
             with suppress(OSError):
                 self.board.close()
+
+
+def _kept(path: Path, step: int) -> list[dict[str, str]]:
+    """Return the rows up to a step; a line that the kill cut in two has no number."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]
+        return [row for row in rows if int(row["step"]) <= step]
+    except (OSError, ValueError, csv.Error) as error:
+        raise TrainingError(f"{path}: cannot be read: {error}") from None
 
 
 @contextmanager

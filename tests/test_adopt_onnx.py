@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import warnings
 
@@ -34,18 +35,15 @@ def test_what_we_export_comes_back_as_an_equal_graph(name, group_conv, tmp_path)
     net = zoo.adopt(tmp_path / "net.onnx", example=(2, 3, size, size))
     momentum = {n.name: n.op.momentum for n in graph.nodes if hasattr(n.op, "momentum")}
     assert net.graph.outputs == graph.outputs
-    for ours, theirs in zip(net.graph.nodes, graph.nodes, strict=True):
-        op = theirs.op
+    assert len(net.graph.nodes) == len(graph.nodes)
+    for theirs in graph.nodes:
+        ours, op = net.graph.by_name[theirs.name], theirs.op
         if theirs.name in momentum:  # which ONNX says in training alone: ours is not written
-            op = type(op)(**{**_fields(op), "momentum": ours.op.momentum, "initial_weight": 1.0})
-        assert (ours.name, ours.op, ours.inputs) == (theirs.name, op, theirs.inputs)
+            op = dataclasses.replace(op, momentum=ours.op.momentum, initial_weight=1.0)
+        assert (ours.op, ours.inputs) == (op, theirs.inputs)
     wanted = zoo.get_weights(zoo.create(name, backend="numpy", image_size=size))
     if group_conv == "native":
         assert all(np.array_equal(net[key], array) for key, array in wanted.items())
-
-
-def _fields(op):
-    return {name: getattr(op, name) for name in type(op).__dataclass_fields__}
 
 
 @pytest.mark.parametrize("dynamo", [False, True])
@@ -119,7 +117,7 @@ REFUSED = {
     "unknown operator": (lambda: model([node("Erf", "x")]), "odd: Erf is no operator of the zoo"),
     "another domain": (
         lambda: model([node("Gelu", "x", domain="com.microsoft")]),
-        r"odd: com\.microsoft\.Gelu is no operator of the zoo",
+        r"its shapes contradict: .*No opset import for domain com\.microsoft",
     ),
     "control flow": (
         lambda: model([node("If", "c", then_branch=_branch(), else_branch=_branch())],
@@ -141,7 +139,8 @@ REFUSED = {
     "a gigantic array": (gigantic, r"held: shape \[1099511627776\] is not possible"),
     "a damaged array": (damaged, "held: is damaged: "),
     "a cycle": (
-        lambda: model([helper.make_node("Relu", ["y"], ["v"]), node("Relu", "v")]), "shape"
+        lambda: model([helper.make_node("Relu", ["y"], ["v"]), node("Relu", "v")]),
+        "the shape of v is not known",
     ),
 }  # fmt: skip
 

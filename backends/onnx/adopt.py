@@ -68,6 +68,7 @@ class _Reader:
         self.known = Known(dict(self.arrays), {})
         self.nodes = self._folded()
         self.modules: set[str] = set()
+        self.scopes: set[str] = set()
         self.held: dict[str, str] = {}
 
     def program(self) -> Program:
@@ -83,6 +84,7 @@ class _Reader:
         used = {name for call in calls for name in call.held.values()}
         arrays = {name: self.known.constants[self.held.get(name, name)] for name in used}
         notes = []
+        leaves = {s for s in self.scopes if not any(o.startswith(f"{s}.") for o in self.scopes)}
         kinds = {call.kind for call in calls}
         if "conv2d" in kinds and "batch_norm" not in kinds:
             notes.append(
@@ -91,7 +93,7 @@ class _Reader:
             )
         return Program(
             self.input, self.shape, calls, outputs, len(outputs) > 1, arrays,
-            frozenset(self.modules), notes,
+            frozenset(self.modules | leaves), notes,
         )  # fmt: skip
 
     def _array(self, tensor: TensorProto) -> np.ndarray:
@@ -186,14 +188,14 @@ class _Reader:
         scope = self._scope(node)
         for step in READ[node.op_type](node, values, self.known, self.opset):
             if len(node.output) > 1:
-                scope = self._leaf(_plain(step.output), True)
+                scope = self._leaf(_plain(step.output))
             held = {}
             for role, name in step.held.items():
                 held[role] = self._own(name, role, scope)
             shape = self.known.shapes.get(step.output)
-            if shape is None:
+            if not shape:
                 raise UnknownError(f"{node.op_type}: the shape of {step.output} is not known")
-            shape = (1 if shape[:1] == (self.rows,) else shape[0], *shape[1:]) if shape else ()
+            shape = (1 if shape[0] == self.rows else shape[0], *shape[1:])
             yield Call(step.output, step.kind, step.inputs, shape, scope, step.options, held)
 
     def _own(self, name: str, role: str, scope: str) -> str:
@@ -209,19 +211,24 @@ class _Reader:
         told = {p.key: p.value for p in node.metadata_props}
         if scopes := told.get("pkg.torch.onnx.name_scopes"):  # PyTorch's exporter
             parts = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
-            return self._leaf(parts[-2] if len(parts) > 1 else "", bool(parts[-2:-1]))
+            return self._module(parts[-2] if len(parts) > 1 else "")
         if node.name.startswith("/"):  # its older one: /layer1/layer1.0/conv1/Conv
             path: list[str] = []
             for part in node.name.split("/")[1:-1]:
                 if path and part.startswith(f"{path[-1].rpartition('.')[0] or path[-1]}."):
                     path.pop()
                 path.append(part)
-            return self._leaf(".".join(path), bool(path))
-        return self._leaf(_plain(node.name), True) if node.name else ""
+            return self._module(".".join(path))
+        return self._leaf(_plain(node.name)) if node.name else ""
 
-    def _leaf(self, path: str, is_module: bool) -> str:
-        if is_module and path:
-            self.modules.add(path)
+    def _module(self, path: str) -> str:
+        """Note a module of theirs, which is a leaf if there is none inside of it."""
+        self.scopes.update([path] if path else ())
+        return path
+
+    def _leaf(self, path: str) -> str:
+        """Note what is called like the node that it is."""
+        self.modules.add(path)
         return path
 
 

@@ -89,7 +89,7 @@ class ShuffleNetV2Spec(Spec):
     family: ClassVar[str] = "shufflenet_v2"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
     conventions_type: ClassVar[type[Conventions]] = ShuffleNetV2Conventions
-    weightless: ClassVar[tuple[str, ...]] = ("image_size", "dropout")
+    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     stem_channels: tuple[int, ...] = (24,)
     stage_channels: tuple[int, ...]

@@ -58,7 +58,7 @@ class ShuffleNetV2PlusSpec(Spec):
     family: ClassVar[str] = "shufflenet_v2_plus"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
     conventions_type: ClassVar[type[Conventions]] = Conventions
-    weightless: ClassVar[tuple[str, ...]] = ("image_size", "dropout")
+    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     stem_channels: int = 16
     stage_channels: tuple[int, ...]

@@ -100,7 +100,9 @@ class Spec:
         for name in ("in_channels", "image_size"):
             require_positive(name, getattr(self, name))
         if self.initialization not in ("damped", "fan_in"):
-            raise SpecError(f"initialization (={self.initialization!r}) must be one of damped, fan_in")
+            raise SpecError(
+                f"initialization (={self.initialization!r}) must be one of damped, fan_in"
+            )
 
     @abstractmethod
     def expand(self) -> Graph:

@@ -18,6 +18,7 @@ from zoo.arch.operator import Shape
 from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
+from zoo.families.stages import stages_by_shortcut
 
 # Table 5 of the paper: width → (stage 2, stage 3, stage 4), last convolution. The published 2.0x
 # networks have 976 channels in stage 4 and 244 and 488 before, as the table.
@@ -233,25 +234,6 @@ class ShuffleNetV2Spec(Spec):
                 g.slice(x, 0, channels // 2, name="0"),
                 g.slice(x, channels // 2, channels, name="1"),
             )
-
-
-def stages_by_shortcut(units: Sequence[Mapping[str, Shape]]) -> tuple[list[int], list[int]]:
-    """Return (channels, repeats) of the stages, told by the shapes of the units.
-
-    A unit with a shortcut of its own begins a stage.
-
-    Raises:
-        LookupError: the first unit has none, or a layer is missing.
-    """
-    channels: list[int] = []
-    repeats: list[int] = []
-    for unit in units:
-        if "shortcut.expand.conv.weight" in unit:
-            branches = ("expand.conv.weight", "shortcut.expand.conv.weight")
-            channels.append(sum(unit[branch][0] for branch in branches))
-            repeats.append(0)
-        repeats[-1] += 1
-    return channels, repeats
 
 
 def _stem_shapes(outer: Mapping[str, Shape]) -> list[Shape]:

@@ -16,7 +16,7 @@ from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
-from zoo.families.shufflenet_v2 import stages_by_shortcut
+from zoo.families.stages import stages_by_shortcut
 
 # Small, medium, large: channels of the stages.
 CHANNELS: dict[str, tuple[int, ...]] = {

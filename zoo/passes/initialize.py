@@ -45,8 +45,8 @@ def randomize(graph: Graph, seed: int = 0) -> Weights:
     read. Scales are not asked for: what starts small may hide as much.
     """
     weights = {}
-    for name, parameter in graph.parameters.items():
-        parameter = replace(parameter, scale=1.0)
+    for name, stated in graph.parameters.items():
+        parameter = replace(stated, scale=1.0)
         weights[name] = _initial(name, parameter, seed)
         if parameter.init in ("ones", "zeros"):
             center = 1.0 if parameter.init == "ones" else 0.0

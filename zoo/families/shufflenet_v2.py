@@ -216,11 +216,10 @@ class ShuffleNetV2Spec(Spec):
 
     @property
     def _branch_weight(self) -> float:
-        """What a branch starts from that is added to what it reads.
+        """What a branch starts from that is added, also by the initialization ``"fan_in"``.
 
-        1 / sqrt(how many there are): their sum is then as large as what they are added to, however
-        deep the network is (arXiv:2010.12859). At 1, the values of 49 units grow so large that the
-        gates of squeeze and excitation see nothing but rounding.
+        At 1, the values of 49 units grow so large that the gates of squeeze and excitation see
+        nothing but rounding.
         """
         return 1 / math.sqrt(sum(self.stage_repeats) - len(self.stage_repeats))
 

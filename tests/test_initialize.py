@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 
 import numpy as np
 import pytest
 
 import weights
 import zoo
+from zoo.arch.damped import FEATURES, LOGITS
 from zoo.arch.operators import Add
+from zoo.families import base_model
+from zoo.passes.conventions import convert_conventions
 
 # As deep as the published one, with an eighth of its channels.
 DEEP = zoo.spec(
     "se_shufflenet_v2_164", stem_channels=(8, 8, 16), stage_channels=(44, 84, 172, 340),
-    last_channels=256, image_size=64,
+    last_channels=256, image_size=64, initialization="fan_in",
 )  # fmt: skip
 UNITS = 49  # that add what they read
 
-# A seed is a promise across versions.
-DIGESTS = {
+# A seed is a promise across versions, and so is the initialization of before.
+FAN_IN = {
     "resnet9": "3f512daae8272093a0e4bb91adf00670",
     "shufflenet_v1_0.5x_g3_cifar": "204e5d7e7d7a9ac2e212cb542adcc2d3",
     "shufflenet_v2_0.5x_cifar": "33a12f1fd3e6412a05b5cdee8f3bce86",
@@ -28,11 +32,20 @@ DIGESTS = {
 }
 
 
-@pytest.mark.parametrize("name", DIGESTS)
+DAMPED = {
+    "resnet9": "25858c4064347db65339987efc333f05",
+    "shufflenet_v1_0.5x_g3_cifar": "df0ac117714aa307968f227b56546d3d",
+    "shufflenet_v2_0.5x_cifar": "06de8b0ea6fc2a59b5531430617a65af",
+    "shufflenet_v2_plus_small": "85fb02fa58af370f875db31790e68ff6",
+}
+
+
+@pytest.mark.parametrize("name", DAMPED)
 def test_a_seed_gives_the_bits_of_the_release(name: str) -> None:
-    found = weights.initialize(zoo.spec(name).graph, seed=0)
-    data = b"".join(array.tobytes() for array in found.values())
-    assert hashlib.sha256(data).hexdigest()[:32] == DIGESTS[name]
+    for initialization, digests in (("damped", DAMPED), ("fan_in", FAN_IN)):
+        found = weights.initialize(zoo.spec(name, initialization=initialization).graph, seed=0)
+        data = b"".join(array.tobytes() for array in found.values())
+        assert hashlib.sha256(data).hexdigest()[:32] == digests[name], initialization
 
 
 def error(found: dict[str, np.ndarray]) -> float:
@@ -44,7 +57,7 @@ def error(found: dict[str, np.ndarray]) -> float:
 
 
 def test_residuals_start_small_where_there_are_many() -> None:
-    graph = DEEP.graph
+    graph = DEEP.graph  # of the initialization of before: of no other network they did
     found = weights.initialize(graph)
     ends = [n.name.replace(".add", ".expand.bn.weight") for n in graph.nodes if type(n.op) is Add]
     assert len(ends) == UNITS
@@ -65,3 +78,66 @@ def test_how_many_there_are_is_read_off_the_spec() -> None:
     assert weights.initialize(graph)["stage2.1.expand.bn.weight"][0] == np.float32(6**-0.5)
     plain = DEEP.replace(residual=False).graph
     assert {p.scale for p in plain.parameters.values()} == {1.0}
+
+
+def scales(spec: zoo.Spec) -> dict[str, float]:
+    """Return what starts at other scales than 1, by the name of its node."""
+    return {
+        name.removesuffix(".weight"): parameter.scale
+        for name, parameter in spec.graph.parameters.items()
+        if parameter.scale != 1
+    }
+
+
+def test_what_is_damped_is_found_in_the_graph() -> None:
+    # Nothing between the classifier and the last batch norm, and no sums: that one alone.
+    plain = scales(zoo.spec("shufflenet_v2_1.0x"))
+    assert plain == {"last.bn": FEATURES / math.sqrt(1024), "classifier": LOGITS}
+    # Sums of which the classifier reads the last, and one that convolutions follow.
+    factor, branch = FEATURES / math.sqrt(512), 1 / math.sqrt(2)
+    assert scales(zoo.spec("resnet9")) == {
+        "res1.1.bn": branch, "conv4.bn": factor, "res2.1.bn": branch * factor,
+        "classifier": LOGITS,
+    }  # fmt: skip
+    # One stream from the stem to the classifier: all that is added to it, by one factor more.
+    graph = zoo.spec("shufflenet_v1_1.0x_g3").graph
+    factor, branch = FEATURES / math.sqrt(960), 1 / math.sqrt(13)
+    found = scales(graph.origin)
+    assert found.pop("classifier") == LOGITS
+    assert set(found) == {"stem.bn"} | {n for n in graph.by_name if n.endswith("expand.bn")}
+    for name, scale in found.items():
+        begins = name == "stem.bn" or ".0." in name
+        assert scale == (factor if begins else branch * factor), name
+    # Few features need no less than 1; squeeze and excitation's gates are not what is added.
+    found = scales(DEEP.replace(initialization="damped", last_channels=16))
+    ends = {n.name.replace(".add", ".expand.bn") for n in DEEP.graph.nodes if type(n.op) is Add}
+    assert found == dict.fromkeys(ends, 1 / math.sqrt(UNITS)) | {"classifier": LOGITS}
+
+
+def test_what_weights_start_from_is_no_part_of_a_network() -> None:
+    spec = zoo.spec("shufflenet_v1_0.5x_g3_cifar")
+    other = spec.replace(initialization="fan_in")
+    assert other.graph == spec.graph
+    assert other != spec
+    assert zoo.spec_from_json(other.to_json()) == other
+    assert "initialization" not in spec.to_json()  # whose hash is that of files of before
+    assert base_model(other) == "shufflenet_v1_0.5x_g3_cifar"
+    assert "classifier" not in scales(other)
+    for name, array in weights.randomize(spec.graph).items():
+        np.testing.assert_array_equal(array, weights.randomize(other.graph)[name])
+    with pytest.raises(zoo.SpecError, match=re.escape(
+        "initialization (='he') must be one of damped, fan_in"
+    )):  # fmt: skip
+        spec.replace(initialization="he")
+
+
+def test_trained_weights_stay_and_a_new_classifier_is_damped() -> None:
+    spec = zoo.spec("shufflenet_v1_0.5x_g3_cifar")
+    before = spec.replace(initialization="fan_in")
+    found = weights.randomize(before.graph)
+    kept, notes = weights.adapt(found, before.graph, spec.replace(num_classes=3).graph, seed=1)
+    assert len(notes) == 1
+    assert np.abs(kept["classifier.weight"]).max() <= LOGITS / math.sqrt(480)
+    np.testing.assert_array_equal(kept["stem.bn.weight"], found["stem.bn.weight"])
+    converted = convert_conventions(before, spec.replace(concat_order="pool_main"), found)
+    assert set(converted) == set(found)

@@ -34,7 +34,7 @@ def workbench():
     return bench("workbench")
 
 
-INITIAL = {"initial_weight"}
+INITIAL = {"initial_scale", "initial_weight"}
 """Fields that tell what weights start from, not what the operator does with them."""
 
 

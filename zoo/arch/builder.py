@@ -209,7 +209,7 @@ class GraphBuilder:
         return self.add_node(name, Concat, *xs)
 
     def add(self, x: str, y: str, name: str = "add") -> str:
-        """Add a sum."""
+        """Add a sum; ``y`` is the branch, which starts small (`zoo.arch.damped`)."""
         return self.add_node(name, Add, x, y)
 
     def mul(self, x: str, y: str, name: str = "mul") -> str:

@@ -11,8 +11,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
+from zoo.arch.damped import damped
 from zoo.arch.feature_info import FeatureInfo
 from zoo.arch.features import Feature, feature_info, features
 from zoo.arch.graph import Graph
@@ -21,8 +22,6 @@ from zoo.arch.operator import Shape
 from zoo.errors import SpecError, unknown
 
 JSON_VERSION = 1
-
-
 MAX_NUMBER = 1 << 20
 """Of channels, classes and pixels a side."""
 MAX_UNITS = 1000
@@ -70,13 +69,16 @@ class Spec:
             classifier would read.
         in_channels: channels of the input image.
         image_size: nominal height and width; other sizes run as far as the windows fit.
+        initialization: what weights start from where none are given: ``"damped"`` keeps branches,
+            features and logits small (`zoo.arch.damped`); ``"fan_in"`` is what there was before
+            it, drawn alike and not damped.
         conventions: the family's choices where published networks differ.
     """
 
     family: ClassVar[str]
     presets: ClassVar[Mapping[str, Conventions]]
     conventions_type: ClassVar[type[Conventions]]
-    weightless: ClassVar[tuple[str, ...]] = ("image_size",)
+    weightless: ClassVar[tuple[str, ...]] = ("image_size", "initialization")
     """Fields that make no difference to the weights: no file of them tells these."""
     told_by_shapes: ClassVar[bool] = True
     """Whether the shapes of its weights tell a network of the family, see `from_shapes`."""
@@ -84,6 +86,7 @@ class Spec:
     num_classes: int = 1000
     in_channels: int = 3
     image_size: int = 224
+    initialization: Literal["damped", "fan_in"] = "damped"
     conventions: Conventions
 
     def __post_init__(self) -> None:
@@ -96,6 +99,9 @@ class Spec:
         require_positive("num_classes", self.num_classes, least=0)
         for name in ("in_channels", "image_size"):
             require_positive(name, getattr(self, name))
+        if self.initialization not in ("damped", "fan_in"):
+            told = f"initialization (={self.initialization!r})"
+            raise SpecError(f"{told} must be one of damped, fan_in")
 
     @abstractmethod
     def expand(self) -> Graph:
@@ -132,7 +138,8 @@ class Spec:
         if self.num_classes == 0:
             whole = dataclasses.replace(self, num_classes=1).graph
             return dataclasses.replace(without_classifier(whole), origin=self)
-        return dataclasses.replace(self.expand(), origin=self)
+        graph = dataclasses.replace(self.expand(), origin=self)
+        return damped(graph) if self.initialization == "damped" else graph
 
     @property
     def repeats(self) -> int:
@@ -165,8 +172,14 @@ class Spec:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Return the spec as one line of JSON, with every value stated."""
+        """Return the spec as one line of JSON, with every value stated that says what it computes.
+
+        ``initialization`` is left out at its default: what a network starts from is no part of what
+        it computes, and hashes stay those of the files that there are.
+        """
         fields = {"version": JSON_VERSION, "family": self.family} | self.as_fields()
+        if self.initialization == Spec.initialization:
+            del fields["initialization"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     def as_fields(self) -> dict[str, Any]:
@@ -199,7 +212,7 @@ class Spec:
         changed = {name: overrides.pop(name) for name in list(overrides) if name in theirs}
         if changed and isinstance(conventions, self.conventions_type):
             conventions = dataclasses.replace(conventions, **changed)
-        fields: dict[str, Any] = {k: _frozen(v) for k, v in overrides.items()}
+        fields = {k: _frozen(v) for k, v in overrides.items()}
         spec = dataclasses.replace(self, conventions=conventions, **fields)
         _ = spec.graph  # expanding is the check that the values fit together
         return spec

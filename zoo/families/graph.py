@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from zoo.arch import serialized
 from zoo.arch.graph import INPUT, Graph, Node
@@ -43,6 +43,7 @@ class GraphSpec(Spec):
     name: str = "network"
     body: Graph
     conventions: Conventions = NONE
+    initialization: Literal["damped", "fan_in"] = "fan_in"  # where its authors start is not known
 
     def __post_init__(self) -> None:
         super().__post_init__()

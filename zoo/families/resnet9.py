@@ -49,7 +49,7 @@ class ResNet9Spec(Spec):
     family: ClassVar[str] = "resnet9"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
     conventions_type: ClassVar[type[Conventions]] = ResNet9Conventions
-    weightless: ClassVar[tuple[str, ...]] = ("image_size", "dropout")
+    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     channels: tuple[int, ...] = (64, 128, 256, 512)
     dropout: float = 0.0

@@ -18,6 +18,7 @@ from zoo.arch.operator import Shape
 from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
+from zoo.families.stages import stages_by_shortcut
 
 # Table 5 of the paper: width → (stage 2, stage 3, stage 4), last convolution. The published 2.0x
 # networks have 976 channels in stage 4 and 244 and 488 before, as the table.
@@ -89,7 +90,7 @@ class ShuffleNetV2Spec(Spec):
     family: ClassVar[str] = "shufflenet_v2"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
     conventions_type: ClassVar[type[Conventions]] = ShuffleNetV2Conventions
-    weightless: ClassVar[tuple[str, ...]] = ("image_size", "dropout")
+    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     stem_channels: tuple[int, ...] = (24,)
     stage_channels: tuple[int, ...]
@@ -215,11 +216,10 @@ class ShuffleNetV2Spec(Spec):
 
     @property
     def _branch_weight(self) -> float:
-        """What a branch starts from that is added to what it reads.
+        """What a branch starts from that is added, also by the initialization ``"fan_in"``.
 
-        1 / sqrt(how many there are): their sum is then as large as what they are added to, however
-        deep the network is (arXiv:2010.12859). At 1, the values of 49 units grow so large that the
-        gates of squeeze and excitation see nothing but rounding.
+        At 1, the values of 49 units grow so large that the gates of squeeze and excitation see
+        nothing but rounding.
         """
         return 1 / math.sqrt(sum(self.stage_repeats) - len(self.stage_repeats))
 
@@ -233,25 +233,6 @@ class ShuffleNetV2Spec(Spec):
                 g.slice(x, 0, channels // 2, name="0"),
                 g.slice(x, channels // 2, channels, name="1"),
             )
-
-
-def stages_by_shortcut(units: Sequence[Mapping[str, Shape]]) -> tuple[list[int], list[int]]:
-    """Return (channels, repeats) of the stages, told by the shapes of the units.
-
-    A unit with a shortcut of its own begins a stage.
-
-    Raises:
-        LookupError: the first unit has none, or a layer is missing.
-    """
-    channels: list[int] = []
-    repeats: list[int] = []
-    for unit in units:
-        if "shortcut.expand.conv.weight" in unit:
-            branches = ("expand.conv.weight", "shortcut.expand.conv.weight")
-            channels.append(sum(unit[branch][0] for branch in branches))
-            repeats.append(0)
-        repeats[-1] += 1
-    return channels, repeats
 
 
 def _stem_shapes(outer: Mapping[str, Shape]) -> list[Shape]:

@@ -16,7 +16,7 @@ from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
-from zoo.families.shufflenet_v2 import stages_by_shortcut
+from zoo.families.stages import stages_by_shortcut
 
 # Small, medium, large: channels of the stages.
 CHANNELS: dict[str, tuple[int, ...]] = {
@@ -58,7 +58,7 @@ class ShuffleNetV2PlusSpec(Spec):
     family: ClassVar[str] = "shufflenet_v2_plus"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
     conventions_type: ClassVar[type[Conventions]] = Conventions
-    weightless: ClassVar[tuple[str, ...]] = ("image_size", "dropout")
+    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     stem_channels: int = 16
     stage_channels: tuple[int, ...]

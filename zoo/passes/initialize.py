@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,8 +22,8 @@ def initialize(graph: Graph, seed: int = 0) -> Weights:
     """Return fresh weights for a network.
 
     Convolutions: He et al.'s uniform (arXiv:1502.01852), ±sqrt(6 / fan_in). Linear layers:
-    ±1 / sqrt(fan_in), as PyTorch. Biases 0, batch norm 1 (or what the operator states) and 0,
-    running statistics 0 and 1.
+    ±1 / sqrt(fan_in), as PyTorch. Biases 0, batch norm 1 and 0, running statistics 0 and 1. Where
+    an operator states a scale (`zoo.arch.damped`), its weights are multiplied by it.
     """
     return {name: _initial(name, parameter, seed) for name, parameter in graph.parameters.items()}
 
@@ -41,10 +42,12 @@ def randomize(graph: Graph, seed: int = 0) -> Weights:
     As `initialize`, but biases, batch norm and running statistics are drawn too: scales and
     variances from [0.5, 1.5), shifts, biases and means from [-0.5, 0.5). Comparing networks at
     their initial weights would not notice swapped gamma and beta, or statistics that were never
-    read.
+    read. Scales are not asked for: what starts small may hide as much.
     """
-    weights = initialize(graph, seed)
-    for name, parameter in graph.parameters.items():
+    weights = {}
+    for name, stated in graph.parameters.items():
+        parameter = replace(stated, scale=1.0)
+        weights[name] = _initial(name, parameter, seed)
         if parameter.init in ("ones", "zeros"):
             center = 1.0 if parameter.init == "ones" else 0.0
             values = center - 0.5 + _unit(name, parameter, seed)

@@ -1,9 +1,12 @@
-"""What multiplies and adds parameters by channel: batch normalization and the linear layer."""
+"""What multiplies and adds parameters by channel: batch normalization and the linear layer.
+
+What their weights start from is no part of what they compute: equality does not ask for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zoo.arch.operator import (
     Operator,
@@ -23,7 +26,7 @@ class BatchNorm2d(Operator):
     ``momentum`` is PyTorch's: running = (1 - momentum) * running + momentum * batch, with the
     unbiased batch variance. MindSpore's momentum is one minus it.
 
-    ``initial_weight`` is what the scale starts from: 1, or less at the end of a residual's branch.
+    ``initial_weight`` is what the scale starts from: 1, or less (`zoo.arch.damped`).
     """
 
     traits = Traits(
@@ -39,7 +42,7 @@ class BatchNorm2d(Operator):
     num_features: int
     eps: float
     momentum: float
-    initial_weight: float = 1.0
+    initial_weight: float = field(default=1.0, compare=False)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0])
@@ -58,7 +61,10 @@ class BatchNorm2d(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(Operator):
-    """x @ weight.T + bias, as ``torch.nn.Linear``. (N, in_features) -> (N, out_features)."""
+    """x @ weight.T + bias, as ``torch.nn.Linear``. (N, in_features) -> (N, out_features).
+
+    ``initial_scale`` is what the weights that are drawn are multiplied by.
+    """
 
     traits = Traits(
         elementwise=False,
@@ -73,6 +79,7 @@ class Linear(Operator):
     in_features: int
     out_features: int
     bias: bool
+    initial_scale: float = field(default=1.0, compare=False)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         require(len(inputs[0]) == 2, f"the input must be flat (shape {inputs[0]})")
@@ -81,7 +88,10 @@ class Linear(Operator):
 
     def parameters(self) -> Mapping[str, Parameter]:
         weight = Parameter(
-            (self.out_features, self.in_features), init="fan_in_uniform", fan_in=self.in_features
+            (self.out_features, self.in_features),
+            init="fan_in_uniform",
+            fan_in=self.in_features,
+            scale=self.initial_scale,
         )
         if not self.bias:
             return {"weight": weight}

@@ -180,7 +180,7 @@ def _check_operator(node: Node, held: Node) -> None:
         )
     for field in dataclasses.fields(node.op):
         one, other = getattr(held.op, field.name), getattr(node.op, field.name)
-        if one != other and field.name not in _FREE.get(kind, ()):
+        if field.compare and one != other and field.name not in _FREE.get(kind, ()):
             raise ConventionError(f"{node.name}: {field.name} (={one!r}) must be {other!r}")
 
 

@@ -299,7 +299,7 @@ REFUSED = [
     (lambda: nn.Sequential(nn.LeakyReLU()), r"0 \(activation\.py:\d+\): leaky_relu is no operator"),
     (lambda: nn.MaxPool2d(2, ceil_mode=True), r"ceil_mode \(=True\) must be False"),
     (lambda: nn.BatchNorm2d(3, affine=False), "batch_norm: must have a weight"),
-    (Across, r"flatten makes \(3072,\), whose first axis is not the images"),
+    (Across, r"flatten: shape \(1, 3, 32, 32\) to \(1,\) must keep the images apart"),
 ]  # fmt: skip
 
 

@@ -285,8 +285,8 @@ def test_errors_are_one_line_and_nothing_is_started(args, message, monkeypatch, 
     def missing(name, *rest):
         return None if name == "mindspore" else found(name, *rest)
 
-    found = backends.importlib.util.find_spec
-    monkeypatch.setattr(backends.importlib.util, "find_spec", missing)
+    found = backends.registry.importlib.util.find_spec
+    monkeypatch.setattr(backends.registry.importlib.util, "find_spec", missing)
     monkeypatch.setattr("zoo.bench.run.Engine", lambda job: pytest.fail("started"))
     monkeypatch.setattr(sys, "argv", ["zoo", "bench", *args])
     with pytest.raises(SystemExit) as error:

@@ -68,7 +68,7 @@ def images_of_classes() -> tuple[np.ndarray, np.ndarray]:
     return each[labels] + rng.standard_normal((len(labels), 3, 32, 32)), labels
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_first_steps_of_a_recipe() -> None:
     """Of all images: 391 steps an epoch, of which these are the first."""
     images, labels = images_of_classes()

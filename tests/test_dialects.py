@@ -15,6 +15,7 @@ from weights import randomize
 from weights.dialects import dialects, find_dialect, merge_pieces
 from weights.dialects.dialect import layer_patterns
 from weights.recognize import recognize
+from zoo.families.registry import family_type
 
 FAMILIES = ("shufflenet_v1", "shufflenet_v2")
 DIALECTS = {(d.name, d.family): d for d in dialects() if d.family in FAMILIES}
@@ -121,6 +122,8 @@ def drawn(spec, seed=0):
 def test_tables_cover_every_layer_once():
     """Those of code bases the layers of their networks, our own all layers of the catalog."""
     for dialect in dialects():
+        if not family_type(dialect.family).told_by_shapes:  # names are whatever they came with
+            continue
         ours, theirs = zip(*dialect.rules, strict=True)
         assert len(set(ours)) == len(set(theirs)) == len(dialect.rules), dialect.name
         networks = [

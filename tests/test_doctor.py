@@ -52,9 +52,11 @@ def test_broken_and_missing_frameworks_are_told_of(only, tmp_path, monkeypatch):
     only("numpy", "torch", "mindspore")
     (tmp_path / "mindspore.py").write_text("raise OSError('libdnnl.so.3: wrong ELF class')")
     monkeypatch.syspath_prepend(tmp_path)
-    find = backends.importlib.util.find_spec
+    find = backends.registry.importlib.util.find_spec
     monkeypatch.setattr(
-        backends.importlib.util, "find_spec", lambda n, *rest: None if n == "torch" else find(n)
+        backends.registry.importlib.util,
+        "find_spec",
+        lambda n, *rest: None if n == "torch" else find(n),
     )
     result = run()
     assert result.exit_code == 1

@@ -41,7 +41,7 @@ BROKEN = {
         lambda: build(Node("stem", ReLU(), ("nothing",))),
     "relu: the name is taken by an earlier node":
         lambda: build(Node("relu", ReLU(), ("input",)), Node("relu", ReLU(), ("input",))),
-    "'Stem conv' is not a dotted lower-case name":
+    "'Stem conv' is not a dotted name of letters, digits, _ and -":
         lambda: build(Node("Stem conv", ReLU(), ("input",))),
     "add: Add takes 2 input(s), not 1": lambda: build(Node("add", Add(), ("input",))),
     "output 'nothing' is no node of the graph":

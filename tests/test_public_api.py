@@ -14,16 +14,16 @@ import zoo
 from weights import pretrained
 
 PUBLIC = [
-    "Agreement", "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError",
+    "Adopted", "AdoptionError", "Agreement", "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError",
     "Conversion", "Cost", "Dataset", "Diagnosis", "Evaluation", "Export", "ExportError",
     "Finding", "Graph", "GraphError", "InputError", "Measurement", "NotInstalledError",
-    "OutputError", "ParityReport", "PictureTransform", "Predictions", "Preprocessing",
+    "OutputError", "ParityReport", "PictureTransform", "Port", "Predictions", "Preprocessing",
     "QuantizationReport",
     "Recipe", "Run", "ShadowedError", "Spec", "SpecError", "TrainingError",
-    "UnknownNameError", "WeightsError", "ZooError", "benchmark", "compare",
+    "UnknownNameError", "WeightsError", "ZooError", "adopt", "benchmark", "compare",
     "convert", "cost", "create", "diagnose", "evaluate", "export", "get_weights", "list_models",
     "list_recipes", "load", "load_weights", "mean_and_std", "open_dataset", "open_exported",
-    "open_run", "parity", "predict", "quantize", "recipe", "report", "resume", "save",
+    "open_run", "parity", "port", "predict", "quantize", "recipe", "report", "resume", "save",
     "set_weights", "spec", "spec_from_json", "train", "transforms", "write_source",
 ]  # fmt: skip
 

@@ -352,7 +352,7 @@ def _without(**parts: object):
 @pytest.mark.parametrize(
     ("changes", "arguments", "error", "text"),
     [
-        ({}, {"backend": "onnx"}, SpecError, "backend 'onnx' runs networks, it does not train"),
+        ({}, {"backend": "onnx"}, SpecError, "backend 'onnx' cannot train: mindspore or torch can"),
         ({}, {"backend": "tensorflow"}, ZooError, "unknown backend 'tensorflow'"),
         ({}, {"pipeline": "dali"}, ZooError, "unknown pipeline 'dali'"),
         ({}, {"workers": -1}, SpecError, "workers (=-1) must be at least 0"),

@@ -94,6 +94,8 @@ def _known(source: Any, weights: str | Path | None) -> tuple[Preprocessing, arch
         return PRESETS[source], None
     if isinstance(source, str | Path) and Path(source).is_file() and weights is None:
         source = from_source(source, None)
+    if isinstance(source, Checkpoint) and weights is None:
+        return _of(str(source.path), source.preprocessing), source.spec.graph
     if isinstance(source, Network):
         spec = families.spec(source)
         if weights is None:
@@ -103,8 +105,6 @@ def _known(source: Any, weights: str | Path | None) -> tuple[Preprocessing, arch
             )
         found = from_source(weights, spec)
         return _of(str(weights), found.preprocessing), found.spec.graph
-    if isinstance(source, Checkpoint):
-        return _of(str(source.path), source.preprocessing), source.spec.graph
     graph = backends.backend_of(source).graph_of(source)
     return _of(f"the weights of the {type(source).__name__}", graph.preprocessing), graph
 

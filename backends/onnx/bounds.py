@@ -26,7 +26,7 @@ def require_bounded(path: Path) -> None:
     """
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: is no ONNX model: {error}") from None
     if model.functions:
         raise WeightsError(

@@ -18,6 +18,10 @@ class Unnamed(Dialect):
         """Yield (node, its name, False) of all layers with arrays."""
         return ((node, node.name, False) for node in graph.nodes if node.op.parameters())
 
+    def may_name(self, name: str) -> bool:
+        """Return whether a layer may be called so: any may."""
+        return True
+
     def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
         """Return all names as they are: which network they are of, they do not tell."""
         return Skeleton(dict(shapes), [], [])

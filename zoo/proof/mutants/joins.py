@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from zoo.arch.operators import AdaptiveAvgPool2d, Add, Dropout, GlobalAvgPool2d, Mul
@@ -238,11 +239,15 @@ def dropout() -> Iterator[Mutation]:
     attributes: dict[str, Callable[[Site], Dropout]] = {
         "p is one minus it": lambda site: Dropout(p=1 - site.op.p),
         "p twice as large": lambda site: Dropout(p=min(2 * site.op.p, 0.99)),
-        "p zero": lambda site: Dropout(p=0.0),
+        "p zero": lambda site: replace(site.op, p=0.0),
+        "of images for values, or values for images": lambda site: replace(
+            site.op, of="image" if site.op.of == "value" else "value"
+        ),
     }
     for name, make in attributes.items():
+        covers = ("p",) if name.startswith("p ") else ("of",)
         yield Attribute(
-            name=name, op=kind, covers=("p",), level="batch_statistics", when=_drops, make=make
+            name=name, op=kind, covers=covers, level="batch_statistics", when=_drops, make=make
         )
 
 

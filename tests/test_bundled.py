@@ -53,6 +53,7 @@ def test_trained_weights_are_the_same_function_on_every_backend(name, backend, m
     assert relative_maximum(initial, expected) > 0.1
 
 
+@pytest.mark.sweep(quick=["*0.5x*"])
 @pytest.mark.parametrize("entry", BOXED, ids=NAMES)
 def test_trained_weights_see_real_images_as_the_card_says(entry):
     if not os.environ.get("ZOO_DATA"):

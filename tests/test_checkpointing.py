@@ -185,6 +185,7 @@ def test_cells_are_checkpointed(mode):
             assert all(np.array_equal(counted[name], moved[name]) for name in moved)
 
 
+@pytest.mark.sweep(quick=["True"])
 @pytest.mark.parametrize("checkpointed", [False, True])
 def test_graph_mode_computes_convolutions_again_and_batch_norms_once(checkpointed, tmp_path):
     with mindspore_mode("GRAPH_MODE") as ms:

@@ -450,6 +450,7 @@ def test_a_spec_with_more_units_than_arrays_is_not_expanded(tmp_path, monkeypatc
 # Models from files
 
 
+@pytest.mark.sweep(quick=["numpy", "torch", "onnx"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_network_takes_the_conventions_of_its_weights(backend, tmp_path, rng, graph_mode):
     spec = zoo.spec(MODEL, conventions="mindcv", num_classes=6)

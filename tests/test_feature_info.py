@@ -80,6 +80,7 @@ def test_modules_can_be_hooked_and_make_what_is_told(name):
         assert value.shape == (1, row["num_chs"], side, side)
 
 
+@pytest.mark.sweep(quick=["numpy", "torch", "onnx"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_backend_returns_sequences(backend, rng, graph_mode):
     x = rng.standard_normal((3, 3, 32, 32)).astype(np.float32)

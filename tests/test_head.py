@@ -153,6 +153,7 @@ def test_every_network_is_features_and_head(name):
     assert model.num_classes == model.get_classifier().out_features == 12
 
 
+@pytest.mark.sweep(quick=["resnet9"])
 @pytest.mark.parametrize("name", ["resnet9", V2, V2_PLUS])
 def test_cells_are_features_and_head(name, graph_mode):
     import mindspore as ms
@@ -265,6 +266,7 @@ def test_a_classifier_is_removed_and_put_back(tmp_path):
     assert zoo.get_weights(model).keys() == zoo.spec(V2_PLUS, num_classes=4).graph.parameters.keys()
 
 
+@pytest.mark.exhaustive
 def test_a_compiled_model_goes_on_with_its_new_classifier():
     model = zoo.create(V2, seed=1).eval()
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -277,6 +279,7 @@ def test_a_compiled_model_goes_on_with_its_new_classifier():
         assert compiled(x).shape == (2, 1024)
 
 
+@pytest.mark.sweep(quick=["PYNATIVE_MODE"])
 @pytest.mark.parametrize("mode", ["PYNATIVE_MODE", "GRAPH_MODE"])
 def test_cells_get_new_classifiers(mode, tmp_path):
     import mindspore as ms

@@ -102,7 +102,7 @@ PASSES = (
 )
 
 
-@pytest.mark.sweep(quick=["*v1_1.0x_g3_cifar"])
+@pytest.mark.sweep(quick=["*v2_1.0x_cifar"])
 @pytest.mark.parametrize(
     "name", ["shufflenet_v1_1.0x_g3_cifar", "shufflenet_v2_1.0x_cifar", "shufflenet_v2_plus_small"]
 )

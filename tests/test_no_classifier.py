@@ -141,6 +141,7 @@ def test_conversions(tmp_path):
     assert zoo.load_weights(tmp_path / "cut.pth").spec == done.spec
 
 
+@pytest.mark.sweep(quick=["*-forward"])
 @pytest.mark.parametrize(
     ("names", "level"),
     [(["torch", "onnx", "openvino"], "forward"), (["torch", "mindspore"], "gradients")],

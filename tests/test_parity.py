@@ -307,7 +307,8 @@ def test_weights_of_the_user_are_used_and_told_what_they_can_not_show(tmp_path):
         assert not report.passed
         assert report.summary() == (
             "shufflenet_v1_0.5x_g3 (image_size=64): not proven: numpy, forward, each operator: "
-            f"stem.bn (evaluation): weight is 0.365148 in every place (and {len(report.gaps) - 1} more)"
+            "stem.bn (evaluation): weight is 0.365148 in every place "
+            f"(and {len(report.gaps) - 1} more)"
         )
     assert reports[0].gaps == reports[1].gaps
     errors = [[f.error for f in report.findings] for report in reports]

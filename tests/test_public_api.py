@@ -14,7 +14,8 @@ import zoo
 from weights import pretrained
 
 PUBLIC = [
-    "Adopted", "AdoptionError", "Agreement", "BackendNotInstalledError", "BenchmarkReport", "Checkpoint", "ConventionError",
+    "Adopted", "AdoptionError", "Agreement", "BackendNotInstalledError", "BenchmarkReport",
+    "Checkpoint", "ConventionError",
     "Conversion", "Cost", "Dataset", "Diagnosis", "Evaluation", "Export", "ExportError",
     "Finding", "Graph", "GraphError", "InputError", "Measurement", "NotInstalledError",
     "OutputError", "ParityReport", "PictureTransform", "Port", "Predictions", "Preprocessing",

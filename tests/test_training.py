@@ -419,6 +419,7 @@ def test_shares_are_equal_and_are_the_batch():
     assert len(shares(order, 24, 0, 1, drop_last=True)) == 4
 
 
+@pytest.mark.exhaustive
 def test_two_processes_train_as_one_that_accumulates(tmp_path):
     """`torchrun` on loopback; each half of a batch has its own batch statistics in both."""
     script = HERE / "parallel_run.py"

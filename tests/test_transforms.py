@@ -412,6 +412,7 @@ def states() -> tuple:
     return random.getstate(), kind, keys.tobytes(), rest, torch.get_rng_state().numpy().tobytes()
 
 
+@pytest.mark.sweep(quick=["*-0"])
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_drawn_from_what_others_draw_from(engine: str, workers: int) -> None:

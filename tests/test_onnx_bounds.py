@@ -149,3 +149,11 @@ def test_just_below_the_bound_a_file_is_opened(tmp_path: Path) -> None:
     few = [node("ConstantOfShape", ["shape"], ["a"])]
     path = written(tmp_path / "b.onnx", few, [ints("shape", 4, 4)])
     assert zoo.open_exported(path)(-np.ones((1, 3, 5, 5))).max() == 0
+
+
+def test_shapes_that_cannot_be_told_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = helper.make_node("Foreign", ["image"], ["a"], domain="nobodys")
+    path = written(tmp_path / "a.onnx", [foreign], [])
+    assert refused(path, monkeypatch).startswith(f"{path}: its shapes cannot be inferred: ")

@@ -40,7 +40,12 @@ def require_bounded(path: Path) -> None:
                 "flow may have no end"
             )
     computed = 0
-    for name, size, constant in _sizes(model):
+    try:
+        sizes = list(_sizes(model))
+    except Exception as error:  # C++ code raises what it likes
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path}: its shapes cannot be inferred: {reason}") from None
+    for name, size, constant in sizes:
         computed += size if constant else 0
         for count, what in ((size, "values"), (computed, "values that no input is needed for")):
             if count > MAX_VALUES:
@@ -62,10 +67,7 @@ def _sizes(model: ModelProto) -> Iterator[tuple[str, int, bool]]:
         for axis, size in zip(given.type.tensor_type.shape.dim, IMAGE, strict=False):
             if not axis.HasField("dim_value"):
                 axis.dim_value = size
-    try:
-        inferred = shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception:  # what is wrong with it, ONNX Runtime tells better
-        return
+    inferred = shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {value.name: value.type.tensor_type.shape for value in inferred.value_info}
     shapes |= {value.name: value.type.tensor_type.shape for value in inferred.output}
     varying = {value.name for value in graph.input} - {value.name for value in graph.initializer}

@@ -34,7 +34,9 @@ class File:
             inputs = self._session.get_inputs()
             shapes = [each.shape for each in inputs]
             self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        except Exception as error:  # onnxruntime's have no common base, and texts may be no UTF-8
+        except UnicodeDecodeError as error:  # where protobuf's reader did not see it
+            raise WeightsError(f"{path}: is no ONNX model: {error}") from None
+        except Exception as error:  # onnxruntime's have no common base
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
         if len(inputs) != 1:

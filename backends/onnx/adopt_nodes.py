@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from onnx import NodeProto
 
 from backends.onnx.adopt_fold import Known, UnknownError
-
-
-@dataclass(frozen=True)
-class Step:
-    """A call, as `zoo.adoption.program.Call` without its place."""
-
-    output: str
-    kind: str
-    inputs: tuple[str, ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    held: Mapping[str, str] = field(default_factory=dict)
-
-
-Read = Callable[[NodeProto, dict[str, Any], Known, int], list[Step]]
+from backends.onnx.adopt_node import Read, Step, plain
 
 
 def _sides(pads: Any) -> tuple[int, int, int, int]:
@@ -208,10 +193,6 @@ def _two(kind: str) -> Read:
     return read
 
 
-def _plain(kind: str) -> Read:
-    return lambda node, values, known, opset: [Step(node.output[0], kind, (node.input[0],))]
-
-
 def _global(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
     options = {"output_size": (1, 1)}
     return [Step(node.output[0], "adaptive_avg_pool2d", (node.input[0],), options)]
@@ -224,24 +205,24 @@ READ: dict[str, Read] = {
     "Clip": _clip,
     "Concat": _cat,
     "Conv": _conv,
-    "Dropout": _plain("identity"),
-    "Flatten": _plain("flatten"),
+    "Dropout": plain("identity"),
+    "Flatten": plain("flatten"),
     "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": _plain("hardswish"),
-    "Identity": _plain("identity"),
+    "HardSwish": plain("hardswish"),
+    "Identity": plain("identity"),
     "MaxPool": _pool,
     "Mul": _two("mul"),
     "Pad": _pad,
     "ReduceMean": _mean,
-    "Relu": _plain("relu"),
+    "Relu": plain("relu"),
     "Reshape": _reshape,
-    "Sigmoid": _plain("sigmoid"),
+    "Sigmoid": plain("sigmoid"),
     "Slice": _cut,
     "Split": _split,
-    "Squeeze": _plain("reshape"),
+    "Squeeze": plain("reshape"),
     "Transpose": _transpose,
 }
 """Operator → what it means."""

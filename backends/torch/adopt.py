@@ -20,7 +20,8 @@ from torch import nn
 from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import InputKind
 
-from backends.torch.adopt_calls import READ, SIZES, Node, Options, UnknownError, arguments, value_of
+from backends.torch.adopt_call import Node, Options, UnknownError, arguments, value_of
+from backends.torch.adopt_calls import READ, SIZES
 from backends.torch.original import Original
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError

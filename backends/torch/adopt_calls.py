@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import Any
 
 import torch
 
-Node = torch.fx.Node
-Options = dict[str, Any]
-
-
-class UnknownError(ValueError):
-    """What a call does is not known here."""
-
-
-def value_of(node: Node) -> Any:
-    """Return what the recording knows of a result: a fake tensor, a size, or several."""
-    return node.meta.get("val")
-
-
-def arguments(node: Node) -> Options:
-    """Return all arguments of a call by name, defaults included."""
-    target: Any = node.target
-    schema = target._schema.arguments
-    found = {a.name: a.default_value for a in schema if a.has_default_value()}
-    found |= {a.name: value for a, value in zip(schema, node.args, strict=False)}
-    return found | dict(node.kwargs)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    numbers = [value] if isinstance(value, int) else list(value)
-    return (numbers[0], numbers[-1])
-
-
-def _as(kind: str, **names: Callable[[Any], Any]) -> Callable[[Options], tuple[str, Options]]:
-    return lambda values: (kind, {name: read(values[name]) for name, read in names.items()})
-
-
-def _same(value: Any) -> Any:
-    return value
+from backends.torch.adopt_call import Options, Read, UnknownError, pair, renamed, same, value_of
 
 
 def _conv(values: Options) -> tuple[str, Options]:
     if isinstance(values["padding"], str):
         raise UnknownError(f"conv2d: padding (={values['padding']!r}) must be numbers")
     return "conv2d", {
-        **{name: _pair(values[name]) for name in ("stride", "padding", "dilation")},
+        **{name: pair(values[name]) for name in ("stride", "padding", "dilation")},
         "groups": values["groups"],
     }
 
 
 def _pool(values: Options) -> tuple[str, Options]:
-    found = {name: _pair(values[name]) for name in ("kernel_size", "padding")}
-    found["stride"] = _pair(values["stride"]) if values["stride"] else found["kernel_size"]
+    found = {name: pair(values[name]) for name in ("kernel_size", "padding")}
+    found["stride"] = pair(values["stride"]) if values["stride"] else found["kernel_size"]
     if "dilation" in values:
         return "max_pool2d", found | {
-            "dilation": _pair(values["dilation"]), "ceil_mode": values["ceil_mode"],
+            "dilation": pair(values["dilation"]), "ceil_mode": values["ceil_mode"],
         }  # fmt: skip
     rest = ("ceil_mode", "count_include_pad", "divisor_override")
     return "avg_pool2d", found | {name: values[name] for name in rest}
@@ -99,38 +65,38 @@ def _sum(values: Options) -> tuple[str, Options]:
     return "add", {}
 
 
-READ: dict[str, Callable[[Options], tuple[str, Options]]] = {
-    "adaptive_avg_pool2d": _as("adaptive_avg_pool2d", output_size=_pair),
+READ: dict[str, Read] = {
+    "adaptive_avg_pool2d": renamed("adaptive_avg_pool2d", output_size=pair),
     "add": _sum,
-    "alias": _as("identity"),
+    "alias": renamed("identity"),
     "avg_pool2d": _pool,
-    "batch_norm": _as("batch_norm", eps=_same, momentum=_same),
-    "cat": _as("cat", dim=_same),
-    "clone": _as("identity"),
-    "contiguous": _as("identity"),
+    "batch_norm": renamed("batch_norm", eps=same, momentum=same),
+    "cat": renamed("cat", dim=same),
+    "clone": renamed("identity"),
+    "contiguous": renamed("identity"),
     "conv2d": _conv,
-    "detach": _as("identity"),
-    "dropout": _as("dropout", p=_same),
-    "feature_dropout": _as("feature_dropout", p=_same),
-    "flatten": _as("flatten"),
-    "hardsigmoid": _as("hardsigmoid"),
-    "hardswish": _as("hardswish"),
-    "hardtanh": _as("hardtanh", min_val=_same, max_val=_same),
-    "linear": _as("linear"),
+    "detach": renamed("identity"),
+    "dropout": renamed("dropout", p=same),
+    "feature_dropout": renamed("feature_dropout", p=same),
+    "flatten": renamed("flatten"),
+    "hardsigmoid": renamed("hardsigmoid"),
+    "hardswish": renamed("hardswish"),
+    "hardtanh": renamed("hardtanh", min_val=same, max_val=same),
+    "linear": renamed("linear"),
     "max_pool2d": _pool,
-    "mean": _as("mean", dim=_same, keepdim=_same),
-    "mul": _as("mul"),
+    "mean": renamed("mean", dim=same, keepdim=same),
+    "mul": renamed("mul"),
     "pad": _padded,
     "constant_pad_nd": _padded,
-    "relu": _as("relu"),
-    "relu6": _as("relu6"),
-    "reshape": _as("reshape"),
-    "sigmoid": _as("sigmoid"),
-    "silu": _as("silu"),
+    "relu": renamed("relu"),
+    "relu6": renamed("relu6"),
+    "reshape": renamed("reshape"),
+    "sigmoid": renamed("sigmoid"),
+    "silu": renamed("silu"),
     "slice": _slice,
-    "stochastic_depth": _as("stochastic_depth", p=_same),
+    "stochastic_depth": renamed("stochastic_depth", p=same),
     "transpose": _dims,
-    "view": _as("reshape"),
+    "view": renamed("reshape"),
 }
 """ATen's function → the program's, and its options."""
 

@@ -1,0 +1,47 @@
+"""What reading a call of ATen is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+Node = torch.fx.Node
+Options = dict[str, Any]
+Read = Callable[[Options], tuple[str, Options]]
+"""From all arguments of a call, by name, to the program's function and its options."""
+
+
+class UnknownError(ValueError):
+    """What a call does is not known here."""
+
+
+def value_of(node: Node) -> Any:
+    """Return what the recording knows of a result: a fake tensor, a size, or several."""
+    return node.meta.get("val")
+
+
+def arguments(node: Node) -> Options:
+    """Return all arguments of a call by name, defaults included."""
+    target: Any = node.target
+    schema = target._schema.arguments
+    found = {a.name: a.default_value for a in schema if a.has_default_value()}
+    found |= {a.name: value for a, value in zip(schema, node.args, strict=False)}
+    return found | dict(node.kwargs)
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Return a number, or two, for height and width."""
+    numbers = [value] if isinstance(value, int) else list(value)
+    return (numbers[0], numbers[-1])
+
+
+def renamed(kind: str, **names: Callable[[Any], Any]) -> Read:
+    """Return the reader of a function that has another name, with these options."""
+    return lambda values: (kind, {name: read(values[name]) for name, read in names.items()})
+
+
+def same(value: Any) -> Any:
+    """Return an option as it is."""
+    return value

@@ -1,0 +1,46 @@
+"""Layers that hold arrays, and what drops values in training."""
+
+from __future__ import annotations
+
+from zoo.adoption.program import Call
+from zoo.adoption.rules.rule import Held, Rule, UnfitError, plain, require_map
+from zoo.arch import Operator, Shape
+from zoo.arch.operators import BatchNorm2d, Conv2d, Dropout, Linear
+
+
+def _conv2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    o, weight = call.options, held["weight"]
+    padding = o["padding"] if len(o["padding"]) == 4 else (*o["padding"], *o["padding"])
+    return [
+        Conv2d(
+            in_channels=weight[1] * o["groups"], out_channels=weight[0],
+            kernel_size=(weight[2], weight[3]),
+            stride=o["stride"], padding=padding, dilation=o["dilation"], groups=o["groups"],
+            bias="bias" in held,
+        )
+    ]  # fmt: skip
+
+
+def _batch_norm(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    require_map(call, read[0])
+    missing = [r for r in ("weight", "bias", "running_mean", "running_var") if r not in held]
+    if missing:
+        raise UnfitError(f"batch_norm: must have a {missing[0]}")
+    o = call.options
+    return [BatchNorm2d(num_features=read[0][1], eps=o["eps"], momentum=o["momentum"])]
+
+
+def _linear(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    if len(read[0]) != 2:
+        raise UnfitError(f"linear: its input must be flat (shape {read[0]})")
+    out, features = held["weight"]
+    return [Linear(in_features=features, out_features=out, bias="bias" in held)]
+
+
+RULES: dict[str, Rule] = {
+    "batch_norm": _batch_norm,
+    "conv2d": _conv2d,
+    "dropout": plain(Dropout, "p"),
+    "linear": _linear,
+    "stochastic_depth": plain(Dropout, "p", of="image"),
+}

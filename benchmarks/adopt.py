@@ -1,127 +1,179 @@
 """Networks of other code bases, adopted: which can be, how exactly, what the others lack.
 
-    python benchmarks/adopt.py                                # all of torchvision's classifiers
-    python benchmarks/adopt.py --only 'resnet*' --backends torch,mindspore,onnx,openvino
-    python benchmarks/adopt.py --page                         # the table of docs/adopting.md
+    python benchmarks/adopt.py                                      # all of torchvision's, forward
+    python benchmarks/adopt.py --code-base timm,mindcv --only 'res*'
+    python benchmarks/adopt.py --level training --only 'regnet*'    # steps of their module as well
+    python benchmarks/adopt.py --page                               # the table of docs/adopting.md
 
-Random weights and statistics; images of 64×64, or of the smallest size that the network admits. The
-error is of the logits, in evaluation mode, of the largest of the network's own. Writes
-``benchmarks/results/adopt.json`` a network at a time: a run that was ended goes on.
+Random weights and statistics; images of 64×64, or of the smallest size that a network admits.
+``errors`` are of the logits in evaluation mode, of the largest that the network's own code makes.
+``proof`` is `zoo.parity` with the user's module at the table, at the level that was asked for.
+Writes ``benchmarks/results/adopt.json`` a network at a time: a run that was ended goes on.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import gc
 import json
 import re
+import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from adopted import networks, table
+from adopted.networks import LARGEST, Network
 from pages import DOCS, Check, filled, settle
 from recording import RESULTS, console, machine, save
 
+import backends
+import zoo
+
 OUT = RESULTS / "adopt.json"
-SIZES = {"inception_v3": 96, "maxvit_t": 224, "vit_b_16": 224, "vit_b_32": 224, "vit_l_16": 224,
-         "vit_l_32": 224, "vit_h_14": 224}  # fmt: skip
-LARGEST = 90e6
-"""Parameters; larger networks are left out."""
+LIBRARIES = ["torch", "torchvision", "timm", "mindspore", "mindcv", "onnxruntime", "openvino"]
+RUN_TIMES = ("onnx", "openvino")
 
 
 def main(
+    code_base: Annotated[
+        str, typer.Option(help="torchvision, timm, mindcv, onnx, by comma.")
+    ] = "torchvision",
     only: Annotated[str, typer.Option(help="Shell-style pattern.")] = "*",
-    backends: Annotated[str, typer.Option(help="Comma-separated.")] = "torch,onnx,openvino",
+    where: Annotated[
+        str, typer.Option("--backends", help="By comma.")
+    ] = "torch,mindspore,onnx,openvino",
+    level: Annotated[str, typer.Option(help="forward, gradients or training.")] = "forward",
     again: Annotated[bool, typer.Option("--again", help="Also what is there.")] = False,
     page: Annotated[bool, typer.Option("--page", help="Write the table instead.")] = False,
     check: Check = False,
 ) -> None:
     """Adopt networks and compare them with their own code."""
-    import torchvision
-
     if page or check:
-        settle(DOCS / "adopting.md", filled(DOCS / "adopting.md", {"adopted": table()}), check)
+        sections = {"adopted": table.of(json.loads(OUT.read_text())["networks"])}
+        settle(DOCS / "adopting.md", filled(DOCS / "adopting.md", sections), check)
         return
-    found: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {"networks": {}}
-    for name in fnmatch.filter(torchvision.models.list_models(module=torchvision.models), only):
-        rows = found["networks"]
-        if name in rows and not again and rows[name].get("backends") != []:
-            continue
-        row = _adopted(getattr(torchvision.models, name), name, backends.split(","))
-        rows[name] = row
-        found["machine"] = machine(["torch", "torchvision", "mindspore", "onnxruntime", "openvino"])
-        save(OUT, found)
-        console.print(f"{name}: {row}")
-
-
-def _adopted(make: Any, name: str, names: list[str]) -> dict[str, Any]:
-    import torch
-
-    import backends
-    import zoo
-
-    with torch.device("meta"):
-        count = sum(p.numel() for p in make(weights=None).parameters())
-    row: dict[str, Any] = {"code_base": "torchvision", "parameters": count}
-    if count > LARGEST:
-        return row | {"left_out": f"more than {LARGEST / 1e6:.0f}M parameters"}
     warnings.simplefilter("ignore")
-    module = randomized(make(weights=None)).eval()
-    size = SIZES.get(name, 64)
-    x = np.random.default_rng(0).standard_normal((2, 3, size, size)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        for base in code_base.split(","):
+            for network in _networks(base, Path(folder)):
+                if fnmatch.fnmatch(network.name, only):
+                    _try(network, where.split(","), level, again)
+                    gc.collect()
+
+
+def _networks(base: str, folder: Path) -> Iterator[Network]:
+    makers = {
+        "torchvision": networks.torchvision_networks,
+        "timm": networks.timm_networks,
+        "mindcv": networks.mindcv_networks,
+        "onnx": lambda: networks.onnx_networks(folder),
+    }
+    if base not in makers:
+        raise typer.BadParameter(f"--code-base (={base}) must be one of {', '.join(makers)}")
+    return makers[base]()
+
+
+def _try(network: Network, names: list[str], level: str, again: bool) -> None:
+    found: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {"networks": {}}
+    key = f"{network.code_base}: {network.name}"
+    row = {} if again else found["networks"].get(key, {})
+    left = [name for name in names if name not in row.get("errors", {})]
+    proven = level == "forward" or row.get("proof", {}).get("level") == level
+    if "errors" in row and proven and (not left or network.parameters > LARGEST):
+        return
+    row = row | _adopted(network, left, None if proven else level)
+    if "refused" not in row and "failed" not in row:
+        row["errors"] = found["networks"].get(key, {}).get("errors", {}) | row["errors"]
+    # Others may have written in the meantime.
+    found = json.loads(OUT.read_text()) if OUT.exists() else {"networks": {}}
+    found["networks"][key] = row
+    found["networks"] = dict(sorted(found["networks"].items()))
+    found["machine"] = machine(LIBRARIES)
+    save(OUT, found)
+    console.print(f"{key}: {row}", markup=False)
+
+
+def _adopted(network: Network, names: list[str], level: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "code_base": network.code_base,
+        "module": network.module,
+        "parameters": network.parameters,
+    }
+    source = network.make()
+    try:
+        x, wanted = _own(network, source)
+    except Exception as error:  # whatever their code raises
+        return row | {"failed": f"{type(error).__name__}: {error}"[:200]}
     begun = time.perf_counter()
     try:
-        net = zoo.adopt(module, example=x)
+        net = zoo.adopt(source, example=x)
     except zoo.ZooError as error:
-        kinds = re.findall(r"(\w+) is no operator", str(error)) or [str(error).splitlines()[-1]]
-        return row | {"refused": sorted(set(kinds))}
+        return row | {"refused": _missing(error)}
     row |= {"seconds": round(time.perf_counter() - begun, 1), "nodes": len(net.graph.nodes)}
-    with torch.no_grad():
-        wanted = module(torch.from_numpy(x)).numpy()
-    errors = {}
-    for backend in names:
-        model: Any = zoo.create(net, backend=backend)  # type: ignore[call-overload]
-        (logits,) = backends.backend_of(model).predict(model, x)
-        errors[backend] = float(np.abs(logits - wanted).max() / np.abs(wanted).max())
-    return row | {"size": size, "errors": errors}
+    row |= {"size": x.shape[-1], "spec": net.spec.label, "errors": {}}
+    large = network.parameters > LARGEST
+    for backend in names[:1] if large else names:
+        try:
+            model: Any = zoo.create(net, backend=backend)  # type: ignore[call-overload]
+            (logits, *_) = backends.backend_of(model).predict(model, x)
+        except zoo.ZooError as error:
+            row["errors"][backend] = str(error).splitlines()[0][:200]
+            continue
+        row["errors"][backend] = float(np.abs(logits - wanted).max() / np.abs(wanted).max())
+        del model
+    if level and not large and not isinstance(source, Path):
+        row["proof"] = _proof(net, level)
+    return row
 
 
-def randomized(module: Any, seed: int = 0) -> Any:
-    """Return a module with statistics and biases that would show if they were left out."""
-    import torch
+def _own(network: Network, source: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return images of the first size that a network admits, and what its own code makes of them.
 
-    draw = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-            if name.endswith("running_var"):
-                tensor.uniform_(0.5, 2, generator=draw)
-            elif name.endswith(("running_mean", "bias")):
-                tensor.normal_(0, 0.3, generator=draw)
-    return module
+    Raises:
+        Exception: whatever it raises for the last of the sizes.
+    """
+    for size in network.sizes:
+        x = np.random.default_rng(0).standard_normal((2, 3, size, size)).astype(np.float32)
+        try:
+            return x, network.runs(source, x)
+        except Exception:  # too small, mostly
+            if size == network.sizes[-1]:
+                raise
+    raise AssertionError
 
 
-def table() -> str:
-    """Return what was tried: how many, the largest error of each backend, what others lack."""
-    rows = json.loads(OUT.read_text())["networks"]
-    done = {name: row for name, row in rows.items() if "errors" in row}
-    lines = [
-        f"Of torchvision's {len(rows)} classifiers {len(done)} were adopted; the largest error of "
-        "the logits, of the largest of the network's own:",
-        "",
-        "| backend | networks | largest error |",
-        "|---|---:|---:|",
+def _missing(error: zoo.ZooError) -> list[str]:
+    """Return what was refused, each kind once."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    kinds = re.findall(r"(\w+) is no operator", str(error))
+    others = [
+        re.sub(r"^.*?\.py:\d+\): ", "", line)[:120]
+        for line in lines[1:]
+        if "is no operator" not in line and not line.startswith("…")
     ]
-    for backend in dict.fromkeys(b for row in done.values() for b in row["errors"]):
-        errors = {n: row["errors"][backend] for n, row in done.items() if backend in row["errors"]}
-        worst = max(errors, key=lambda name: errors[name])
-        lines.append(f"| {backend} | {len(errors)} | {errors[worst]:.1e} (`{worst}`) |")
-    lines += ["", "| not adopted | for want of |", "|---|---|"]
-    for name, row in rows.items():
-        if name not in done:
-            why = row.get("left_out") or ", ".join(f"`{kind}`" for kind in row["refused"][:6])
-            lines.append(f"| `{name}` | {why} |")
-    return "\n".join(lines)
+    return sorted(set(kinds)) + sorted(set(others))[:3] or lines[:1]
+
+
+def _proof(net: zoo.Adopted, level: str) -> dict[str, Any]:
+    """Return what a proof with the original at the table found."""
+    begun = time.perf_counter()
+    try:
+        report = zoo.parity(net, backends=["original", "torch", "mindspore"], level=level)  # type: ignore[arg-type]
+    except zoo.ZooError as error:
+        return {"level": level, "status": f"refused: {error}"[:200]}
+    errors: dict[str, dict[str, float]] = {}
+    for f in report.findings:
+        worst = errors.setdefault(f"{f.level}: {f.measure}", {})
+        worst[f.backend.split()[0]] = f.error
+    failed = report.failures[0] if report.failures else None
+    status = "passed" if report.passed else failed.told() if failed else report.summary()
+    seconds = round(time.perf_counter() - begun, 1)
+    return {"level": level, "status": status[:200], "seconds": seconds, "errors": errors}
 
 
 if __name__ == "__main__":

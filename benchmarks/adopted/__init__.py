@@ -1,0 +1,1 @@
+"""The networks of other code bases that `benchmarks/adopt.py` tries, and how they run there."""

@@ -26,10 +26,11 @@ from backends.registry import (
     trainable,
     trains,
 )
-from backends.ways_in import WayIn, way_in
+from backends.ways_in import FILES, WayIn, way_in
 
 __all__ = [
     "BACKENDS",
+    "FILES",
     "Name",
     "Quantizer",
     "Runtime",

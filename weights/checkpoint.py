@@ -66,8 +66,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     @property
     def model(self) -> str:
-        """The catalog's name of the network, or its family where it is none of the catalog."""
-        return base_model(self.spec) or self.spec.family
+        """The catalog's name of the network, or what it is called that is none of the catalog."""
+        return base_model(self.spec) or self.spec.label
 
     @property
     def preprocessing(self) -> Preprocessing | None:
@@ -99,7 +99,9 @@ class Checkpoint(Mapping[str, np.ndarray]):
 def describe(spec: Spec) -> str:
     """Return a network in one line: name, conventions, classes, input."""
     name = base_model(spec)
-    if name is None:
+    if name is None and not spec.told_by_shapes:
+        name = f"{spec.label} ({spec.family})"
+    elif name is None:
         own = {f.name for f in dataclasses.fields(Spec)}
         fields = [f.name for f in dataclasses.fields(spec) if f.name not in own]
         values = ", ".join(f"{field}={getattr(spec, field)}" for field in fields)

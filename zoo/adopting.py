@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +13,10 @@ from typing import Any
 import numpy as np
 
 import backends
-from weights import Checkpoint
+from weights import Checkpoint, formats, load_weights
 from zoo.adoption.canonical import canonical
 from zoo.arch import Graph, cost
-from zoo.errors import InputError
+from zoo.errors import AdoptionError, InputError
 from zoo.families.graph import GraphSpec
 
 
@@ -101,6 +103,69 @@ def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = No
         original=None if is_file else source,
         theirs=found.theirs,
     )
+
+
+def named(text: str, options: Mapping[str, Any]) -> Any:
+    """Return the network that ``package.module:name`` makes; its code is run.
+
+    Args:
+        text: where a function or class is.
+        options: what it is called with.
+
+    Raises:
+        AdoptionError: there is no such thing, or it does not make what it should.
+    """
+    module, colon, name = text.partition(":")
+    if not colon or not name:
+        raise AdoptionError(f"{text!r} must be like torchvision.models:resnet50")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found(**options)
+    except Exception as error:  # whatever the user's code raises
+        raise AdoptionError(f"{text}: {type(error).__name__}: {error}") from error
+
+
+def opened(
+    text: str, options: Mapping[str, Any], *, example: Any, name: str | None = None
+) -> Checkpoint:
+    """Return the network that a text names: a file, or what makes one, whose code is run.
+
+    Args:
+        text: a file, or ``package.module:name``.
+        options: what that is called with.
+        example: as for `adopt`.
+        name: as for `adopt`; not of a file of ours, which has one.
+
+    Raises:
+        AdoptionError: as `adopt` and `named`.
+        WeightsError: a file of weights that does not tell its network.
+    """
+    path = Path(text)
+    if path.suffix.lower() in backends.FILES and not _is_ours(path):
+        return adopt(path, example=example, name=name)
+    if path.exists() or is_file(text):
+        return load_weights(path)
+    return adopt(named(text, options), example=example, name=name or text.rpartition(":")[2])
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file tells a spec and holds its weights, so that nothing is to be found."""
+    if path.suffix.lower() not in formats.FORMATS["onnx"].suffixes:
+        return False
+    metadata = formats.read(path)[1].metadata
+    return "zoo.spec" in metadata and "zoo.optimized" not in metadata
+
+
+def with_weights(net: Checkpoint, path: str | Path) -> Checkpoint:
+    """Return a network with the weights in a file of its code base.
+
+    Raises:
+        WeightsError: they are of another network.
+    """
+    found = load_weights(path, model=net.spec)
+    return dataclasses.replace(net, weights=found.weights, notes=(*net.notes, *found.notes))
 
 
 def _images(example: Any) -> np.ndarray:

@@ -18,7 +18,7 @@ from zoo.arch import Spec
 from zoo.arch.spec import Conventions
 from zoo.errors import InputError, SpecError, WeightsError, unknown
 from zoo.files import require_free
-from zoo.loading import fit, from_source
+from zoo.loading import Network, fit, from_source, opened
 from zoo.models import GROUP_CONV, create
 from zoo.proof.measure import relative_maximum
 
@@ -79,7 +79,7 @@ def convert(
     source: str | Path,
     destination: str | Path,
     *,
-    model: str | Spec | None = None,
+    model: Network | None = None,
     from_dialect: str | None = None,
     to_dialect: str | None = None,
     conventions: str | Conventions | None = None,
@@ -133,7 +133,7 @@ def convert(
     if engines and len(engines) != 2:
         raise SpecError(f"verify (={verify!r}) must name two backends, for before and after")
 
-    like = families.spec(model) if model is not None else None
+    like = families.spec(opened(model)) if model is not None else None
     checkpoint = from_source(source, like, dialect=from_dialect, entry=entry)
     dialect = to_dialect or arrays.own_dialect(destination)
     target = _target(checkpoint.spec, dialect, conventions)

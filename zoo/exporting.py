@@ -18,10 +18,11 @@ from zoo.errors import ExportError
 from zoo.families import model_name
 from zoo.files import atomic
 from zoo.live import get_weights, spec_of
-from zoo.loading import Network, Source, resolve
+from zoo.loading import Network, Source, opened, resolve
 from zoo.models import realization
 from zoo.output import require_writable
 from zoo.passes import Weights
+from zoo.proof.measure import relative_maximum
 from zoo.proof.tolerances import FORWARD
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def export(
     (``zoo.spec``, ``zoo.labels``, ``zoo.mean``, ``zoo.std``).
 
     Args:
-        model: a name of `list_models`, a spec, or a live model made by `create`.
+        model: whatever `create` takes, or a live model that it made.
         path: the destination, ``.onnx``.
         weights: as for `create`; not with a live model.
         optimize: write the form for inference, see `create`.
@@ -123,6 +124,7 @@ def export(
     opset = engine.OPSET if opset is None else opset
     realize = realization(group_conv, optimize)
     if isinstance(model, Network):
+        model = opened(model)
         _ = families.spec(
             model, **overrides
         )  # what is wrong with these is told before a file is read
@@ -139,9 +141,9 @@ def export(
     errors: list[float] = []
 
     def verify(written: Path) -> None:
-        (exact,) = _reference(spec.graph, found, images)
-        (value,) = engine.File(written).run(images)
-        errors.append(float(np.abs(value - exact).max() / np.abs(exact).max()))
+        exact = _reference(spec.graph, found, images)
+        values = engine.File(written).run(images)
+        errors.append(max(relative_maximum(v, e) for v, e in zip(values, exact, strict=True)))
         if not errors[0] <= tolerance:
             raise ExportError(
                 f"{path}: not written: what ONNX Runtime makes of it is {errors[0]:.1e} from the "

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
+import backends
 import weights as arrays
-from weights import Checkpoint
+from weights import Checkpoint, formats
 from zoo import families
 from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import SpecError, WeightsError
 from zoo.passes import Weights, convert_conventions
 
-Network = str | Spec | Checkpoint
-"""A name, a spec, or weights that know which network they are of."""
+Network = str | Path | Spec | Checkpoint
+"""A name, a spec, or weights that know which network they are of, or the file that holds them."""
 Source = str | Path | Mapping[str, np.ndarray]
 """A file, the name of published weights, or canonical name → array."""
 
@@ -40,6 +41,30 @@ class Resolved:
     spec: Spec
     weights: Weights
     preprocessing: Preprocessing | None = None
+
+
+def opened(model: Network) -> str | Spec | Checkpoint:
+    """Return what is meant: of a file the weights, which know their network; all else as it is.
+
+    Text is a file where it has the suffix of one: no name of a network has.
+
+    Raises:
+        WeightsError: the file cannot be read, or does not tell which network it is of.
+    """
+    if isinstance(model, Path) or (isinstance(model, str) and is_file(model)):
+        try:
+            return arrays.load_weights(model)
+        except WeightsError as error:
+            if Path(model).suffix.lower() not in backends.FILES or not Path(model).exists():
+                raise
+            told = f"{error}\nof a network from elsewhere, zoo adopt {model} makes a file of ours"
+            raise WeightsError(told) from None
+    return model
+
+
+def is_file(text: str) -> bool:
+    """Return whether text is meant as a file of weights."""
+    return text.endswith(tuple(s for entry in formats.FORMATS.values() for s in entry.suffixes))
 
 
 def resolve(
@@ -68,6 +93,7 @@ def resolved(
     Weights from a file bring their conventions, classes and channels with them, unless ``model`` is
     a spec, which states them all, or ``overrides`` do.
     """
+    model = opened(model)
     wanted = families.spec(model, **overrides)
     if weights is None and isinstance(model, Checkpoint):
         weights = model

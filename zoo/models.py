@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import backends
 import weights as arrays
 from backends import Name
+from weights import Checkpoint
 from zoo import arch, families
-from zoo.arch import Graph, Spec
-from zoo.errors import ZooError, unknown
+from zoo.arch import Graph
+from zoo.errors import SpecError, ZooError, unknown
 from zoo.live import get_weights, spec_of
-from zoo.loading import Network, Source, resolved
+from zoo.loading import Network, Source, opened, resolved
 from zoo.passes import Rewrite, Weights, merge_group_conv, split_group_conv
 from zoo.passes import optimize as optimize_graph
 
@@ -97,7 +98,8 @@ def create(
     (graph mode is the fast one).
 
     Args:
-        model: a name of `list_models`, or a spec.
+        model: a name of `list_models`, a spec, or what brings its weights: what `adopt` or
+            `load_weights` returned, or a file that tells its network.
         backend: ``"torch"``, ``"mindspore"``, ``"onnx"`` (ONNX Runtime), ``"openvino"`` or
             ``"numpy"`` (the float64 reference).
         seed: of the initial weights, which are the same bits on every backend.
@@ -133,6 +135,7 @@ def create(
         >>> model = create("shufflenet_v1_0.5x_g3", backend="numpy", num_classes=10)
     """
     realize = realization(group_conv, optimize)
+    model = opened(model)
     asked = families.spec(model, **overrides)  # what is wrong is told before a file is read
     if features_only and outputs:
         raise ZooError("outputs and features_only cannot both be given: each says what is returned")
@@ -146,6 +149,11 @@ def create(
     told: dict[str, Any] = {}
     if features_only:
         told["feature_info"] = info = spec.feature_info.from_other(out_indices)
+        if not info:
+            raise SpecError(
+                f"features_only: the graph of {families.model_name(spec)} does not tell where "
+                "features end and a head begins; outputs= names nodes and scopes"
+            )
         wanted = graph.select(info.module_name(), as_tuple=True)
     elif outputs:
         wanted = graph.select([outputs] if isinstance(outputs, str) else outputs)
@@ -206,7 +214,7 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
     """Write a live model to a file from which `load` rebuilds it on any backend.
 
     Args:
-        model: a model made by `create`.
+        model: a model made by `create`, or what `adopt` or `load_weights` returned.
         path: the destination. ``.safetensors`` is our own format; ``.pth``, ``.ckpt``, ``.onnx``
             and ``.npz`` are written under our names as well, with the spec in their metadata.
         group_conv: ``"split"`` writes one convolution a group.
@@ -217,16 +225,15 @@ def save(model: Any, path: str | Path, *, group_conv: str = "native", force: boo
             has layers that are not those of its spec, which are named; or the destination exists or
             cannot be written.
     """
-    spec = spec_of(model, ", which no file of weights describes")
     _ = realization(group_conv)
-    arrays.save_weights(
-        path,
-        spec,
-        get_weights(model),
-        split=group_conv == "split",
-        preprocessing=backends.backend_of(model).graph_of(model).preprocessing,
-        force=force,
-    )
+    if isinstance(model, Checkpoint):
+        spec, found, how = model.spec, model.weights, model.preprocessing
+    else:
+        spec = spec_of(model, ", which no file of weights describes")
+        found = get_weights(model)
+        how = backends.backend_of(model).graph_of(model).preprocessing
+    split = group_conv == "split"
+    arrays.save_weights(path, spec, found, split=split, preprocessing=how, force=force)
 
 
 def for_inference(group_conv: str) -> Rewrite:
@@ -250,18 +257,18 @@ def realization(group_conv: str, optimize: bool = False) -> Rewrite:
 
 
 def cost(
-    model: str | Spec | Graph, *, image_size: int | tuple[int, int] | None = None, **overrides: Any
+    model: Network | Graph, *, image_size: int | tuple[int, int] | None = None, **overrides: Any
 ) -> arch.Cost:
     """Return what a network costs for one image: shapes, parameters, multiply-adds, memory.
 
     Args:
-        model: a name, a spec or a graph.
+        model: a name, a spec, a graph, or what `create` takes besides.
         image_size: height and width, by default the nominal ones.
         **overrides: fields of the spec, see `spec`.
 
     Raises:
         InputError: the network does not admit the size.
     """
-    graph = model if isinstance(model, Graph) else families.spec(model, **overrides).graph
+    graph = model if isinstance(model, Graph) else families.spec(opened(model), **overrides).graph
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     return arch.cost(graph, (1, graph.in_channels, *(size or graph.image_size)))

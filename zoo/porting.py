@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,9 @@ from typing import Any
 import numpy as np
 
 import backends
-import weights as arrays
-from zoo.adopting import Adopted, adopt
+from weights import Checkpoint
+from zoo.adopting import adopt, with_weights
 from zoo.blocks.names import camel
-from zoo.errors import AdoptionError, ZooError
 from zoo.models import create, save
 from zoo.output import Progress, write
 from zoo.proof.prove import parity
@@ -35,8 +32,8 @@ README = """\
 
 {summary}
 
-With the weights in the file, on {images} random images, the logits are within {error:.1e} of the
-original's (of the largest).
+With the weights in the file, on {images} random images, the logits are within {error:.1e} of those
+of {judge} (of the largest).
 {notes}"""
 
 LOADING = {
@@ -54,34 +51,28 @@ class Port:
     Attributes:
         folder: where.
         report: the proof.
-        error: of the logits with the network's own weights, of the largest.
+        error: of the logits with the network's own weights, of the largest: against the original,
+            a file's in ONNX Runtime, or the float64 reference where there is neither.
+        changed: arrays of the original that are no longer what they were when it was adopted.
     """
 
     folder: Path
     report: ParityReport
     error: float
+    changed: tuple[str, ...] = ()
 
+    @property
+    def passed(self) -> bool:
+        """Whether the port is proven to be what the original is."""
+        return self.report.passed and not self.changed
 
-def named(text: str, options: Mapping[str, Any]) -> Any:
-    """Return the network that ``package.module:name`` makes; its code is run.
-
-    Args:
-        text: where a function or class is.
-        options: what it is called with.
-
-    Raises:
-        AdoptionError: there is no such thing, or it does not make what it should.
-    """
-    module, colon, name = text.partition(":")
-    if not colon or not name:
-        raise AdoptionError(f"{text!r} must be like torchvision.models:resnet50")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-        return found(**options)
-    except Exception as error:  # whatever the user's code raises
-        raise AdoptionError(f"{text}: {type(error).__name__}: {error}") from error
+    def summary(self) -> str:
+        """Return what came of it; the first name where the two diverge, if they do."""
+        lines = [f"with its own weights, logits within {self.error:.1e}"]
+        if self.changed:
+            rest = f" and {len(self.changed) - 1} more" if len(self.changed) > 1 else ""
+            lines.append(f"diverges at {self.changed[0]}{rest}: changed since it was adopted")
+        return "\n".join([*lines, self.report.summary()])
 
 
 def port(
@@ -98,7 +89,7 @@ def port(
     """Write a network of another code base, or framework, as source, weights and proof.
 
     Args:
-        network: what `adopt` takes, or returned.
+        network: what `adopt` takes or returned, or `load_weights`.
         out: a folder, which is made.
         to: ``"torch"`` or ``"mindspore"``.
         example: as for `adopt`.
@@ -112,21 +103,23 @@ def port(
     """
     if to not in SUFFIXES:
         backends.editable(to)
-    net = network if isinstance(network, Adopted) else adopt(network, example=example)
-    held = dict(net.weights)
+    net = network if isinstance(network, Checkpoint) else adopt(network, example=example)
     if weights is not None:
-        held = dict(arrays.load_weights(weights, model=net.spec))
+        net = with_weights(net, weights)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     called = "".join(c for c in camel(net.model) if c.isalnum() or c == "_") or "Network"
     source, file = f"{called.lower()}.py", f"{called.lower()}{SUFFIXES[to]}"
     write_source(net, folder / source, backend=to, force=force)
-    model = create(net.spec, backend=to, weights=held)  # type: ignore[call-overload]
+    model = create(net, backend=to)  # type: ignore[call-overload]
     save(model, folder / file, force=force)
-    error = _error(net, model, held)
-    report = parity(net, backends=["original", to], level=level, progress=progress)
+    error, judge = _error(net, model, weights is None)
+    changed = _changed(net) if weights is None else ()
+    table = [to] if getattr(net, "original", None) is None else ["original", to]
+    report = parity(net, backends=table, level=level, progress=progress)
     report.save(folder / "parity.json")
     report.plot(folder / "parity.png")
+    done = Port(folder, report, error, changed)
     notes = "".join(f"\n- {note}" for note in net.notes)
     text = README.format(
         name=net.model,
@@ -135,27 +128,49 @@ def port(
         source=source,
         weights=file,
         loading=LOADING[to].format(weights=file),
-        summary=report.summary(),
+        summary=done.summary(),
         images=IMAGES,
         error=error,
+        judge=judge,
         notes=f"\n{notes}\n" if notes else "",
     )
     write(folder / "README.md", text.encode())
-    return Port(folder, report, error)
+    return done
 
 
 IMAGES = 4
 
 
-def _error(net: Adopted, model: Any, held: Mapping[str, np.ndarray]) -> float:
-    """Return how far a model's logits are from the original's under the same weights."""
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((IMAGES, *net.graph.input_shape[1:])).astype(np.float32)
-    if net.original is None:
-        raise ZooError("only what was adopted from a live module is ported")
+def _original(net: Any) -> Any:
     _, reader = backends.way_in(net.original)
-    theirs = reader.original(net.original, net.theirs)
-    values, _ = theirs.forward(net.graph, dict(held), images, training=False, dtype="float32")
-    exact = values[net.graph.outputs[0]]
-    (found,) = backends.backend_of(model).predict(model, images)
-    return float(np.abs(found - exact).max() / np.abs(exact).max())
+    return reader.original(net.original, net.theirs)
+
+
+def _changed(net: Checkpoint) -> tuple[str, ...]:
+    """Return the arrays of the original that are others than those that were adopted."""
+    if getattr(net, "original", None) is None:
+        return ()
+    now = _original(net).get_parameters(net.original)  # type: ignore[attr-defined]
+    return tuple(name for name, array in net.items() if not np.array_equal(now[name], array))
+
+
+def _error(net: Checkpoint, model: Any, as_it_came: bool) -> tuple[float, str]:
+    """Return how far a model's logits are from those of what it is a port of, and what that is."""
+    rng = np.random.default_rng(0)
+    graph = net.spec.graph
+    images = rng.standard_normal((IMAGES, *graph.input_shape[1:])).astype(np.float32)
+    original = getattr(net, "original", None)
+    if original is not None:
+        theirs, weights = _original(net), dict(net.weights)
+        if as_it_came:
+            weights = theirs.get_parameters(original)
+        values, _ = theirs.forward(graph, weights, images, training=False, dtype="float32")
+        exact, judge = values[graph.outputs[0]], "the original"
+    elif as_it_came and net.path.suffix.lower() == ".onnx":
+        exact, judge = backends.exporter().File(net.path)(images), "the file in ONNX Runtime"
+        exact = exact[0] if isinstance(exact, tuple) else exact
+    else:
+        (exact, *_) = backends.load("numpy").predict(create(net, backend="numpy"), images)
+        judge = "the float64 reference"
+    (found, *_) = backends.backend_of(model).predict(model, images)
+    return float(np.abs(found - exact).max() / np.abs(exact).max()), judge

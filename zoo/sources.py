@@ -12,7 +12,7 @@ from zoo.arch import Graph, Spec
 from zoo.blocks import write
 from zoo.errors import ZooError
 from zoo.live import graph_of
-from zoo.loading import Network
+from zoo.loading import Network, opened
 from zoo.output import require_writable
 from zoo.output import write as write_file
 
@@ -32,8 +32,8 @@ def write_source(
     of parameters and the shapes of its outputs.
 
     Args:
-        model: a name, a spec, or a live model of `create` (a part of a network and the form for
-            inference are written as they are).
+        model: whatever `create` takes, or a live model that it made (a part of a network and the
+            form for inference are written as they are).
         path: the destination, ``.py``.
         backend: ``"torch"`` or ``"mindspore"``; by default a live model's own, else ``"torch"``.
         force: replace an existing file.
@@ -65,7 +65,7 @@ def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
 
 def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[Graph, str]:
     if isinstance(model, Network):
-        return families.spec(model, **overrides).graph, backend or "torch"
+        return families.spec(opened(model), **overrides).graph, backend or "torch"
     own = backends.name_of(backends.backend_of(model))
     if overrides:
         raise ZooError(f"{sorted(overrides)[0]} cannot be changed in a live model")

@@ -13,7 +13,7 @@ from weights import Checkpoint
 from zoo import arch, families
 from zoo.arch.preprocessing import Preprocessing
 from zoo.errors import InputError, ZooError
-from zoo.loading import Network, from_source
+from zoo.loading import Network, from_source, opened
 from zoo.pictures import decode, read_file, rgb
 from zoo.preprocessing import PRESETS, for_size, normalize, square
 
@@ -97,7 +97,7 @@ def _known(source: Any, weights: str | Path | None) -> tuple[Preprocessing, arch
     if isinstance(source, Checkpoint) and weights is None:
         return _of(str(source.path), source.preprocessing), source.spec.graph
     if isinstance(source, Network):
-        spec = families.spec(source)
+        spec = families.spec(opened(source))
         if weights is None:
             raise ZooError(
                 f"{families.model_name(spec)}: pictures are prepared as weights want it: give "

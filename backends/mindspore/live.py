@@ -12,6 +12,7 @@ from mindspore import nn
 
 from backends.mindspore.model import SUFFIXES, build
 from zoo.arch import Graph, Node, Operator
+from zoo.blocks import called
 from zoo.blocks.live import Live, Made
 
 VALUES = re.compile(r"(, )?\w+=(Parameter \(.*?requires_grad=\w+\)|<.*?>)|(, )?\w+_init=[^,]*")
@@ -31,7 +32,7 @@ class MindSporeLive(Live):
         return unwrap(module._cells.get(name))
 
     def made(self, graph: Graph) -> Mapping[str, Made]:
-        return _made(graph)
+        return _made(graph, called(graph))
 
     def tell(self, layer: nn.Cell) -> Made:
         return Made(type(layer), VALUES.sub("", layer.extend_repr()))
@@ -83,5 +84,5 @@ def evaluating(cell: nn.Cell) -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=64)
-def _made(graph: Graph) -> dict[str, Made]:
+def _made(graph: Graph, named: str) -> dict[str, Made]:
     return {path: LIVE.tell(cell) for path, cell in build(graph).cells_and_names() if path}

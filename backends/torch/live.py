@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from backends.torch.model import build
 from zoo.arch import Graph, Node
+from zoo.blocks import called
 from zoo.blocks.live import Live, Made
 
 WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
@@ -37,7 +38,7 @@ class TorchLive(Live):
         return unwrap(module._modules.get(name))
 
     def made(self, graph: Graph) -> Mapping[str, Made]:
-        return _made(graph)
+        return _made(graph, called(graph))
 
     def tell(self, layer: nn.Module) -> Made:
         kind = type(layer)
@@ -87,7 +88,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=64)
-def _made(graph: Graph) -> dict[str, Made]:
+def _made(graph: Graph, named: str) -> dict[str, Made]:
     with torch.device("meta"):  # nothing is allocated
         twin = build(graph)
     return {path: LIVE.tell(module) for path, module in twin.named_modules() if path}

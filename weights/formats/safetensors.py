@@ -148,5 +148,5 @@ def _info(name: str, info: object) -> tuple[str, list[int], int, int]:
 
 
 FORMAT = Format(
-    name="safetensors", suffixes=(".safetensors",), matches=matches, read=read, write=write
+    name="safetensors", suffixes=(".safetensors", ".zoo"), matches=matches, read=read, write=write
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,8 +55,11 @@ def feature_info(graph: Graph) -> FeatureInfo:
     of ``stem``, ``stage2`` at one resolution the latter, of ``stage4`` and a ``last`` of 1×1
     convolutions the former. Where none looks that far, it is the last of all. Of a resolution that
     a scope only passes through (``stem``, of whose convolution and pool each halve the image), it
-    is the last value there which everything flows through. Other graphs have none.
+    is the last value there which everything flows through. Of a network of several outputs they are
+    those of the first. Other graphs have none.
     """
+    if len(graph.outputs) > 1:
+        graph = dataclasses.replace(graph.select(graph.outputs[:1]), origin=graph.origin)
     head = head_of(graph)
     if head is None:
         return FeatureInfo([])

@@ -31,7 +31,7 @@ from zoo.bench.work import Work, prepare
 from zoo.errors import UnknownNameError, ZooError
 from zoo.families import model_name
 from zoo.families import spec as spec_of
-from zoo.loading import Network, Source, resolve
+from zoo.loading import Network, Source, opened, resolve
 from zoo.machine import cores, machine, version
 from zoo.output import Progress
 
@@ -58,7 +58,7 @@ def benchmark(
     slows the machine down slows all of them, and a ratio is taken within a round.
 
     Args:
-        model: a name of `list_models`, or a spec.
+        model: whatever `create` takes.
         backends: names of backends; by default those of `DEFAULT` that are installed.
         batches: images a call; each is measured by itself.
         optimize: measure the form for inference (see `create`) or the other one; by default both.
@@ -85,6 +85,8 @@ def benchmark(
     count = _threads(threads)
     if not 0 < seconds < math.inf:
         raise ZooError(f"seconds (={seconds:g}) must be more than 0")
+    name = model if isinstance(model, str) else None
+    model = opened(model)
     wanted, found = spec_of(model, **overrides), None
     if weights is not None:
         wanted, found = resolve(model, weights, overrides, adapt=False, seed=seed)
@@ -103,9 +105,8 @@ def benchmark(
             about |= measured[2]
             # What fails for few images fails for many.
             forms = [form for form in forms if form not in {f.form for f in measured[1]}]
-    name = model if isinstance(model, str) else model_name(wanted)
     return BenchmarkReport(
-        model=name,
+        model=name or model_name(wanted),
         spec=json.loads(wanted.to_json()) | {"sha256": wanted.sha256},
         made_with={
             "parity-zoo": version("parity-zoo"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+import backends
 import weights as arrays
 from zoo.arch import Spec
 from zoo.bench.measurement import Contender
@@ -27,7 +28,7 @@ class Work:
         folder: where the files are.
         network: the weights, with the spec inside.
         images: float32 (`IMAGES`, C, H, W).
-        logits: of these images, float64.
+        logits: of these images, float64; the first output, where there are several.
     """
 
     folder: Path
@@ -64,7 +65,8 @@ def prepare(folder: Path, wanted: Spec, found: arrays.Weights | None, seed: int)
     network = folder / "network.safetensors"
     arrays.save_weights(network, wanted, found)
     reference = create(wanted, backend="numpy", weights=found)
-    return Work(folder, network, images, reference(images))
+    logits = backends.load("numpy").predict(reference, images)[0]
+    return Work(folder, network, images, logits)
 
 
 def _repeated(values: np.ndarray, count: int) -> np.ndarray:

@@ -80,9 +80,11 @@ class Classes:
 
     def _name(self, network: str) -> None:
         alike: dict[str, list[Class]] = {}
+        taken = {*vars(self.idioms.helpers), *self.idioms.imports}
         for found in self:
             first = found.blocks[0]
             name = network if self.root in found.blocks else names.base(first, network)
+            name = names.free(name, taken)
             alike.setdefault(name, []).append(found)
         for name, group in alike.items():
             words = [names.words(c.blocks[0], self._reduces(c.blocks[0])) for c in group]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import itertools
+import keyword
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from zoo.blocks.tree import Block, Leaf
 
@@ -22,6 +24,13 @@ def camel(name: str) -> str:
 def family(name: str) -> str:
     """Return a family's name as a class's: ``shufflenet_v2_plus`` → ``ShuffleNetV2Plus``."""
     return re.sub(r"net(?=\W|_|\d|$)", "Net", camel(name.replace("net_", "Net_")))
+
+
+def free(name: str, taken: Container[str]) -> str:
+    """Return a name that a class can have: scopes are called as their authors liked."""
+    name = name if name.isidentifier() else f"Network{name}"
+    reserved = name in taken or keyword.iskeyword(name) or hasattr(builtins, name)
+    return f"{name}Block" if reserved else name
 
 
 def base(block: Block, network: str) -> str:

@@ -40,6 +40,11 @@ class Source:
     given: tuple[tuple[str, Any], ...]
 
 
+def called(graph: Graph) -> str:
+    """Return what a graph's network is called, of which equality does not tell."""
+    return str(getattr(graph.origin, "label", "network"))
+
+
 def write(graph: Graph, idioms: Idioms) -> Source:
     """Return a graph's code.
 
@@ -47,8 +52,7 @@ def write(graph: Graph, idioms: Idioms) -> Source:
         GraphError: a scope has the name of a node with parameters.
     """
     root = cut(graph, idioms)
-    network = names.family(getattr(graph.origin, "label", "network"))
-    classes = Classes(root, graph.shapes(), idioms, network)
+    classes = Classes(root, graph.shapes(), idioms, names.family(called(graph)))
     written = "\n\n\n".join("\n".join(_class(c, classes, graph)) for c in classes)
     used = _used(written, idioms.helpers)
     imported = f"from {idioms.helpers.__name__} import {', '.join(sorted(used))}" if used else ""

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from zoo.cli.adopt import adopt
 from zoo.cli.bench import bench
 from zoo.cli.convert import convert
 from zoo.cli.demo import demo
@@ -33,8 +34,8 @@ app = typer.Typer(
 )
 app.command("list")(list_)
 for command in (
-    info, convert, inspect, parity, demo, bench, doctor, evaluate, export, port, predict, quantize,
-    recipes, report, source, train,
+    info, adopt, convert, inspect, parity, demo, bench, doctor, evaluate, export, port, predict,
+    quantize, recipes, report, source, train,
 ):  # fmt: skip
     app.command()(command)
 

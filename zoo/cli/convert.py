@@ -44,12 +44,13 @@ def convert(
 ) -> None:
     """Convert weights between formats, code bases and conventions, and verify the result."""
     from zoo import conversion
+    from zoo.loading import opened
 
     expected = None
     if model is not None or changes:
         if model is None:
             raise ZooError("--set changes the spec of --model, which is missing")
-        expected = families.spec(model, **parse(changes))
+        expected = families.spec(opened(model), **parse(changes))
     done = conversion.convert(
         source,
         destination,

@@ -34,6 +34,7 @@ def export(
 ) -> None:
     """Write a network as an ONNX file that has been run and agrees with the float64 reference."""
     from zoo.exporting import export as write
+    from zoo.loading import is_file
 
     overrides = parse(changes) | ({} if size is None else {"image_size": size})
     report = write(
@@ -51,7 +52,7 @@ def export(
         **overrides,
     )
     typer.echo(report)
-    if weights is None:
+    if weights is None and not is_file(name):
         typer.echo("note: the weights are initial ones (seed 0); --weights gives trained ones")
 
 

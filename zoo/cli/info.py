@@ -20,8 +20,9 @@ def info(
 ) -> None:
     """Show what a network is and costs: shapes, parameters, multiply-adds, memory."""
     from zoo import models
+    from zoo.loading import opened
 
-    wanted = families.spec(name, **parse(changes))
+    wanted = families.spec(opened(name), **parse(changes))
     if spec_json:
         typer.echo(wanted.to_json())
         return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from zoo.errors import ZooError, unknown
 
-Name = Annotated[str, typer.Argument(help="A name that `zoo list` shows.")]
+Name = Annotated[
+    str, typer.Argument(help="A name that `zoo list` shows, or a file that tells its network.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the spec; repeatable."),
@@ -26,6 +29,15 @@ Preparation = Annotated[
 Preprocessing = Annotated[
     str | None, typer.Option(help="Or as these weights expect: imagenet or megvii.")
 ]
+Foreign = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A file of a network, or package.module:name of what makes one; its code is run.",
+    ),
+]
+Example = Annotated[str, typer.Option(help="Shape of the images, N,C,H,W.")]
+TheirWeights = Annotated[Path | None, typer.Option(help="A file of the network's own code base.")]
 BatchSize = Annotated[int, typer.Option(help="Images a batch.")]
 Workers = Annotated[int, typer.Option(help="Threads that prepare images.")]
 GroupConv = Annotated[str, typer.Option(help="native or split.")]
@@ -77,3 +89,11 @@ def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ZooError(f"--{option}: {text!r} must be numbers, comma-separated") from None
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """Return ``2,3,224,224`` as numbers."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ZooError(f"--example: {text!r} must be whole numbers, comma-separated") from None

@@ -56,6 +56,7 @@ def parity(
     from rich.console import Console
 
     from zoo.cli.progress import progress_bar
+    from zoo.loading import opened
     from zoo.output import require_writable
     from zoo.proof.photographs import photographs as load
     from zoo.proof.prove import parity as prove
@@ -64,13 +65,14 @@ def parity(
         if file:
             require_writable(file, suffix)
     overrides = parse(changes) | ({"image_size": size} if size else {})
+    network = opened(name)
     if quick and size is None:
-        overrides["image_size"] = min(QUICK, families.spec(name, **overrides).image_size)
-    images = load(families.spec(name, **overrides).image_size) if photographs else None
+        overrides["image_size"] = min(QUICK, families.spec(network, **overrides).image_size)
+    images = load(families.spec(network, **overrides).image_size) if photographs else None
     engines = [part.strip() for part in backends.split(",")]
     with progress_bar() as progress:
         report = prove(
-            name,
+            network,
             backends=engines,
             level=level,
             group_conv=group_conv,
@@ -95,7 +97,7 @@ def parity(
 
         with progress_bar() as progress:
             verdicts = doubt(
-                name, backends=engines, level=level, seed=seed, images=images,
+                network, backends=engines, level=level, seed=seed, images=images,
                 progress=progress, **overrides,
             )  # fmt: skip
         typer.echo(score(verdicts))

@@ -67,6 +67,7 @@ def quantize(
     overrides = parse(changes) | ({} if image_size is None else {"image_size": image_size})
 
     from zoo.cli.progress import progress_bar
+    from zoo.loading import is_file
     from zoo.quantization.mixed_precision import TOLERANCE
     from zoo.quantization.quantize import quantize as write
 
@@ -90,7 +91,7 @@ def quantize(
             **overrides,
         )
     typer.echo(report)
-    if weights is None:
+    if weights is None and not is_file(name):
         typer.echo("note: the weights are initial ones (seed 0); --weights gives trained ones")
     if json_file:
         report.save(json_file)

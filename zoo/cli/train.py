@@ -33,7 +33,7 @@ def recipes(
     for key, entry in sorted(RECIPES.items()):
         table.add_row(
             key,
-            entry.network,
+            entry.called,
             f"{entry.optimizer.name} {entry.optimizer.lr:g}, {entry.schedule.name}",
             str(entry.batch_size),
             str(entry.epochs),
@@ -83,6 +83,7 @@ def train(
     from zoo import training
     from zoo.cli.progress import progress_bar
     from zoo.recipes import open_recipe
+    from zoo.training.api import with_network
 
     if (recipe is None) == (resume is None):
         raise ZooError("give a RECIPE to start with, or --resume RUN to go on")
@@ -104,10 +105,10 @@ def train(
                     out
                     or Path("runs") / f"{Path(recipe).stem if '/' in recipe else recipe}-{backend}"
                 )
-                changed = open_recipe(recipe).replace(**parse(changes, of_recipe=True))
+                fields, start = with_network(parse(changes, of_recipe=True), weights)
                 run = training.train(
-                    changed, data, out,
-                    backend=backend, weights=weights, adapt=adapt, pipeline=cast(Any, pipeline),
+                    open_recipe(recipe).replace(**fields), data, out,
+                    backend=backend, weights=start, adapt=adapt, pipeline=cast(Any, pipeline),
                     workers=2 if workers is None else workers, compiled=bool(compiled),
                     labels=labels, skip_corrupt=skip_corrupt, progress=progress,
                 )  # fmt: skip

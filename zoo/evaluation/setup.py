@@ -18,7 +18,8 @@ from zoo.arch import Spec
 from zoo.errors import InputError, WeightsError, ZooError
 from zoo.exporting import open_exported
 from zoo.families import base_model, model_name
-from zoo.loading import Source, from_source, resolve
+from zoo.loading import Network as Named
+from zoo.loading import Source, from_source, opened, resolve
 from zoo.models import create, realization
 from zoo.output import Progress
 from zoo.preprocessing import Pipeline, Transforms, asked, known_of_file, known_of_onnx
@@ -45,7 +46,7 @@ class Setup:
     """
 
     weights: Source
-    model: str | Spec | None = None
+    model: Named | None = None
     backend: str | None = None
     recipe: str | Path | Recipe | None = None
     transforms: Transforms | None = None
@@ -253,9 +254,10 @@ def _run_around(file: Path) -> Run | None:
 
 
 def _read(
-    source: Source, model: str | Spec | None, overrides: Mapping[str, Any]
+    source: Source, model: Named | None, overrides: Mapping[str, Any]
 ) -> tuple[Spec, Mapping[str, np.ndarray], Checkpoint | None]:
     """Return a spec, weights that fit it, and the file that they come from."""
+    model = opened(model) if model is not None else None
     if isinstance(source, str | Path):
         wanted = families.spec(model, **overrides) if model is not None else None
         source = from_source(source, wanted)

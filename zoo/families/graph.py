@@ -8,6 +8,7 @@ as far as the graph tells where they stand.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -21,6 +22,9 @@ from zoo.arch.spec import Conventions, Spec
 from zoo.errors import SpecError
 
 NONE = Conventions()
+MAX_NAME = 100
+NAME = re.compile(rf"[\w.+-]{{1,{MAX_NAME}}}", re.ASCII)
+"""It comes from a file, and goes into code."""
 
 MODELS: dict[str, Spec] = {}
 """None by name: they come from files and modules."""
@@ -39,6 +43,7 @@ class GraphSpec(Spec):
     presets: ClassVar[Mapping[str, Conventions]] = {"none": NONE}
     conventions_type: ClassVar[type[Conventions]] = Conventions
     told_by_shapes: ClassVar[bool] = False
+    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "name")
 
     name: str = "network"
     body: Graph
@@ -49,8 +54,10 @@ class GraphSpec(Spec):
         super().__post_init__()
         if not isinstance(self.body, Graph):
             raise SpecError(f"body must be a graph, not {type(self.body).__name__}")
-        if not isinstance(self.name, str) or not self.name:
-            raise SpecError(f"name (={self.name!r}) must be a text")
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise SpecError(
+                f"name (={self.name!r:.80}) must be letters, digits, and any of _ . + -"
+            )
         if self.conventions != NONE:
             raise SpecError("conventions: a network of no family has those of its graph alone")
 
@@ -65,7 +72,7 @@ class GraphSpec(Spec):
         if height != width:
             raise SpecError(f"image_size (={height}×{width}) must be the same both ways")
         return cls(
-            name=name,
+            name=re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII)[:MAX_NAME].strip("_") or "network",
             body=dataclasses.replace(body, origin=None),
             num_classes=body.shapes()[body.outputs[0]][1],
             in_channels=body.in_channels,

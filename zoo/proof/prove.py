@@ -15,7 +15,7 @@ from zoo.arch import Spec
 from zoo.arch.operators import Dropout
 from zoo.errors import BackendNotInstalledError, UnknownNameError, unknown
 from zoo.families import model_name, spec
-from zoo.loading import Network, Source, resolve
+from zoo.loading import Network, Source, opened, resolve
 from zoo.machine import version
 from zoo.models import GROUP_CONV, for_inference
 from zoo.output import Progress
@@ -55,8 +55,8 @@ def parity(
     could not have shown does not pass, see `ParityReport.gaps`.
 
     Args:
-        model: a name of `list_models`, a spec, or a live model of `create`, in whatever it is
-            wrapped. It is proven with its own weights, on the backends and, up to ``forward``, as
+        model: whatever `create` takes, or a live model that it made, in whatever it is wrapped.
+            Only this is proven with its own weights, on the backends and, up to ``forward``, as
             it is in your hands: with its hooks, compiled or not.
         backends: names of backends. ``"numpy"`` is float32 here, and has no gradients.
         level: the highest level.
@@ -89,13 +89,15 @@ def parity(
         True
     """
     live: list[Candidate] = []
+    name = model if isinstance(model, str) else None
     if not isinstance(model, Network):
         itself, wanted, given = of_model(model, weights, overrides, optimize=optimize)
         live.append(itself)
-    elif weights is None:
-        wanted, given = spec(model, **overrides), None
     else:
-        wanted, given = resolve(model, weights, overrides, adapt=False, seed=seed)
+        model = known = opened(model)
+        wanted, given = spec(known, **overrides), None
+        if weights is not None:
+            wanted, given = resolve(known, weights, overrides, adapt=False, seed=seed)
     names = [backends] if isinstance(backends, str) else list(dict.fromkeys(backends))
     if ORIGINAL in names:
         names.remove(ORIGINAL)
@@ -111,8 +113,9 @@ def parity(
         variants=variants,
         modes=(False, True) if trains else (False,),
     )
-    name = model if isinstance(model, str) else model_name(wanted)
-    if isinstance(model, str) and overrides:
+    if name is None:
+        name = model_name(wanted)
+    elif overrides:
         name += f" ({', '.join(f'{key}={value}' for key, value in overrides.items())})"
     done: dict[str, Any] = {
         "levels": level,

@@ -18,7 +18,7 @@ from zoo.errors import ExportError, InputError, OutputError, ZooError, unknown
 from zoo.exporting import export
 from zoo.files import atomic, scratch
 from zoo.images import Pictures, find_pictures, folder_classes, read_truth
-from zoo.loading import Network, Source
+from zoo.loading import Network, Source, opened
 from zoo.machine import machine, version
 from zoo.output import Progress, require_writable
 from zoo.passes import optimize
@@ -70,7 +70,7 @@ def quantize(
     is written before all of it is done.
 
     Args:
-        model: a name of `list_models`, a spec, or a live model made by `create`.
+        model: whatever `create` takes, or a live model that it made.
         path: the destination, ``.onnx``.
         calibration: a folder of images, also in folders below it, like those that the network will
             see. 100 to 500 are enough.
@@ -120,6 +120,8 @@ def quantize(
         "reduce_range": reduce_range,
     }
     require_writable(path, ".onnx", force)
+    if isinstance(model, Network):
+        model = opened(model)
     _check(engine, method, activations, tolerance)
     how = _preprocessing(model, weights, preprocessing, overrides)
     found = find_pictures(calibration, max_images)
@@ -227,15 +229,16 @@ def _preprocessing(
 ) -> Preprocessing:
     """Return how an image becomes the input: as asked, or as it is known of the weights."""
     if isinstance(model, Network):
-        spec = families.spec(model, **overrides)
+        spec = families.spec(opened(model), **overrides)
         graph, name = spec.graph, families.base_model(spec)
         if preprocessing is None and isinstance(weights, str | Path):
             if Path(weights).exists():
                 preprocessing = load_weights(weights, model=spec).preprocessing
             elif name and pretrained.is_tag(str(weights)):
                 preprocessing = pretrained.find(name, str(weights)).preprocessing
-        elif preprocessing is None and isinstance(weights, Checkpoint):
-            preprocessing = weights.preprocessing
+        elif preprocessing is None:
+            known = model if weights is None else weights
+            preprocessing = known.preprocessing if isinstance(known, Checkpoint) else None
     else:
         graph = backends.backend_of(model).graph_of(model)
         preprocessing = preprocessing or graph.preprocessing

@@ -7,9 +7,9 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
 from zoo import families
 from zoo.arch import Spec
@@ -22,6 +22,21 @@ from zoo.recipes.transforms import Transform, require_share
 from zoo.text import TextError, parse_object
 
 Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def _network(value: Any) -> str | Spec:
+    """Return a name as it is, the spec of what knows one, and the spec that JSON holds."""
+    if isinstance(value, dict):  # weights that know their network are mappings too
+        return families.spec_from_json(json.dumps(value))
+    return value if isinstance(value, str) else families.spec(value)
+
+
+Network = Annotated[
+    str | Spec,
+    PlainValidator(_network),
+    PlainSerializer(lambda value: value if isinstance(value, str) else json.loads(value.to_json())),
+]
+"""A name, or a network without one, whose spec is in the recipe's JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +67,7 @@ class Recipe(Part):
     """How a network is trained.
 
     Attributes:
-        network: a name of `zoo.list_models`.
+        network: a name of `zoo.list_models`, or a spec.
         overrides: fields of its spec.
         train: the transforms of an image in training, in order; the last is `Normalize`.
         evaluate: likewise in evaluation; nothing in it draws numbers.
@@ -76,7 +91,7 @@ class Recipe(Part):
         source: who published it.
     """
 
-    network: str
+    network: Network
     overrides: dict[str, Any] = field(default_factory=dict)
     train: tuple[Transform, ...]
     evaluate: tuple[Transform, ...]
@@ -117,7 +132,13 @@ class Recipe(Part):
                 f"batch_size (={self.batch_size}) must be divisible by accumulate "
                 f"(={self.accumulate})"
             )
+        object.__setattr__(self, "network", _network(self.network))
         _ = self.spec
+
+    @property
+    def called(self) -> str:
+        """What its network is called."""
+        return self.network if isinstance(self.network, str) else self.network.label
 
     @functools.cached_property
     def spec(self) -> Spec:
@@ -151,7 +172,8 @@ class Recipe(Part):
             if place is not values.get("overrides"):
                 _field(place, last, path)
             old = place.get(last)
-            if isinstance(value, Mapping) and isinstance(old, dict) and last != "overrides":
+            whole = last in ("network", "overrides")
+            if isinstance(value, Mapping) and isinstance(old, dict) and not whole:
                 same = value.get("name", old.get("name")) == old.get("name")
                 place[last] = {**(old if same else {}), **value}
             else:

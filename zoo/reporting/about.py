@@ -34,7 +34,7 @@ def about_run(run: Run) -> dict[str, Any]:
     about["classes"] = f"{len(classes)}: {', '.join(classes[:20])}{', …' if classes[20:] else ''}"
     curves = draw_curves(epochs, steps, format="svg") if epochs or steps else None
     return {
-        "title": f"{run.recipe.network} on {info.data}",
+        "title": f"{run.recipe.called} on {info.data}",
         "lead": f"{run.path}, {info.backend}, started {info.started}",
         "figures": figures,
         "notes": [] if run.finished else ["The run has not finished."],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 
 import backends
+from weights import Checkpoint
 from zoo.data import Dataset, open_dataset
 from zoo.data.transforms import apply
 from zoo.errors import SpecError, TrainingError
-from zoo.loading import Source, resolve
+from zoo.loading import Source, opened, resolve
 from zoo.machine import machine
 from zoo.output import Progress
 from zoo.recipes import Recipe
@@ -68,7 +70,8 @@ def train(
         labels: of CIFAR-100: ``"fine"`` or ``"coarse"``.
         skip_corrupt: leave out images that cannot be read, rather than refuse the data.
         progress: told of every step; for progress bars.
-        **changes: fields of the recipe, as for `Recipe.replace`.
+        **changes: fields of the recipe, as for `Recipe.replace`. ``network`` may be whatever
+            `create` takes; what brings weights starts from them.
 
     Raises:
         UnknownNameError: no such recipe, field, backend or pipeline.
@@ -79,6 +82,7 @@ def train(
         BackendNotInstalledError: the framework is missing.
         KeyboardInterrupt: Ctrl-C, after the state was saved.
     """
+    changes, weights = with_network(changes, weights)
     chosen = recipe_of(recipe, **changes)
     require_new(Path(out))
     engine = backends.trainable(backend)
@@ -111,6 +115,18 @@ def train(
     if chosen.ema is not None:
         state.ema = {name: np.array(array) for name, array in initial.items()}
     return _run(None, Path(out), chosen, info, dataset, state, progress)
+
+
+def with_network(
+    changes: Mapping[str, Any], weights: Source | None
+) -> tuple[dict[str, Any], Source | None]:
+    """Return changes of a recipe whose network may be a file, and what is started from."""
+    changes = dict(changes)
+    if "network" in changes:
+        changes["network"] = network = opened(changes["network"])
+        if weights is None and isinstance(network, Checkpoint):
+            weights = network
+    return changes, weights
 
 
 def resume(

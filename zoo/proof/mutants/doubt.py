@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arch import Spec
 from zoo.families import spec
+from zoo.loading import Network, opened
 from zoo.output import Progress
 from zoo.proof.mutants.run import Bench, Verdict, tasks
 
@@ -17,7 +17,7 @@ EACH = 20
 
 
 def doubt(
-    model: str | Spec,
+    model: Network,
     *,
     backends: Sequence[str],
     level: str,
@@ -30,7 +30,7 @@ def doubt(
     """Return what became of some mutants of a network, drawn from all that a proof could see.
 
     Args:
-        model: a name or a spec, as for `zoo.parity`.
+        model: as for `zoo.parity`, but no live one.
         backends: names of backends.
         level: the level of the proof: what only shows above it is not asked for.
         seed: of weights and images.
@@ -39,7 +39,7 @@ def doubt(
         progress: told of every mutant.
         **overrides: fields of the spec.
     """
-    wanted = spec(model, **overrides)
+    wanted = spec(opened(model), **overrides)
     bench = Bench(model if isinstance(model, str) else "it", wanted.graph, seed=seed, images=images)
     chosen = [t for name in backends for t in tasks(bench.graph, [name], "first", each, level)]
     found = []

@@ -18,6 +18,7 @@ from zoo.adoption.canonical import canonical
 from zoo.arch import Graph, cost
 from zoo.errors import AdoptionError, InputError
 from zoo.families.graph import GraphSpec
+from zoo.loading import is_file
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,18 +90,18 @@ def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = No
     images = _images(example)
     framework, reader = backends.way_in(source)
     found = canonical(reader.program(source, images))
-    is_file = isinstance(source, str | Path)
-    called = name or (Path(source).stem if is_file else type(source).__name__)
+    from_file = isinstance(source, str | Path)
+    called = name or (Path(source).stem if from_file else type(source).__name__)
     spec = GraphSpec.of(found.graph, called)
     return Adopted(
-        path=Path(source) if is_file else Path(called),
-        format=f"{framework} {'file' if is_file else 'module'}",
+        path=Path(source) if from_file else Path(called),
+        format=f"{framework} {'file' if from_file else 'module'}",
         entry="",
         dialect="zoo",
         spec=spec,
         weights=found.weights,
         notes=found.notes,
-        original=None if is_file else source,
+        original=None if from_file else source,
         theirs=found.theirs,
     )
 

@@ -10,12 +10,13 @@ from weights.checkpoint import (
     require_same_network,
     save_weights,
 )
-from weights.dialects import find_dialect, list_dialects
+from weights.dialects import Named, find_dialect, list_dialects, reordered
 from weights.stated import metadata
 from zoo.passes.initialize import initialize, randomize
 
 __all__ = [
     "Checkpoint",
+    "Named",
     "Weights",
     "adapt",
     "check",
@@ -27,6 +28,7 @@ __all__ = [
     "metadata",
     "own_dialect",
     "randomize",
+    "reordered",
     "require_same_network",
     "save_weights",
 ]

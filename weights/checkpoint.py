@@ -11,7 +11,7 @@ import numpy as np
 
 from weights import formats
 from weights.canonical import Weights, check
-from weights.dialects import find_dialect
+from weights.dialects import Named, find_dialect
 from weights.entries import choose
 from weights.reading import Recognized
 from weights.recognize import recognize
@@ -70,6 +70,11 @@ class Checkpoint(Mapping[str, np.ndarray]):
         return base_model(self.spec) or self.spec.label
 
     @property
+    def names(self) -> Named | None:
+        """The names that further files of its code base have; None where it has none of its own."""
+        return None
+
+    @property
     def preprocessing(self) -> Preprocessing | None:
         """How a picture becomes the input that the weights want; None where it is not known.
 
@@ -115,7 +120,7 @@ def describe(spec: Spec) -> str:
 def load_weights(
     path: str | Path,
     *,
-    model: str | Spec | None = None,
+    model: str | Spec | Checkpoint | None = None,
     dialect: str | None = None,
     conventions: str | Conventions | None = None,
     entry: str | None = None,
@@ -128,7 +133,8 @@ def load_weights(
     Args:
         path: the file.
         model: the network that is expected, a name or a spec. Only needed where the file does not
-            tell the conventions: files of our own names that do not carry their spec.
+            tell the conventions: files of our own names that do not carry their spec. With what
+            `zoo.adopt` returned, the names may be those of its code base.
         dialect: consider only this code base's names.
         conventions: a preset, where the names do not tell it.
         entry: which set of arrays in the file, if there are several.
@@ -145,6 +151,7 @@ def load_weights(
     path = Path(path)
     format_name, contents = formats.read(path)
     like = to_spec(model) if model is not None else None
+    names = model.names if isinstance(model, Checkpoint) and not (dialect or conventions) else None
     try:
         place, arrays, notes = choose(contents, entry)
         stated = stated_spec(contents.metadata, len(arrays))
@@ -153,7 +160,9 @@ def load_weights(
             found = recognize(arrays, dialect=dialect, like=stated, conventions=stated.conventions)
             found = dataclasses.replace(found, spec=_with_details(found.spec, stated))
         else:
-            found = recognize(arrays, dialect=dialect, like=like, conventions=conventions)
+            found = recognize(
+                arrays, dialect=dialect, names=names, like=like, conventions=conventions
+            )
         weights, oddities = _canonical(found)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None

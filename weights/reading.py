@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weights.canonical import Weights
-from weights.dialects import Dialect, Skeleton
+from weights.dialects import Dialect, Named, Skeleton
 from zoo.arch import Shape, Spec
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError
@@ -45,6 +45,8 @@ class Reading:
 
         That there is no classifier is believed where none is expected: elsewhere it is missing.
         """
+        if isinstance(self.dialect, Named):
+            return self.dialect.of
         outer = self.skeleton.outer
         if like is not None and not like.told_by_shapes and like.family == self.dialect.family:
             return like

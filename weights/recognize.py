@@ -25,6 +25,7 @@ def recognize(
     arrays: Mapping[str, np.ndarray],
     *,
     dialect: str | None = None,
+    names: Dialect | None = None,
     like: Spec | None = None,
     conventions: str | Conventions | None = None,
 ) -> Recognized:
@@ -33,6 +34,7 @@ def recognize(
     Args:
         arrays: name → array, as a file holds them.
         dialect: consider this one only.
+        names: consider this one first.
         like: the network that is expected. Its conventions are taken where the names do not tell
             them, and what does not fit is told as a difference from it.
         conventions: a preset or conventions that the network has, whatever the code base.
@@ -52,6 +54,7 @@ def recognize(
     # First those of the expected family; then, of dialects that differ in this alone, the one that
     # splits as the file does.
     considered = sorted(considered, key=lambda d: (_is_other(d, like), d.splits != split))
+    considered = [*([names] if names else []), *considered]
     readings = [
         reading
         for prefix in prefixes(arrays)

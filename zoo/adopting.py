@@ -7,16 +7,20 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import backends
-from weights import Checkpoint, formats, load_weights
+from weights import Checkpoint, Named, describe, formats, load_weights, reordered
 from zoo.adoption.canonical import canonical
-from zoo.arch import Graph, cost
+from zoo.adoption.recognize import Recognized
+from zoo.adoption.recognize import recognize as recognized
+from zoo.arch import Graph, Spec, cost
 from zoo.errors import AdoptionError, InputError
+from zoo.families import base_model
 from zoo.families.graph import GraphSpec
 from zoo.loading import is_file
 
@@ -31,10 +35,12 @@ class Adopted(Checkpoint):
     Attributes:
         original: the user's own module.
         theirs: our name of an array → the name it has there.
+        recognized: which network of a family it is, and how; None if it is of none.
     """
 
     original: Any = None
     theirs: Mapping[str, str] = field(default_factory=dict)
+    recognized: Recognized | None = None
 
     @property
     def graph(self) -> Graph:
@@ -44,7 +50,13 @@ class Adopted(Checkpoint):
     @property
     def model(self) -> str:
         """What it is called."""
-        return self.spec.label
+        return base_model(self.spec) or self.spec.label
+
+    @cached_property
+    def names(self) -> Named:
+        """The names that its code base has for its arrays, by which further files are read."""
+        order = self.recognized.values if self.recognized else {}
+        return Named.network(self.path.stem, self.spec, self.theirs, order)
 
     def summary(self) -> str:
         """Return what was found, in a few lines."""
@@ -53,6 +65,7 @@ class Adopted(Checkpoint):
         return "\n".join(
             [
                 f"{self.path}: {self.format}, {len(self.graph.nodes)} nodes, {len(self)} arrays",
+                *([f"recognized: {describe(self.spec)}"] if self.recognized else []),
                 f"{counted.params:,} parameters, {counted.macs / 1e6:.2f}M multiply-adds at {size}",
                 *(f"note: {note}" for note in self.notes),
             ]
@@ -62,7 +75,13 @@ class Adopted(Checkpoint):
         return f"<Adopted {self.summary()}>"
 
 
-def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = None) -> Adopted:
+def adopt(
+    source: Any,
+    *,
+    example: Any = (2, 3, 224, 224),
+    name: str | None = None,
+    recognize: bool = True,
+) -> Adopted:
     """Return a network of a framework, live or in a file, as one of ours, with its weights.
 
     The network is read as it computes in evaluation mode; what training does beside (dropout, the
@@ -76,6 +95,8 @@ def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = No
         example: such images, or their shape, square. More than the size matters only to networks
             that ask for more.
         name: what to call it; by default the name of its class.
+        recognize: whether a network of one of our families becomes that, with its spec, its
+            conventions and our names; otherwise it stays the graph that was read.
 
     Raises:
         AdoptionError: it computes with something that no operator of ours is (all of it is told,
@@ -92,17 +113,25 @@ def adopt(source: Any, *, example: Any = (2, 3, 224, 224), name: str | None = No
     found = canonical(reader.program(source, images))
     from_file = isinstance(source, str | Path)
     called = name or (Path(source).stem if from_file else type(source).__name__)
-    spec = GraphSpec.of(found.graph, called)
+    spec: Spec = GraphSpec.of(found.graph, called)
+    weights, theirs, notes = found.weights, found.theirs, found.notes
+    known = recognized(found.graph) if recognize else None
+    if isinstance(known, Recognized):
+        spec, theirs, notes = known.spec, known.arrays(theirs), (*notes, *known.notes)
+        weights = reordered(known.arrays(weights), known.values)
+    elif known:
+        notes = (*notes, known)
     return Adopted(
         path=Path(source) if from_file else Path(called),
         format=f"{framework} {'file' if from_file else 'module'}",
         entry="",
         dialect="zoo",
         spec=spec,
-        weights=found.weights,
-        notes=found.notes,
+        weights=weights,
+        notes=notes,
         original=None if from_file else source,
-        theirs=found.theirs,
+        theirs=theirs,
+        recognized=known if isinstance(known, Recognized) else None,
     )
 
 
@@ -165,7 +194,7 @@ def with_weights(net: Checkpoint, path: str | Path) -> Checkpoint:
     Raises:
         WeightsError: they are of another network.
     """
-    found = load_weights(path, model=net.spec)
+    found = load_weights(path, model=net)
     return dataclasses.replace(net, weights=found.weights, notes=(*net.notes, *found.notes))
 
 

@@ -100,7 +100,8 @@ def convert(
     Args:
         source: a file that `load_weights` reads, or published weights by name, with ``model``.
         destination: the file to write; its suffix decides the format.
-        model: the network that is expected, where the source does not tell its conventions.
+        model: the network that is expected, where the source does not tell its conventions; what
+            `zoo.adopt` returned reads further files of its code base.
         from_dialect: whose names the source has; by default found.
         to_dialect: whose names the destination gets: a code base's brings its conventions with it.
             By default our own, which keep the source's conventions.
@@ -133,7 +134,8 @@ def convert(
     if engines and len(engines) != 2:
         raise SpecError(f"verify (={verify!r}) must name two backends, for before and after")
 
-    like = families.spec(opened(model)) if model is not None else None
+    known = opened(model) if model is not None else None
+    like = known if isinstance(known, Checkpoint | None) else families.spec(known)
     checkpoint = from_source(source, like, dialect=from_dialect, entry=entry)
     dialect = to_dialect or arrays.own_dialect(destination)
     target = _target(checkpoint.spec, dialect, conventions)

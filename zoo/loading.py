@@ -100,7 +100,7 @@ def resolved(
     if weights is None:
         return Resolved(wanted, arrays.initialize(wanted.graph, seed))
     if isinstance(weights, str | Path):
-        weights = from_source(weights, wanted)
+        weights = from_source(weights, model if isinstance(model, Checkpoint) else wanted)
     if not isinstance(weights, Checkpoint):
         return Resolved(wanted, arrays.check(wanted.graph, weights))
     arrays.require_same_network(weights.path, weights.spec, wanted)
@@ -116,7 +116,7 @@ def resolved(
 
 def from_source(
     source: str | Path,
-    wanted: Spec | None,
+    wanted: Spec | Checkpoint | None,
     *,
     dialect: str | None = None,
     entry: str | None = None,
@@ -125,7 +125,8 @@ def from_source(
 
     Args:
         source: a file, or the name of published weights.
-        wanted: the network that is expected; needed for published weights.
+        wanted: the network that is expected; needed for published weights. What `zoo.adopt`
+            returned also tells the names that its code base has.
         dialect: as for `load_weights`.
         entry: as for `load_weights`.
 
@@ -140,7 +141,7 @@ def from_source(
     if not pretrained.is_tag(str(source)):
         tags = ", ".join(sorted({entry.tag for entry in pretrained.list_pretrained()}))
         raise WeightsError(f"{source}: no such file, and no published weights ({tags})")
-    name = families.base_model(wanted) if wanted is not None else None
+    name = families.base_model(families.spec(wanted)) if wanted is not None else None
     if name is None:
         raise SpecError(
             f"weights {str(source)!r}: model must be a network of the catalog, of which they are"

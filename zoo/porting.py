@@ -14,6 +14,7 @@ from zoo.adopting import adopt, with_weights
 from zoo.blocks.names import camel
 from zoo.models import create, save
 from zoo.output import Progress, write
+from zoo.proof.original import original_of
 from zoo.proof.prove import parity
 from zoo.proof.report import ParityReport
 from zoo.sources import write_source
@@ -141,16 +142,11 @@ def port(
 IMAGES = 4
 
 
-def _original(net: Any) -> Any:
-    _, reader = backends.way_in(net.original)
-    return reader.original(net.original, net.theirs)
-
-
 def _changed(net: Checkpoint) -> tuple[str, ...]:
     """Return the arrays of the original that are others than those that were adopted."""
     if getattr(net, "original", None) is None:
         return ()
-    now = _original(net).get_parameters(net.original)  # type: ignore[attr-defined]
+    now = original_of(net).get_parameters(net.original)  # type: ignore[attr-defined]
     return tuple(name for name, array in net.items() if not np.array_equal(now[name], array))
 
 
@@ -161,7 +157,7 @@ def _error(net: Checkpoint, model: Any, as_it_came: bool) -> tuple[float, str]:
     images = rng.standard_normal((IMAGES, *graph.input_shape[1:])).astype(np.float32)
     original = getattr(net, "original", None)
     if original is not None:
-        theirs, weights = _original(net), dict(net.weights)
+        theirs, weights = original_of(net), dict(net.weights)
         if as_it_came:
             weights = theirs.get_parameters(original)
         values, _ = theirs.forward(graph, weights, images, training=False, dtype="float32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 
 import torch
 
@@ -29,10 +30,16 @@ def _pool(values: Options) -> tuple[str, Options]:
     return "avg_pool2d", found | {name: values[name] for name in rest}
 
 
+END = sys.maxsize
+"""Where a slice ends that says nothing of it."""
+
+
 def _slice(values: Options) -> tuple[str, Options]:
     size = value_of(values["self"]).shape[values["dim"]]
     start, end = values["start"] or 0, values["end"]
     if isinstance(size, torch.SymInt):
+        if not values["start"] and (values["end"] or END) == END and values["step"] == 1:
+            return "identity", {}  # the first index of x[:, n:]
         raise UnknownError("slice: of the images")
     end = size if end is None else min(end, size)
     start, end = (n + size if n < 0 else n for n in (start, end))

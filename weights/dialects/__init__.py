@@ -1,6 +1,16 @@
 """How code bases name their weights: a table of rules each, and both directions derived."""
 
 from weights.dialects.dialect import Dialect, Skeleton, merge_pieces
+from weights.dialects.named import Named, reordered
 from weights.dialects.registry import dialects, find_dialect, list_dialects
 
-__all__ = ["Dialect", "Skeleton", "dialects", "find_dialect", "list_dialects", "merge_pieces"]
+__all__ = [
+    "Dialect",
+    "Named",
+    "Skeleton",
+    "dialects",
+    "find_dialect",
+    "list_dialects",
+    "merge_pieces",
+    "reordered",
+]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 
 from weights.dialects.dialect import Dialect, Skeleton, layer_patterns
 from zoo.arch import Graph, Node, Shape
 from zoo.arch.spec import Spec
-from zoo.families.registry import models
+from zoo.families.registry import kinds
 
 
 class Unnamed(Dialect):
@@ -32,7 +31,7 @@ def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
 
     Their tables map every name to itself: the patterns are read off the family's networks.
     """
-    patterns = (p for spec in _kinds(family) for p in layer_patterns(spec.graph))
+    patterns = (p for spec in kinds(family.family) for p in layer_patterns(spec.graph))
     rules = tuple((pattern, pattern) for pattern in dict.fromkeys(patterns))
     kind = Dialect if rules else Unnamed
 
@@ -47,18 +46,3 @@ def own(family: type[Spec]) -> tuple[Dialect, Dialect]:
         )
 
     return dialect("zoo", "torch"), dialect("zoo_mindspore", "mindspore")
-
-
-def _kinds(family: type[Spec]) -> Iterator[Spec]:
-    """Yield networks of a family that differ in more than numbers: in what they have, how many."""
-    seen = set()
-    for spec in models(family.family).values():
-        values = (getattr(spec, field.name) for field in dataclasses.fields(spec))
-        kind = tuple(
-            len(value) if isinstance(value, tuple) else value
-            for value in values
-            if isinstance(value, bool | str | tuple)
-        )
-        if kind not in seen:
-            seen.add(kind)
-            yield spec

@@ -39,6 +39,21 @@ def models(family: str) -> Mapping[str, Spec]:
 
 
 @cache
+def kinds(family: str) -> tuple[Spec, ...]:
+    """Return networks of a family that differ in more than numbers: in what they have, how many."""
+    found: dict[tuple[Any, ...], Spec] = {}
+    for entry in models(family).values():
+        values = (getattr(entry, field.name) for field in dataclasses.fields(entry))
+        kind = tuple(
+            len(value) if isinstance(value, tuple) else value
+            for value in values
+            if isinstance(value, bool | str | tuple)
+        )
+        found.setdefault(kind, entry)
+    return tuple(found.values())
+
+
+@cache
 def aliases() -> Mapping[str, str]:
     """Return what other zoos call networks of ours: their name → ours."""
     found: dict[str, str] = {}

@@ -10,6 +10,7 @@ from zoo.arch import Spec
 from zoo.errors import SpecError
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import Case
+from zoo.proof.translated import Translated
 
 ORIGINAL = "original"
 """What stands for it among the names of backends."""
@@ -37,5 +38,18 @@ def of_original(model: Any, spec: Spec, *, optimize: bool) -> OriginalCandidate:
         raise SpecError(f"backend {ORIGINAL!r}: only of a network that zoo.adopt made of a module")
     if optimize or spec.graph.parameters != model.spec.graph.parameters:
         raise SpecError(f"backend {ORIGINAL!r}: the module is proven as it is")
-    _, reader = backends.way_in(source)
-    return OriginalCandidate(ORIGINAL, reader.original(source, model.theirs), spec.graph)
+    return OriginalCandidate(ORIGINAL, original_of(model), spec.graph)
+
+
+def original_of(net: Any) -> Any:
+    """Return what runs the module of an adopted network, by our names; see `backends.Trainable`."""
+    _, reader = backends.way_in(net.original)
+    known = net.recognized
+    if known is None:
+        return reader.original(net.original, net.theirs)
+    theirs = {
+        f"{name}.{role}": net.theirs[f"{ours}.{role}"]
+        for ours, name in known.nodes.items()
+        for role in known.graph.by_name[name].op.parameters()
+    }
+    return Translated(reader.original(net.original, theirs), known)

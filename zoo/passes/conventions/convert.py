@@ -16,9 +16,9 @@ from zoo.arch.graph import Graph, Node
 from zoo.arch.operators import BatchNorm2d, Conv2d, Dropout, Linear
 from zoo.arch.spec import Spec
 from zoo.errors import ConventionError, SpecError, ZooError
-from zoo.passes.conventions.coupling import couplings, layout
+from zoo.passes.conventions.coupling import Layout, couplings, layout
 from zoo.passes.conventions.explain import explain
-from zoo.passes.conventions.matching import cells, match_couplings, match_groups
+from zoo.passes.conventions.matching import Cells, cells, match_couplings, match_groups
 from zoo.passes.conventions.trace import Trace, trace
 from zoo.passes.rewrite import Weights
 
@@ -89,12 +89,25 @@ def match_channels(source: Graph, target: Graph) -> dict[str, Order]:
     """
     ours, theirs = trace(source), trace(target)
     _check_nodes(ours, theirs)
+    found = _match(ours, theirs)
+    if isinstance(found, dict):
+        return found
+    raise ConventionError(explain(*found))
+
+
+def are_matched(source: Trace, target: Trace) -> bool:
+    """Return whether `match_channels` finds an order; what keeps it from one is not looked for."""
+    return isinstance(_match(source, target), dict)
+
+
+def _match(ours: Trace, theirs: Trace) -> dict[str, Order] | tuple[Cells, Cells, Layout]:
+    """Return the orders, or what explains that there are none."""
     plan = layout(theirs)
     made, wanted = couplings(ours, plan), couplings(theirs, plan)
     from_cells, to_cells = cells(made), cells(wanted)
     groups = match_groups(from_cells, to_cells, plan, len(plan.marks))
     if groups is None:
-        raise ConventionError(explain(from_cells, to_cells, plan))
+        return from_cells, to_cells, plan
     partner = match_couplings(from_cells, to_cells, plan, groups)[wanted.of]
     port = np.repeat(np.arange(len(plan.sizes)), plan.sizes)
     orders = np.split(made.members[partner, port], plan.starts[1:-1])

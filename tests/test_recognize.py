@@ -1,0 +1,221 @@
+"""Adopted networks that are one of ours: found by structure, whatever they are called."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import torch
+import unseen
+from test_adopt import agreement, randomized
+from test_peers import NETWORKS, SIZES, mindcv
+from torch import nn
+
+import zoo
+from weights.dialects import find_dialect
+from zoo.adoption.candidates import similar
+from zoo.errors import WeightsError
+
+SIZE = 64
+
+
+@pytest.mark.sweep(
+    quick=["torchvision-*x0_5-*", "pytorchcv-shufflenet_g3_wd4-*", "mmpretrain-*groups=3-*"]
+)
+@pytest.mark.parametrize(
+    ("peer", "theirs", "ours"), [row for row in NETWORKS if row[0] is not mindcv]
+)
+def test_networks_of_code_bases(peer, theirs, ours, tmp_path):
+    """As by their dialects' tables, which are not asked."""
+    made = peer(theirs, ours)
+    randomized(made.net)
+    made.save(tmp_path / "theirs.pth")
+    expected = zoo.load_weights(tmp_path / "theirs.pth")
+    size = SIZES.get(peer, SIZE)
+    net = zoo.adopt(made.net, example=(2, 3, size, size))
+    assert (plain(net.spec), net.recognized.values) == (plain(expected.spec), {})
+    assert net.spec.image_size == size
+    # At some widths two code bases have one network: any of their names is right.
+    assert net.spec.preset_name in net.spec.presets
+    assert net.spec.graph == expected.spec.replace(image_size=size).graph
+    assert all(np.array_equal(net[name], expected[name]) for name in expected)
+    (dialect,) = find_dialect(expected.dialect, expected.spec.family)
+    names = dialect.names(expected.spec.graph)
+    assert {theirs: ours for ours, theirs in net.theirs.items()} == names
+
+
+def plain(spec):
+    """Return the network in one and the same conventions and size."""
+    return dataclasses.replace(
+        spec, conventions=spec.presets[next(iter(spec.presets))], image_size=1
+    )
+
+
+UNSEEN = {
+    "grouped": ("shufflenet_v1_0.5x_g3", "megvii"),
+    "halved": ("shufflenet_v2_0.5x", "torchvision"),
+}
+
+
+@pytest.fixture(scope="module", params=UNSEEN)
+def stranger(request):
+    """A network of names and orders that no table knows, and what it is adopted as."""
+    torch.manual_seed(0)
+    module = randomized(getattr(unseen, request.param)())
+    return module, zoo.adopt(module, example=(2, 3, SIZE, SIZE)), *UNSEEN[request.param]
+
+
+def test_a_code_base_that_was_never_seen(stranger, rng):
+    module, net, name, preset = stranger
+    assert (net.model, net.spec.preset_name) == (name, preset)
+    assert net.spec == zoo.spec(name, conventions=preset, num_classes=10, image_size=SIZE)
+    for backend in ("numpy", "torch"):
+        assert agreement(module, net, backend, rng, SIZE) < 5e-6
+    assert net.summary().splitlines()[1] == (
+        f"recognized: {name}, conventions {preset}, 10 classes, 3 input channels"
+    )
+    assert "are in another order" in net.notes[-1]
+
+
+def test_further_files_of_the_code_base(stranger, tmp_path, rng):
+    """Its channels move as those of the module did."""
+    module, net, _, _ = stranger
+    later = randomized(copy.deepcopy(module), seed=7)
+    path, ours = tmp_path / "epoch_90.pth", tmp_path / "ours.ckpt"
+    torch.save({"epoch": 90, "state_dict": later.state_dict()}, path)
+    found = zoo.load_weights(path, model=net)
+    assert (found.spec, found.dialect) == (net.spec, "Net")
+    zoo.convert(path, ours, model=net)
+    assert zoo.load_weights(ours).spec == net.spec
+    for source in (found, zoo.load_weights(ours)):
+        assert agreement(later, source, "numpy", rng, SIZE) < 5e-6
+    assert agreement(later, net, "numpy", rng, SIZE) > 1e-2  # which has the weights of before
+    written = net.names.write(net.graph, dict(found))
+    state = later.state_dict()
+    assert set(written) == {name for name in state if not name.endswith("num_batches_tracked")}
+    assert all(np.array_equal(array, state[name]) for name, array in written.items())
+    with pytest.raises(WeightsError, match="are of no known dialect"):
+        zoo.load_weights(path)
+
+
+def test_files_of_networks_that_are_none_of_ours(tmp_path):
+    """By the same mechanism; what does not fit is told by their names."""
+    module = randomized(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5)))
+    net = zoo.adopt(module, example=(2, 3, 8, 8))
+    state = dict(module.state_dict())
+    torch.save(state, tmp_path / "again.pth")
+    found = zoo.load_weights(tmp_path / "again.pth", model=net)
+    assert (found.spec, found.dialect) == (net.spec, "Sequential")
+    assert all(np.array_equal(found[name], net[name]) for name in net)
+    torch.save(state | {"2.weight": torch.zeros(6, 144)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=re.escape("2.weight: shape (6, 144) must be (5, 144)")):
+        zoo.load_weights(tmp_path / "other.pth", model=net)
+
+
+@pytest.mark.parametrize(
+    "level", ["gradients", pytest.param("training", marks=pytest.mark.exhaustive)]
+)
+def test_the_original_is_judged_in_its_own_order(stranger, level):
+    _, net, _, _ = stranger
+    report = zoo.parity(net, backends=["original"], level=level)
+    assert report.passed
+
+
+def test_an_original_that_computes_something_else_is_named(stranger):
+    module, net, _, _ = stranger
+    wrong = copy.deepcopy(module)
+    unit = wrong.groups[1][2]
+    norm = (unit.widen if hasattr(unit, "widen") else unit.work[3])[1]
+    norm.eps = 0.1
+    net = dataclasses.replace(net, original=wrong)
+    report = zoo.parity(net, backends=["original"], level="forward")
+    assert report.failures[0].diverges_at == "stage3.2.expand.bn"
+
+
+def stride(net):
+    first = net.groups[1][0]
+    (first.spatial if hasattr(first, "spatial") else first.work[2])[0].stride = (1, 1)
+    if hasattr(first, "pool"):
+        first.pool = nn.AvgPool2d(3, 1, 1)
+    else:
+        first.keep[0][0].stride = (1, 1)
+
+
+def shuffle(net):
+    net.groups[0][2].rows = 2
+
+
+def activation(net):
+    unit = net.groups[2][1]
+    setattr(unit, "act" if hasattr(unit, "act") else "last", nn.Identity())
+
+
+def epsilon(net):
+    unit = net.groups[0][1]
+    (unit.widen if hasattr(unit, "widen") else unit.work[3])[1].eps = 1e-3
+
+
+NEAR = {
+    "grouped": "near shufflenet_v1_0.5x_g3 (megvii, concat_order='main_pool'): differs at ",
+    "halved": "near shufflenet_v2_0.5x (torchvision): differs at ",
+}
+
+
+@pytest.mark.sweep(quick=["grouped-activation-*", "halved-shuffle-*", "halved-epsilon-*"])
+@pytest.mark.parametrize(
+    ("make", "mistake", "told"),
+    [
+        ("grouped", stride, "stage3.0.depthwise.conv (groups.1.0.spatial.0): stride (="),
+        ("grouped", shuffle, "stage2.2.expand.conv (groups.0.2.widen.0): group 0 must"),
+        ("grouped", activation, "stage4.1.depthwise.conv (groups.2.1.spatial.0): reads"),
+        ("grouped", epsilon, "stage2.1.expand.bn (groups.0.1.widen.1): eps (=0.001)"),
+        ("halved", stride, "stage3.0.depthwise.conv (groups.1.0.work.2.0): stride (="),
+        ("halved", shuffle, "stage2.3.compress.conv (groups.0.3.work.0.0): reads 12 channels of"),
+        ("halved", activation, "stage4.2.compress.conv (groups.2.2.work.0.0): reads 24 channels"),
+        ("halved", epsilon, "stage2.1.expand.bn (groups.0.1.work.3.1): eps (=0.001)"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value.partition(" ")[0],
+)  # fmt: skip
+def test_one_mistake_makes_it_another_network(make, mistake, told):
+    module = getattr(unseen, make)()
+    mistake(module)
+    net = zoo.adopt(module, example=(2, 3, SIZE, SIZE))
+    assert net.recognized is None
+    assert net.spec.family == "graph"
+    assert net.notes[-1].startswith(NEAR[make] + told)
+
+
+def test_it_can_be_left_as_it_came(stranger):
+    module, _, _, _ = stranger
+    net = zoo.adopt(module, example=(2, 3, SIZE, SIZE), recognize=False)
+    assert net.spec.family == "graph"
+    assert "entry.0.0" in net.graph.by_name
+
+
+def test_other_networks_are_not_even_compared():
+    """They cost a count of layers."""
+    assert not list(
+        similar(
+            zoo.adopt(
+                nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), example=(2, 3, 8, 8)
+            ).graph
+        )
+    )
+    (found,) = similar(zoo.spec("shufflenet_v2_1.5x").graph)
+    assert found.family == "shufflenet_v2"
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet9", "shufflenet_v1_0.5x_g8", "shufflenet_v2_0.5x", "shufflenet_v2_plus_small"]
+)
+def test_files_that_we_exported(name, tmp_path):
+    spec = zoo.spec(name, image_size=32)
+    zoo.export(zoo.create(spec, backend="numpy"), tmp_path / "net.onnx")
+    shape = (2, 3, 32, 32)
+    net = zoo.adopt(tmp_path / "net.onnx", example=shape)
+    assert net.spec == spec
+    zoo.export(zoo.create(spec, backend="numpy"), tmp_path / "folded.onnx", optimize=True)
+    assert zoo.adopt(tmp_path / "folded.onnx", example=shape).recognized is None

@@ -1,0 +1,71 @@
+"""The names that one network's own code base has for its arrays: a table of names, not of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weights.canonical import Weights
+from weights.dialects.dialect import Dialect, Skeleton
+from zoo.arch import Graph, Shape, Spec
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Named(Dialect):
+    """A dialect of one network: that of the module or file that it was adopted from.
+
+    Attributes:
+        of: the network.
+        table: our name of an array → theirs.
+        order: of arrays whose values are in another order: for each of ours, counted through,
+            which of theirs.
+    """
+
+    of: Spec
+    table: Mapping[str, str]
+    order: Mapping[str, np.ndarray]
+
+    @classmethod
+    def network(
+        cls, name: str, spec: Spec, table: Mapping[str, str], order: Mapping[str, np.ndarray]
+    ) -> Named:
+        """Return the dialect of one network."""
+        rest: dict[str, Any] = {"source": name, "framework": "torch", "conventions": None}
+        return cls(
+            name=name, family=spec.family, rules=(), of=spec, table=table, order=order, **rest
+        )
+
+    def names(self, graph: Graph) -> dict[str, str]:
+        """Return their name → canonical name."""
+        return {theirs: ours for ours, theirs in self.table.items()}
+
+    def write(self, graph: Graph, weights: Weights, *, split: bool = False) -> Weights:
+        """Return the arrays under their names, in their order."""
+        back = {name: np.argsort(order) for name, order in self.order.items()}
+        return {self.table[name]: array for name, array in reordered(weights, back).items()}
+
+    def read(self, graph: Graph, arrays: Weights) -> Weights:
+        """Return canonical weights, in our order, from arrays under their names."""
+        held = {ours: arrays[theirs] for ours, theirs in self.table.items()}
+        return reordered(held, self.order)
+
+    def may_name(self, name: str) -> bool:
+        """Return whether an array is called so."""
+        return name in self.table.values()
+
+    def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
+        """Return the arrays by our names; the network is known."""
+        ours = self.names(self.of.graph)
+        known = {ours[name]: shape for name, shape in shapes.items() if name in ours}
+        return Skeleton(known, [], [name for name in shapes if name not in ours])
+
+
+def reordered(weights: Mapping[str, np.ndarray], order: Mapping[str, np.ndarray]) -> Weights:
+    """Return arrays with the values of some in another order."""
+    return {
+        name: array.ravel()[order[name]].reshape(array.shape) if name in order else array
+        for name, array in weights.items()
+    }

@@ -1,0 +1,114 @@
+"""Which networks of the families an adopted graph could be, in which conventions."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import typing
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from zoo.adoption.pairing import pairs
+from zoo.arch import Graph, Shape, Spec
+from zoo.arch.operators import BatchNorm2d, Dropout
+from zoo.arch.spec import Conventions
+from zoo.errors import GraphError, SpecError
+from zoo.families.registry import family_types, kinds
+from zoo.passes.conventions.trace import Trace, trace
+
+_UNIT = re.compile(r"(stage\d+\.\d+)\.(.+)")
+
+
+def similar(graph: Graph) -> Iterator[Spec]:
+    """Yield a network of each kind that has as many layers of each operator: few, and at once."""
+    counts = _layers(graph)
+    for family in family_types():
+        for entry in kinds(family.family):
+            if entry.repeats <= counts.total() and _layers_of(entry) == counts:
+                yield entry
+
+
+@cache
+def _layers_of(entry: Spec) -> Counter[type]:
+    return _layers(entry.expand())
+
+
+def _layers(graph: Graph) -> Counter[type]:
+    return Counter(type(node.op) for node in graph.nodes if node.op.parameters())
+
+
+def told_by(graph: Graph, entry: Spec, theirs: Trace) -> Spec | None:
+    """Return the network of an entry's kind that the shapes of a graph tell; None if none is.
+
+    Its conventions are those of whichever preset has these layers.
+    """
+    for conventions in dict.fromkeys([entry.conventions, *entry.presets.values()]):
+        with suppress(GraphError, SpecError):
+            start = dataclasses.replace(entry, conventions=conventions, **_read_off(graph, entry))
+            names = pairs(trace(start.expand()), theirs)
+            if names is None:
+                continue
+            outer: dict[str, Shape] = {}
+            units: dict[str, dict[str, Shape]] = {}
+            for ours, their_name in names.items():
+                for role, parameter in graph.by_name[their_name].op.parameters().items():
+                    name = f"{ours}.{role}"
+                    if match := _UNIT.fullmatch(name):
+                        units.setdefault(match[1], {})[match[2]] = parameter.shape
+                    else:
+                        outer[name] = parameter.shape
+            found = entry.from_shapes(outer, list(units.values()), conventions)
+            return dataclasses.replace(found, **_read_off(graph, entry))
+    return None
+
+
+def _read_off(graph: Graph, entry: Spec) -> dict[str, Any]:
+    """Return the fields that are no choice: they stand in the graph."""
+    told: dict[str, Any] = {"in_channels": graph.in_channels, "image_size": graph.image_size[0]}
+    if hasattr(entry, "dropout"):
+        drops = [node.op.p for node in graph.nodes if isinstance(node.op, Dropout)]
+        told["dropout"] = drops[0] if drops else 0.0
+    return told
+
+
+def with_norms(conventions: Conventions, graph: Graph) -> Conventions:
+    """Return conventions with the numbers of the graph's first batch norm."""
+    for node in graph.nodes:
+        if isinstance(node.op, BatchNorm2d):
+            eps, momentum = node.op.eps, node.op.momentum
+            return dataclasses.replace(conventions, bn_eps=eps, bn_momentum=momentum)
+    return conventions
+
+
+def choices(conventions: type[Conventions]) -> dict[str, tuple[Any, ...]]:
+    """Return the fields that have few values, and these."""
+    hints = typing.get_type_hints(conventions)
+    found = {
+        field.name: (False, True)
+        if hints[field.name] is bool
+        else typing.get_args(hints[field.name])
+        for field in dataclasses.fields(conventions)
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+def combinations(
+    start: Conventions, fields: dict[str, tuple[Any, ...]], presets: list[Conventions]
+) -> list[Conventions]:
+    """Return conventions with every combination of some fields, those nearest to a preset first."""
+    found = []
+    for values in itertools.product(*fields.values()):
+        with suppress(SpecError):
+            found.append(dataclasses.replace(start, **dict(zip(fields, values, strict=True))))
+    return sorted(found, key=lambda conventions: nearest(conventions, presets))
+
+
+def nearest(conventions: Conventions, presets: list[Conventions]) -> int:
+    """Return in how many fields conventions differ from the nearest preset."""
+    own = dataclasses.astuple(conventions)
+    others = [dataclasses.astuple(preset) for preset in presets]
+    return min(len([a for a, b in zip(own, other, strict=True) if a != b]) for other in others)

@@ -7,7 +7,7 @@ what an optimizer remembers come out under ours, in ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from weights import Weights, reordered
 from zoo.adoption.recognize import Recognized
 from zoo.arch import Graph
 from zoo.arch.operators import ReLU
-from zoo.recipes import Recipe
+
+if TYPE_CHECKING:
+    from zoo.recipes import Recipe
 
 
 class Translated:

@@ -12,7 +12,18 @@ from operator_table import TABLE
 
 from zoo.arch import Operator, operators
 from zoo.arch.builder import GraphBuilder
-from zoo.arch.operators import ChannelPermute
+from zoo.arch.operators import (
+    ELU,
+    GELU,
+    AddScalar,
+    ChannelPermute,
+    Clamp,
+    LeakyReLU,
+    Mish,
+    MulScalar,
+    PReLU,
+    Tanh,
+)
 
 Kinds = Collection[type[Operator]]
 
@@ -60,6 +71,12 @@ def _built() -> Kinds:
     g.concat([g.slice(x, 0, 6), x])
     g.mul(g.add(x, x), g.sigmoid(x))
     g.linear(g.flatten(g.dropout(g.global_avg_pool(x), 0.2)), 4, bias=True, name="linear")
+    for op in (
+        GELU(approximate="tanh"), LeakyReLU(negative_slope=0.1), PReLU(num_parameters=12), Tanh(),
+        ELU(alpha=0.5), Mish(), Clamp(min_val=-1, max_val=None), AddScalar(value=1.5),
+        MulScalar(value=0.5),
+    ):  # fmt: skip
+        x = g.apply(op, x, name=type(op).__name__)
     # Only passes make permutations, of shuffles.
     return {type(node.op) for node in g.build("linear").nodes} | {ChannelPermute}
 

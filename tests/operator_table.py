@@ -7,12 +7,16 @@ import numpy as np
 import weights
 from zoo.arch import Graph, Node, Operator
 from zoo.arch.operators import (
+    ELU,
+    GELU,
     AdaptiveAvgPool2d,
     Add,
+    AddScalar,
     AvgPool2d,
     BatchNorm2d,
     ChannelPermute,
     ChannelShuffle,
+    Clamp,
     Concat,
     Conv2d,
     Dropout,
@@ -20,14 +24,19 @@ from zoo.arch.operators import (
     GlobalAvgPool2d,
     HardSigmoid,
     HardSwish,
+    LeakyReLU,
     Linear,
     MaxPool2d,
+    Mish,
     Mul,
+    MulScalar,
+    PReLU,
     ReLU,
     ReLU6,
     Sigmoid,
     SiLU,
     Slice,
+    Tanh,
 )
 
 # Even and odd: SAME_UPPER and symmetric padding differ on the former only.
@@ -66,6 +75,13 @@ TABLE: dict[str, Operator] = {
     "avg pool without padding": pool(AvgPool2d, (0, 0, 0, 0), count_include_pad=True),
     "avg pool, padding not counted": pool(AvgPool2d, (1, 1, 1, 1), count_include_pad=False),
     "avg pool SAME_UPPER": pool(AvgPool2d, "SAME_UPPER", count_include_pad=False),
+    "max pool with ceil_mode": pool(MaxPool2d, (1, 1, 1, 1), (3, 2), (2, 2), ceil_mode=True),
+    "avg pool with ceil_mode": pool(
+        AvgPool2d, (0, 0, 0, 0), ceil_mode=True, count_include_pad=False
+    ),
+    "avg pool with ceil_mode, padding counted": pool(
+        AvgPool2d, (1, 1, 1, 1), (3, 2), ceil_mode=True, count_include_pad=True
+    ),
     "batch norm": BatchNorm2d(num_features=12, eps=1e-3, momentum=0.3),
     "relu": ReLU(),
     "relu6": ReLU6(),
@@ -73,6 +89,20 @@ TABLE: dict[str, Operator] = {
     "hard sigmoid": HardSigmoid(),
     "sigmoid": Sigmoid(),
     "silu": SiLU(),
+    "gelu": GELU(approximate="none"),
+    "gelu tanh": GELU(approximate="tanh"),
+    "leaky relu": LeakyReLU(negative_slope=0.2),
+    "prelu": PReLU(num_parameters=12),
+    "prelu of one slope": PReLU(num_parameters=1),
+    "elu": ELU(alpha=1.0),
+    "elu of another alpha": ELU(alpha=0.7),
+    "tanh": Tanh(),
+    "mish": Mish(),
+    "clamp": Clamp(min_val=-0.75, max_val=1.5),
+    "clamp from below": Clamp(min_val=-0.5, max_val=None),
+    "clamp from above": Clamp(min_val=None, max_val=-0.25),
+    "add scalar": AddScalar(value=-0.7),
+    "mul scalar": MulScalar(value=-0.7),
     "dropout": Dropout(p=0.4),
     "stochastic depth": Dropout(p=0.4, of="image"),
     "adaptive avg pool": AdaptiveAvgPool2d(output_size=(3, 5)),
@@ -120,7 +150,7 @@ def network(op: Operator, size: tuple[int, int]) -> Graph:
 def arrays_for(graph: Graph) -> weights.Weights:
     """Draw weights for such a network, under which an activation sees values of every region."""
     arrays = weights.randomize(graph)
-    if graph.by_name["tested"].op.traits.kinks:
+    if graph.by_name["tested"].op.kinks:
         for role in ("weight", "bias"):
             arrays[f"stem.bn.{role}"] *= np.float32(3)
     return arrays

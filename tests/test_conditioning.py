@@ -90,7 +90,7 @@ def closest(graph, weights, images, training):
     near = []
     for node in graph.nodes:
         x = values[node.inputs[0]]
-        for kink in node.op.traits.kinks:
+        for kink in node.op.kinks:
             away = np.abs(x - kink)
             # A mean of values that were all clipped is exactly 0, for everyone.
             near.append(away[away > 0].min() / np.abs(x).max())

@@ -8,14 +8,21 @@ import zoo
 from zoo.arch import Graph, Node
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import (
+    ELU,
+    GELU,
     Add,
+    AddScalar,
     AvgPool2d,
     ChannelPermute,
+    Clamp,
     Conv2d,
     Dropout,
+    LeakyReLU,
     Linear,
     MaxPool2d,
     Mul,
+    MulScalar,
+    PReLU,
     ReLU,
     Slice,
 )
@@ -59,6 +66,16 @@ BROKEN = {
         lambda: pool(MaxPool2d, (2, 2, 2, 2)),
     "count_include_pad (=True) must be False with padding (='SAME_UPPER')":
         lambda: pool(AvgPool2d, "SAME_UPPER", count_include_pad=True),
+    "ceil_mode (=True) must be False with padding (='SAME_UPPER')":
+        lambda: pool(MaxPool2d, "SAME_UPPER", ceil_mode=True),
+    "approximate (='erf') must be none or tanh": lambda: GELU(approximate="erf"),
+    "negative_slope (=-0.1) must not be negative": lambda: LeakyReLU(negative_slope=-0.1),
+    "num_parameters (=0) must be at least 1": lambda: PReLU(num_parameters=0),
+    "alpha (=0) must be positive": lambda: ELU(alpha=0),
+    "min_val or max_val must be a number": lambda: Clamp(min_val=None, max_val=None),
+    "min_val (=1) must be below max_val (=1)": lambda: Clamp(min_val=1, max_val=1),
+    "value (=nan) must be finite": lambda: AddScalar(value=float("nan")),
+    "value (=inf) must be finite": lambda: MulScalar(value=float("inf")),
     "indices must be a permutation of 0..2": lambda: ChannelPermute(indices=(0, 0, 2)),
     "p (=1.0) must be in [0, 1)": lambda: Dropout(p=1.0),
     "stem.conv: in_channels (=6) must equal the channels of its input (shape (1, 4, 8, 8))":

@@ -69,7 +69,7 @@ def test_values_and_gradients_equal_the_float64_reference(name, op, size, rng):
             assert np.abs(found[key] - gradient).max() < 5e-6 * scale, (training, key)
 
 
-@pytest.mark.parametrize("name", [name for name, op in TABLE.items() if op.traits.kinks])
+@pytest.mark.parametrize("name", [name for name, op in TABLE.items() if op.kinks])
 def test_activations_see_values_of_every_region(name, rng):
     """A kink that nothing comes to could be anywhere: ReLU6 would be ReLU."""
     for size, training in itertools.product(SIZES, (False, True)):
@@ -79,7 +79,7 @@ def test_activations_see_values_of_every_region(name, rng):
             graph, arrays_for(graph), x, training=training, dtype="float64"
         )
         seen = values["stem.bn"]
-        for low, high in TABLE[name].traits.regions:
+        for low, high in TABLE[name].regions:
             assert ((low < seen) & (seen < high)).mean() > 0.01, (low, high)
 
 

@@ -12,16 +12,25 @@ from hypothesis import strategies as st
 
 from backends.numpy.operators import apply
 from zoo.arch.operators import (
+    ELU,
+    GELU,
     AdaptiveAvgPool2d,
+    AddScalar,
     AvgPool2d,
     BatchNorm2d,
     ChannelShuffle,
+    Clamp,
     Conv2d,
     HardSwish,
+    LeakyReLU,
     Linear,
     MaxPool2d,
+    Mish,
+    MulScalar,
+    PReLU,
     ReLU6,
     SiLU,
+    Tanh,
     sides,
 )
 
@@ -85,6 +94,37 @@ def test_average_pool_at_the_corner(padding, counted, corner):
     assert run(op, x)[0, 0, 0, 0] == pytest.approx(corner)
 
 
+@pytest.mark.parametrize("size", [4, 5, 6])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(3, 2, 0), (3, 2, 1), (2, 2, 1), (3, 3, 1), (2, 3, 0)]
+)
+def test_ceil_mode_is_pytorchs(size, kernel, stride, padding, rng):
+    torch = pytest.importorskip("torch")
+    x = rng.standard_normal((1, 2, size, 7))
+    window = {"kernel_size": (kernel,) * 2, "stride": (stride,) * 2, "padding": (padding,) * 4}
+    functions = {
+        MaxPool2d(**window, ceil_mode=True): torch.nn.MaxPool2d(
+            kernel, stride, padding, ceil_mode=True
+        )
+    }
+    for counted in (True, False):
+        functions[AvgPool2d(**window, ceil_mode=True, count_include_pad=counted)] = (
+            torch.nn.AvgPool2d(kernel, stride, padding, True, counted)
+        )
+    for op, function in functions.items():
+        wanted = function(torch.from_numpy(x)).numpy()
+        assert op.output_shape(x.shape) == wanted.shape
+        np.testing.assert_allclose(run(op, x), wanted, atol=1e-12)
+
+
+def test_a_window_with_ceil_mode_hangs_over_by_hand():
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    window = {"kernel_size": (3, 3), "stride": (2, 2), "padding": (0,) * 4, "ceil_mode": True}
+    assert run(MaxPool2d(**window), x)[0, 0].tolist() == [[10, 11], [14, 15]]
+    mean = run(AvgPool2d(**window, count_include_pad=True), x)[0, 0]
+    assert mean.tolist() == [[5, 6.5], [11, 12.5]]
+
+
 @pytest.mark.parametrize(
     ("order", "expected"), [("gn", [0, 3, 1, 4, 2, 5]), ("ng", [0, 2, 4, 1, 3, 5])]
 )
@@ -120,6 +160,24 @@ def test_activations_and_linear_by_hand():
     np.testing.assert_allclose(
         run(SiLU(), [-1.0, 0.0, 2.0]), [-1 / (1 + math.e), 0, 2 / (1 + math.exp(-2))]
     )
+    normal = (1 + math.erf(1 / math.sqrt(2))) / 2
+    np.testing.assert_allclose(
+        run(GELU(approximate="none"), [-1.0, 0.0, 1.0]), [normal - 1, 0, normal]
+    )
+    bent = math.tanh(math.sqrt(2 / math.pi) * 1.044715)
+    np.testing.assert_allclose(
+        run(GELU(approximate="tanh"), [-1.0, 1.0]), [(bent - 1) / 2, (bent + 1) / 2]
+    )
+    assert run(LeakyReLU(negative_slope=0.25), [-2.0, 0.0, 3.0]).tolist() == [-0.5, 0, 3]
+    y = run(PReLU(num_parameters=2), [[-2.0, -4.0], [1.0, 3.0]], weight=np.array([0.5, 0.25]))
+    assert y.tolist() == [[-1, -1], [1, 3]]
+    np.testing.assert_allclose(run(ELU(alpha=0.5), [-1.0, 2.0]), [(1 / math.e - 1) / 2, 2])
+    np.testing.assert_allclose(run(Tanh(), [math.log(2)]), [0.6])
+    np.testing.assert_allclose(run(Mish(), [0.0, 1.0]), [0, math.tanh(math.log(1 + math.e))])
+    assert run(Clamp(min_val=-1, max_val=None), [-3.0, 2.0]).tolist() == [-1, 2]
+    assert run(Clamp(min_val=-1, max_val=0.5), [-3.0, 0.0, 2.0]).tolist() == [-1, 0, 0.5]
+    assert run(AddScalar(value=-0.5), [2.0]).tolist() == [1.5]
+    assert run(MulScalar(value=-0.5), [2.0]).tolist() == [-1]
     op = Linear(in_features=2, out_features=1, bias=True)
     y = run(op, [[1.0, 2.0]], weight=np.array([[3.0, -1.0]]), bias=np.array([0.5]))
     assert y.tolist() == [[1.5]]

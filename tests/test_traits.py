@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from operator_table import TABLE
 from backends.numpy.operators import apply
 from backends.torch.operators import OPERATORS, layer
 from zoo.arch import Graph, Node, Operator, Traits
+from zoo.arch.operator import Sign
 from zoo.arch.operators import (
     BatchNorm2d,
     ChannelShuffle,
+    Clamp,
     Concat,
     Conv2d,
     Dropout,
@@ -35,6 +38,7 @@ from zoo.errors import GraphError
 
 STEP = 1 / 16
 """Between the places where kinks are looked for: all are at multiples of it."""
+NEAR = (-STEP / 64, STEP / 64)
 JUMP = 0.1
 """More than any derivative here changes between two such places without a kink."""
 
@@ -105,18 +109,18 @@ def sign(op, rng):
 def kinks(op):
     """Return where the slope of a function of one number jumps."""
     ends = np.arange(-160, 161) * STEP + STEP / 2
-    others = [np.zeros_like(ends)[None, None, None]] * ((op.arity or 1) - 1)
-    near = [
-        run(op, [(ends + h)[None, None, None], *others]).ravel() for h in (-STEP / 64, STEP / 64)
-    ]
-    slopes = (near[1] - near[0]) / (STEP / 32)
-    return tuple((ends[:-1][np.abs(np.diff(slopes)) > JUMP] + STEP / 2).tolist())
+    shape = (1, 12, 1, len(ends))
+    others = [np.zeros(shape)] * ((op.arity or 1) - 1)
+    near = [run(op, [np.broadcast_to(ends + h, shape), *others])[0, :, 0] for h in NEAR]
+    slopes = (near[1] - near[0]) / (NEAR[1] - NEAR[0])
+    jumps = np.abs(np.diff(slopes)).max(0)
+    return tuple((ends[:-1][jumps > JUMP] + STEP / 2).tolist())
 
 
 def rounds(op, rng):
     """Return whether values are made that are neither the input's nor constants."""
     inputs = [3 * x for x in inputs_for(op, rng)]
-    constants = {0.0, *op.traits.kinks}
+    constants = {0.0, *op.kinks}
     return not {*run(op, inputs).flat} <= constants.union(*(x.flat for x in inputs))
 
 
@@ -169,11 +173,22 @@ def test_traits_are_what_the_reference_shows(name, rng):
     if traits.channels != "moved":
         assert mixes(op, rng) == op.mixes_channels
     assert op.mixes_channels <= (traits.channels == "mixed")
-    assert sign(op, rng) == traits.sign
+    # A kind states what all of it keep; an operator of it may keep more.
+    signs = get_args(Sign)
+    assert signs.index(sign(op, rng)) >= signs.index(traits.sign)
     if traits.elementwise:
-        assert kinks(op) == traits.kinks
+        assert kinks(op) == op.kinks
     if not isinstance(op, Dropout):  # which scales in training only
-        assert rounds(op, rng) == traits.rounds
+        assert rounds(op, rng) <= traits.rounds
+
+
+def test_no_kind_states_less_than_all_of_it_keep(rng):
+    for kind in {type(op) for op in TABLE.values()} - {Dropout}:
+        ops = [op for op in TABLE.values() if type(op) is kind]
+        signs = get_args(Sign)
+        assert min(signs.index(sign(op, rng)) for op in ops) == signs.index(kind.traits.sign), kind
+        # A bound of a clamp may be a number that float32 does not have.
+        assert any(rounds(op, rng) for op in ops) == (kind.traits.rounds and kind is not Clamp)
 
 
 @pytest.mark.parametrize("name", TABLE)

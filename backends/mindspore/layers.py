@@ -19,14 +19,19 @@ class SymmetricPool2d(nn.Cell):
     fast ones. In evaluation the map is enlarged by what windows reach instead.
     """
 
-    def __init__(self, kind: type, kernel_size: Any, stride: Any, padding: Any) -> None:
+    def __init__(
+        self, kind: type, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool = False
+    ) -> None:
         super().__init__()
         self.kernel_size, self.stride, self.padding = (
             (value,) * 2 if isinstance(value, int) else value
             for value in (kernel_size, stride, padding)
         )
         self.zeros = kind is nn.AvgPool2d
-        self.padded = kind(kernel_size, stride, pad_mode="pad", padding=padding)
+        self.ceil_mode = ceil_mode
+        self.padded = kind(
+            kernel_size, stride, pad_mode="pad", padding=padding, ceil_mode=ceil_mode
+        )
         self.valid = kind(kernel_size, stride, pad_mode="valid")
 
     def construct(self, x: Tensor) -> Tensor:
@@ -39,7 +44,10 @@ class SymmetricPool2d(nn.Cell):
     def enlarge(self, x: Tensor, first: Tensor, last: Tensor, i: int) -> Tensor:
         n, k = x.shape[2 + i], self.kernel_size[i]
         s, p = self.stride[i], self.padding[i]
-        end = (n + 2 * p - k) // s * s + k - p  # of the last window
+        count = (n + 2 * p - k) // s
+        if self.ceil_mode and (n + 2 * p - k) % s and (count + 1) * s < n + p:
+            count += 1
+        end = count * s + k - p  # of the last window
         # A copy of the edge never changes the maximum of a window, which holds it anyway.
         if self.zeros:
             first, last = ops.zeros_like(first), ops.zeros_like(last)
@@ -88,3 +96,31 @@ class StochasticDepth(nn.Cell):
         if not self.training:
             return x
         return x * self.drop(ops.ones((x.shape[0],) + (1,) * (x.ndim - 1), x.dtype))
+
+
+class ELU(nn.Cell):
+    """x where x is positive, alpha * (exp(x) - 1) elsewhere; MindSpore's has an alpha of 1."""
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def construct(self, x: Tensor) -> Tensor:
+        return ops.relu(x) + self.alpha * ops.elu(-ops.relu(-x))
+
+
+class Tanh(nn.Cell):
+    """Exact to a rounding or two; the error of MindSpore's kernel is 1e-4."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        e = ops.expm1(2 * ops.clamp(x, None, 20.0))
+        return e / (e + 2)
+
+
+class Mish(nn.Cell):
+    """x * tanh(log(1 + exp(x))); the gradient of MindSpore's kernel is off by 4e-4."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        e = ops.exp(ops.clamp(x, None, 20.0))
+        n = e * (e + 2)
+        return x * n / (n + 2)

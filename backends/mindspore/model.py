@@ -26,7 +26,8 @@ SUFFIXES = {
         "bias": "beta",
         "running_mean": "moving_mean",
         "running_var": "moving_variance",
-    }
+    },
+    "PReLU": {"weight": "w"},
 }
 """Operator → canonical role → MindSpore's name for it, where it has another."""
 

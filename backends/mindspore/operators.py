@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from backends.mindspore import layers
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer, Name
-from zoo.blocks.idioms import Entry, one, sliced, window
+from zoo.blocks.idioms import Entry, numbers, one, sliced, window
 
 
 def _conv(op: operators.Conv2d, shape: Any) -> Layer:
@@ -51,11 +51,12 @@ def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
     if op.padding == "SAME_UPPER":
         mode = Argument("pad_mode", "same", "pad_mode", "valid")
         return Layer("nn.AvgPool2d", (*window(op), mode))
-    if not op.count_include_pad and any(op.padding):
+    if op.ceil_mode or (not op.count_include_pad and any(op.padding)):
         where = (
             Argument("pad_mode", "pad", "pad_mode", "valid"),
             Argument("padding", one(operators.symmetric(op.padding) or ()), "padding", 0),
-            Argument("count_include_pad", False, "count_include_pad", True),
+            Argument("ceil_mode", op.ceil_mode, "ceil_mode", False),
+            Argument("count_include_pad", op.count_include_pad, "count_include_pad", True),
         )
         return Layer("nn.AvgPool2d", (*window(op), *where))
     return _symmetric("AvgPool2d", op)
@@ -63,10 +64,11 @@ def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
 
 def _symmetric(kind: str, op: operators.Pool) -> Layer:
     padding = one(operators.symmetric(op.padding) or ())
-    if padding == 0:
+    ceil = Argument("ceil_mode", op.ceil_mode, "ceil_mode", False)
+    if padding == 0 and not op.ceil_mode:
         return Layer(f"nn.{kind}", window(op))
     which = Argument("kind", Name(f"nn.{kind}"))
-    return Layer("SymmetricPool2d", (which, *window(op), Argument("padding", padding)))
+    return Layer("SymmetricPool2d", (which, *window(op), Argument("padding", padding), ceil))
 
 
 def _batch_norm(op: operators.BatchNorm2d, shape: Any) -> Layer:
@@ -113,6 +115,21 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.HardSigmoid: lambda op, shape: Layer("nn.HSigmoid"),
     operators.SiLU: lambda op, shape: Layer("nn.SiLU"),
     operators.Sigmoid: lambda op, shape: Layer("nn.Sigmoid"),
+    operators.GELU: lambda op, shape: Layer(
+        "nn.GELU", (Argument("approximate", op.approximate == "tanh", "approximate", True),)
+    ),
+    operators.LeakyReLU: lambda op, shape: Layer(
+        "nn.LeakyReLU", (Argument("negative_slope", op.negative_slope),)
+    ),
+    operators.PReLU: lambda op, shape: Layer(
+        "nn.PReLU", (Argument("num_parameters", op.num_parameters),)
+    ),
+    operators.ELU: lambda op, shape: Layer("ELU", (Argument("alpha", op.alpha),)),
+    operators.Tanh: lambda op, shape: Layer("Tanh"),
+    operators.Mish: lambda op, shape: Layer("Mish"),
+    operators.Clamp: lambda op, shape: Inline("ops.clamp({0}, {min_val}, {max_val})", numbers(op)),
+    operators.AddScalar: lambda op, shape: Inline("{0} + {value}", numbers(op), atom=False),
+    operators.MulScalar: lambda op, shape: Inline("{0} * {value}", numbers(op), atom=False),
     operators.Dropout: _dropout,
     operators.AdaptiveAvgPool2d: lambda op, shape: Layer(
         "nn.AdaptiveAvgPool2d", (Argument("output_size", op.output_size),)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.numpy.functions import FUNCTIONS, prelu
 from zoo.arch import Operator, operators
 from zoo.errors import InputError
 
@@ -18,12 +19,14 @@ Apply = Callable[[Any, list[Array], Arrays, bool], Array]
 
 def _windows(op: operators.Window, x: Array, fill: float, dilation: tuple[int, int]) -> Any:
     """Yield ((i, j), the pixels that the window's offset (i, j) sees) over a padded input."""
-    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
-    size = (x.shape[2], x.shape[3])
-    top, left, bottom, right = operators.sides(op.padding, size, (reach[0], reach[1]), op.stride)
+    top, left, bottom, right = op.resolved((x.shape[2], x.shape[3]))
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
-    rows = x.shape[2] - reach[0] + 1
-    columns = x.shape[3] - reach[1] + 1
+    yield from _slide(op, x, dilation)
+
+
+def _slide(op: operators.Window, x: Array, dilation: tuple[int, int]) -> Any:
+    rows = x.shape[2] - op.reach[0] + 1
+    columns = x.shape[3] - op.reach[1] + 1
     for i, j in itertools.product(*map(range, op.kernel_size)):
         y0, x0 = i * dilation[0], j * dilation[1]
         yield (i, j), x[:, :, y0 : y0 + rows : op.stride[0], x0 : x0 + columns : op.stride[1]]
@@ -53,11 +56,14 @@ def _max_pool(op: operators.MaxPool2d, inputs: list[Array], held: Arrays, traini
 
 
 def _avg_pool(op: operators.AvgPool2d, inputs: list[Array], held: Arrays, training: bool) -> Array:
+    height, width = inputs[0].shape[2:]
     total = sum(seen for _, seen in _windows(op, inputs[0], 0.0, (1, 1)))
-    if op.count_include_pad:
-        return np.asarray(total / (op.kernel_size[0] * op.kernel_size[1]))
-    inside = np.ones((1, 1, *inputs[0].shape[2:]), inputs[0].dtype)
-    return np.asarray(total / sum(seen for _, seen in _windows(op, inside, 0.0, (1, 1))))
+    top, left, bottom, right = op.resolved((height, width))
+    counted = np.zeros((1, 1, top + height + bottom, left + width + right), inputs[0].dtype)
+    counted[:, :, top : top + height, left : left + width] = 1
+    if op.count_include_pad:  # but not what hangs over the padded map
+        counted[:, :, : height + 2 * top, : width + 2 * left] = 1
+    return np.asarray(total / sum(seen for _, seen in _slide(op, counted, (1, 1))))
 
 
 def _batch_norm(
@@ -113,6 +119,10 @@ def _hard_sigmoid(x: Array) -> Array:
     return np.asarray(np.clip(x + 3, 0, 6) / 6)
 
 
+def _of_one(function: Callable[[Any, Array], Array]) -> Apply:
+    return lambda op, inputs, held, training: function(op, inputs[0])
+
+
 OPERATORS: dict[type[Operator], Apply] = {
     operators.Conv2d: _conv,
     operators.MaxPool2d: _max_pool,
@@ -124,6 +134,8 @@ OPERATORS: dict[type[Operator], Apply] = {
     operators.HardSigmoid: lambda op, x, *_: _hard_sigmoid(x[0]),
     operators.SiLU: lambda op, x, *_: x[0] / (1 + np.exp(-x[0])),
     operators.Sigmoid: lambda op, x, *_: 1 / (1 + np.exp(-x[0])),
+    **{kind: _of_one(function) for kind, function in FUNCTIONS.items()},
+    operators.PReLU: prelu,
     operators.Dropout: _dropout,
     operators.GlobalAvgPool2d: lambda op, x, *_: x[0].mean((2, 3), keepdims=True),
     operators.AdaptiveAvgPool2d: _adaptive_avg_pool,

@@ -100,6 +100,9 @@ FOLDED: dict[str, Callable[..., Any]] = {
     "Div": lambda v, a, b: a // b if a.dtype.kind == "i" else a / b,
     "Gather": lambda v, x, i: np.take(x, i, v.get("axis", 0)),
     "Mul": lambda v, a, b: a * b,
+    "Reshape": lambda v, x, shape: x.reshape(
+        [x.shape[i] if n == 0 and x.size else int(n) for i, n in enumerate(shape)]
+    ),
     "Slice": _slice,
     "Squeeze": lambda v, x, axes=None: np.squeeze(x, None if axes is None else tuple(axes)),
     "Sub": lambda v, a, b: a - b,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from onnx import NodeProto
 
+from backends.onnx import adopt_functions
 from backends.onnx.adopt_fold import Known, UnknownError
 from backends.onnx.adopt_node import Read, Step, plain
 
@@ -76,13 +76,10 @@ def _gemm(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> 
 
 def _pool(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
     kernel = _pair(values["kernel_shape"])
-    top, left, bottom, right = _padding(node, values, kernel)
-    if (top, left) != (bottom, right):
-        raise UnknownError(f"{node.op_type}: pads must be alike on opposite sides")
     options = {
         "kernel_size": kernel,
         "stride": _pair(values.get("strides", (1, 1))),
-        "padding": (top, left),
+        "padding": _padding(node, values, kernel),
         "ceil_mode": bool(values.get("ceil_mode", 0)),
     }
     if node.op_type == "MaxPool":
@@ -93,25 +90,6 @@ def _pool(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> 
         "divisor_override": None,
     }
     return [Step(node.output[0], "avg_pool2d", (node.input[0],), options | more)]
-
-
-def _clip(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    bounds = [values.get(name) for name in ("min", "max")]
-    for i, name in enumerate(node.input[1:3]):
-        if name:
-            bounds[i] = float(known.constant(name, "Clip: a bound"))
-    low, high = bounds
-    if low == 0 and high is None:
-        return [Step(node.output[0], "relu", (node.input[0],))]
-    options = {"min_val": low, "max_val": high}
-    return [Step(node.output[0], "hardtanh", (node.input[0],), options)]
-
-
-def _hard_sigmoid(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    alpha, beta = values.get("alpha", 0.2), values.get("beta", 0.5)
-    if not (math.isclose(alpha, 1 / 6, rel_tol=1e-6) and math.isclose(beta, 0.5)):
-        raise UnknownError(f"HardSigmoid: alpha (={alpha:g}) must be 1/6 and beta (={beta:g}) 0.5")
-    return [Step(node.output[0], "hardsigmoid", (node.input[0],))]
 
 
 def _mean(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
@@ -184,25 +162,14 @@ def _cat(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> l
     return [Step(node.output[0], "cat", tuple(node.input), {"dim": int(values["axis"])})]
 
 
-def _two(kind: str) -> Read:
-    def read(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-        if any(name in known.constants for name in node.input):
-            raise UnknownError(f"{node.op_type}: by a constant")
-        return [Step(node.output[0], kind, tuple(node.input))]
-
-    return read
-
-
 def _global(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
     options = {"output_size": (1, 1)}
     return [Step(node.output[0], "adaptive_avg_pool2d", (node.input[0],), options)]
 
 
-READ: dict[str, Read] = {
-    "Add": _two("add"),
+READ: dict[str, Read] = adopt_functions.READ | {
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,
-    "Clip": _clip,
     "Concat": _cat,
     "Conv": _conv,
     "Dropout": plain("identity"),
@@ -210,16 +177,11 @@ READ: dict[str, Read] = {
     "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global,
-    "HardSigmoid": _hard_sigmoid,
-    "HardSwish": plain("hardswish"),
     "Identity": plain("identity"),
     "MaxPool": _pool,
-    "Mul": _two("mul"),
     "Pad": _pad,
     "ReduceMean": _mean,
-    "Relu": plain("relu"),
     "Reshape": _reshape,
-    "Sigmoid": plain("sigmoid"),
     "Slice": _cut,
     "Split": _split,
     "Squeeze": plain("reshape"),

@@ -2,63 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, helper, numpy_helper
 
+from backends.onnx.emission import Emission, Emit
+from backends.onnx.functions import FUNCTIONS
 from zoo.arch import Node, Operator, Shape, operators
-
-
-@dataclass
-class Emission:
-    """The nodes of a model as they are written."""
-
-    opset: int
-    nodes: list[NodeProto] = field(default_factory=list)
-
-    def add(
-        self,
-        kind: str,
-        name: str,
-        inputs: Sequence[str],
-        outputs: Sequence[str] = (),
-        **values: Any,
-    ) -> str:
-        """Add a node and return its name, which its output has too if none are named."""
-        made = list(outputs) or [name]
-        self.nodes.append(helper.make_node(kind, list(inputs), made, name=name, **values))
-        return name
-
-    def constant(self, name: str, value: Sequence[int] | float) -> str:
-        """Add a constant, whole numbers as a row of int64 or one float32, and return its name."""
-        # A node: the initializers are the weights and nothing else, so that they can be read back.
-        array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
-        return self.add("Constant", name, (), value=numpy_helper.from_array(array))
-
-    def matrix(self, name: str, values: np.ndarray) -> str:
-        """Add a constant of float32 values and return its name."""
-        return self.add("Constant", name, (), value=numpy_helper.from_array(values))
-
 
 SPLIT_TAKES_SIZES = 13
 """The opset from which the sizes of a Split are an input."""
 
-Emit = Callable[[Emission, Node, Any, Shape], None]
-"""Adds what realizes a node, for the shape of its first input."""
 
-
-def _window(
-    op: operators.Window, shape: Shape, dilation: tuple[int, int] = (1, 1)
-) -> dict[str, Any]:
-    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
-    size = (shape[2], shape[3])
+def _window(op: operators.Window, shape: Shape) -> dict[str, Any]:
+    # What hangs over with ceil_mode is told as padding: readers differ about the last window.
     return {
         "kernel_shape": op.kernel_size,
         "strides": op.stride,
-        "pads": operators.sides(op.padding, size, (reach[0], reach[1]), op.stride),
+        "pads": op.resolved((shape[2], shape[3])),
     }
 
 
@@ -69,7 +31,7 @@ def _conv(e: Emission, node: Node, op: operators.Conv2d, shape: Shape) -> None:
         [node.inputs[0], *(f"{node.name}.{role}" for role in op.parameters())],
         dilations=op.dilation,
         group=op.groups,
-        **_window(op, shape, op.dilation),
+        **_window(op, shape),
     )
 
 
@@ -84,11 +46,12 @@ def _avg_pool(e: Emission, node: Node, op: operators.AvgPool2d, shape: Shape) ->
     # make one node of the two (tests/ecosystem/test_opencv.py).
     x, window = node.inputs[0], _window(op, shape)
     if op.count_include_pad and any(window["pads"]):
-        top, left, bottom, right = window["pads"]
+        top, left, bottom, right = map(min, window["pads"], op.padding)
         pads = e.constant(f"{node.name}.pads", (0, 0, top, left, 0, 0, bottom, right))
         zero = e.constant(f"{node.name}.zero", 0.0)
         x = e.add("Pad", f"{node.name}.padded", [x, pads, zero], mode="constant")
-        window["pads"] = (0, 0, 0, 0)
+        over = map(int.__sub__, window["pads"], (top, left, bottom, right))
+        window["pads"] = tuple(over)
     e.add("AveragePool", node.name, [x], ceil_mode=0, count_include_pad=0, **window)
 
 
@@ -194,6 +157,7 @@ OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
     operators.HardSigmoid: ("HardSigmoid", _hard_sigmoid),
     operators.SiLU: ("Sigmoid", _silu),
     operators.Sigmoid: ("Sigmoid", _plain("Sigmoid")),
+    **FUNCTIONS,
     operators.Dropout: ("Identity", _plain("Identity")),
     operators.GlobalAvgPool2d: ("GlobalAveragePool", _plain("GlobalAveragePool")),
     operators.AdaptiveAvgPool2d: ("MatMul", _adaptive_avg_pool),

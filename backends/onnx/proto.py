@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, defs, helper, numpy_helper
 
-from backends.onnx.operators import OPERATORS, Emission, emit_split
+from backends.onnx.emission import Emission
+from backends.onnx.operators import OPERATORS, emit_split
 from zoo.arch import INPUT, Graph, Node, Shape
 from zoo.arch.operators import Slice
 from zoo.errors import ExportError

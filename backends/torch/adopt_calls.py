@@ -7,6 +7,7 @@ import sys
 
 import torch
 
+from backends.torch import adopt_functions
 from backends.torch.adopt_call import Options, Read, UnknownError, pair, renamed, same, value_of
 
 
@@ -62,19 +63,8 @@ def _dims(values: Options) -> tuple[str, Options]:
     return "transpose", {"dims": (values["dim0"], values["dim1"])}
 
 
-def _number(values: Options) -> None:
-    if values.get("alpha", 1) != 1:
-        raise UnknownError(f"add: alpha (={values['alpha']}) must be 1")
-
-
-def _sum(values: Options) -> tuple[str, Options]:
-    _number(values)
-    return "add", {}
-
-
-READ: dict[str, Read] = {
+READ: dict[str, Read] = adopt_functions.READ | {
     "adaptive_avg_pool2d": renamed("adaptive_avg_pool2d", output_size=pair),
-    "add": _sum,
     "alias": renamed("identity"),
     "avg_pool2d": _pool,
     "batch_norm": renamed("batch_norm", eps=same, momentum=same),
@@ -86,20 +76,12 @@ READ: dict[str, Read] = {
     "dropout": renamed("dropout", p=same),
     "feature_dropout": renamed("feature_dropout", p=same),
     "flatten": renamed("flatten"),
-    "hardsigmoid": renamed("hardsigmoid"),
-    "hardswish": renamed("hardswish"),
-    "hardtanh": renamed("hardtanh", min_val=same, max_val=same),
     "linear": renamed("linear"),
     "max_pool2d": _pool,
     "mean": renamed("mean", dim=same, keepdim=same),
-    "mul": renamed("mul"),
     "pad": _padded,
     "constant_pad_nd": _padded,
-    "relu": renamed("relu"),
-    "relu6": renamed("relu6"),
     "reshape": renamed("reshape"),
-    "sigmoid": renamed("sigmoid"),
-    "silu": renamed("silu"),
     "slice": _slice,
     "stochastic_depth": renamed("stochastic_depth", p=same),
     "transpose": _dims,

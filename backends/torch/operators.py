@@ -10,7 +10,7 @@ from torch import nn
 from backends.torch import layers
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer
-from zoo.blocks.idioms import Entry, one, sliced, window
+from zoo.blocks.idioms import Entry, numbers, one, sliced, window
 
 
 def _conv(op: operators.Conv2d, shape: Any) -> Layer:
@@ -41,7 +41,12 @@ def _max_pool(op: operators.MaxPool2d, shape: Any) -> Layer:
     padding = operators.symmetric(op.padding)
     if padding is None:
         return Layer("SameUpperMaxPool2d", window(op))
-    return Layer("nn.MaxPool2d", (*window(op), Argument("padding", one(padding), "padding", 0)))
+    where = Argument("padding", one(padding), "padding", 0)
+    return Layer("nn.MaxPool2d", (*window(op), where, _ceil(op)))
+
+
+def _ceil(op: operators.Pool) -> Argument:
+    return Argument("ceil_mode", op.ceil_mode, "ceil_mode", False)
 
 
 def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
@@ -50,7 +55,7 @@ def _avg_pool(op: operators.AvgPool2d, shape: Any) -> Layer:
         return Layer("SameUpperAvgPool2d", window(op))
     counts = Argument("count_include_pad", op.count_include_pad, "count_include_pad", True)
     where = Argument("padding", one(padding), "padding", 0)
-    return Layer("nn.AvgPool2d", (*window(op), where, counts))
+    return Layer("nn.AvgPool2d", (*window(op), where, _ceil(op), counts))
 
 
 def _batch_norm(op: operators.BatchNorm2d, shape: Any) -> Layer:
@@ -86,6 +91,21 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.HardSigmoid: lambda op, shape: Layer("nn.Hardsigmoid"),
     operators.SiLU: lambda op, shape: Layer("nn.SiLU"),
     operators.Sigmoid: lambda op, shape: Layer("nn.Sigmoid"),
+    operators.GELU: lambda op, shape: Layer(
+        "nn.GELU", (Argument("approximate", op.approximate, "approximate", "none"),)
+    ),
+    operators.LeakyReLU: lambda op, shape: Layer(
+        "nn.LeakyReLU", (Argument("negative_slope", op.negative_slope),)
+    ),
+    operators.PReLU: lambda op, shape: Layer(
+        "nn.PReLU", (Argument("num_parameters", op.num_parameters),)
+    ),
+    operators.ELU: lambda op, shape: Layer("nn.ELU", (Argument("alpha", op.alpha),)),
+    operators.Tanh: lambda op, shape: Layer("nn.Tanh"),
+    operators.Mish: lambda op, shape: Layer("nn.Mish"),
+    operators.Clamp: lambda op, shape: Inline("{0}.clamp({min_val}, {max_val})", numbers(op)),
+    operators.AddScalar: lambda op, shape: Inline("{0} + {value}", numbers(op), atom=False),
+    operators.MulScalar: lambda op, shape: Inline("{0} * {value}", numbers(op), atom=False),
     operators.Dropout: lambda op, shape: Layer(
         "nn.Dropout" if op.of == "value" else "StochasticDepth", (Argument("p", op.p),)
     ),

@@ -66,7 +66,10 @@ def canonical(program: Program) -> Canonical:
     except GraphError as error:
         refuse([str(error)])
         raise
-    weights = {name: np.ascontiguousarray(arrays[theirs[name]]) for name in graph.parameters}
+    weights = {
+        name: np.ascontiguousarray(arrays[theirs[name]]).reshape(parameter.shape)
+        for name, parameter in graph.parameters.items()
+    }
     left = sorted(set(arrays) - set(theirs.values()))
     if left:
         told = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
@@ -135,7 +138,7 @@ class _Names:
         scope, kind = call.scope, _snake(further) or call.kind
         if scope in self._leaves and not further and scope not in self._owners.values():
             wanted = scope
-        elif scope in self._owners.values():
+        elif scope in self._owners.values() or scope in self._leaves:
             wanted = f"{scope}_{kind}"
         else:
             wanted = f"{scope}.{kind}" if scope else kind

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
+from zoo.adoption.gates import gated
 from zoo.adoption.program import Call, Program
 
 COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy", "identity"})
@@ -18,7 +20,7 @@ COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy",
 
 def simplified(program: Program) -> Program:
     """Return the program in canonical form."""
-    for rewrite in (without_copies, paddings, shuffles, gates, swishes, unread):
+    for rewrite in (without_copies, multiples, paddings, shuffles, gates, swishes, gated, unread):
         program = rewrite(program)
     return program
 
@@ -57,14 +59,24 @@ def paddings(program: Program) -> Program:
         if before is None or before.kind != "pad" or before.options["mode"] != "constant":
             return
         top, left, bottom, right = before.options["sides"]
-        own, zero = call.options.get("padding", (1, 1)), before.options["value"] == 0
-        if not zero or min(top, left, bottom, right) < 0:
+        given = (*call.options.get("padding", ()), *call.options.get("padding", ()))[:4]
+        value, alike = before.options["value"], (top, left) == (bottom, right)
+        if min(top, left, bottom, right) < 0 or not given:
             return
-        if call.kind == "conv2d" and len(own) == 2:
-            sides = (top + own[0], left + own[1], bottom + own[0], right + own[1])
+        own = (*given[:2], *given[2:])
+        sides = (top + own[0], left + own[1], bottom + own[2], right + own[3])
+        pooled = alike and not any(own[:2]) and not call.options.get("ceil_mode")
+        if value == 0 and call.kind == "conv2d":
             call.options = {**call.options, "padding": sides}
-        elif call.kind == "avg_pool2d" and not any(own) and (top, left) == (bottom, right):
-            call.options = {**call.options, "padding": (top, left), "count_include_pad": True}
+        elif value == 0 and call.kind == "avg_pool2d" and pooled:
+            if any(own) and call.options["count_include_pad"]:
+                return
+            # What hangs over beside does not count.
+            call.options = {**call.options, "padding": sides, "count_include_pad": True}
+        elif value == -math.inf and call.kind == "max_pool2d" and pooled and not any(own):
+            if any(2 * p > k for p, k in zip(sides[:2], call.options["kernel_size"], strict=True)):
+                return
+            call.options = {**call.options, "padding": sides}
         else:
             return
         call.inputs = (before.inputs[0], *call.inputs[1:])
@@ -123,6 +135,22 @@ def swishes(program: Program) -> Program:
                 return
 
     return _each(program, swish)
+
+
+def multiples(program: Program) -> Program:
+    """Turn a + c · b, which a difference is too, into a product and a sum."""
+    calls = []
+    for call in program.calls:
+        if call.kind == "add_times":
+            times = replace(
+                call, name=f"{call.name}_times", kind="mul_scalar", inputs=call.inputs[1:],
+                shape=program.shapes()[call.inputs[1]], options={"value": call.options["alpha"]},
+            )  # fmt: skip
+            calls.append(times)
+            call.kind, call.inputs, call.options = "add", (call.inputs[0], times.name), {}
+        calls.append(call)
+    program.calls = calls
+    return program
 
 
 def unread(program: Program) -> Program:

@@ -123,6 +123,10 @@ class GraphBuilder:
         y = self.conv(x, out_channels, **conv)
         return self.batch_norm(y, initial_weight=initial_weight)
 
+    def apply(self, op: Operator, *xs: str, name: str) -> str:
+        """Add any operator."""
+        return self.add_node(name, lambda: op, *xs)
+
     def max_pool(
         self, x: str, *, kernel_size: int, stride: int, padding: Padding, name: str = "pool"
     ) -> str:

@@ -51,7 +51,8 @@ class Traits:
             about one operator of the kind, which may be milder.
         sign: ``"nonnegative"`` if no output is negative, ``"kept"`` if none is where no input is,
             ``"free"`` otherwise.
-        kinks: where the derivative of an elementwise function has a step, ascending.
+        kinks: where the derivative of an elementwise function has a step, ascending;
+            `Operator.kinks` is about one operator of the kind, whose fields may say where.
         rounds: it computes, so that a kernel in float32 may be off; not so if every output value is
             one of the input's, or 0 or a kink.
         overwrites: it may write its result over its last input, if nothing else needs that.
@@ -71,9 +72,7 @@ class Traits:
     @property
     def regions(self) -> tuple[tuple[float, float], ...]:
         """The intervals between the kinks and beyond the outer ones; none where there are none."""
-        if not self.kinks:
-            return ()
-        return tuple(itertools.pairwise((-math.inf, *self.kinks, math.inf)))
+        return regions_between(self.kinks)
 
     def check(self) -> None:
         """Raise `GraphError` unless the traits are possible, and possible together."""
@@ -139,6 +138,16 @@ class Operator:
         """Whether output channel i may depend on others than channel i, and not just be moved."""
         return self.traits.channels == "mixed"
 
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where its derivative has a step, ascending."""
+        return self.traits.kinks
+
+    @property
+    def regions(self) -> tuple[tuple[float, float], ...]:
+        """The intervals between the kinks and beyond the outer ones; none where there are none."""
+        return regions_between(self.kinks)
+
     def moved(self, sizes: Sequence[int]) -> Sequence[int] | None:
         """Return which channel of its inputs, counted through, each output channel is.
 
@@ -161,6 +170,11 @@ class Operator:
     def macs(self, output: Shape) -> int:
         """Return the multiply-adds for one output of this shape (conv and linear layers only)."""
         return 0
+
+
+def regions_between(kinks: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """Return the intervals between kinks and beyond the outer ones; none where there are none."""
+    return tuple(itertools.pairwise((-math.inf, *kinks, math.inf))) if kinks else ()
 
 
 def require(condition: bool, message: str) -> None:

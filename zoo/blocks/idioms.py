@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Any
 
@@ -94,6 +94,11 @@ def one(value: tuple[int, ...]) -> Any:
 def window(op: Window) -> tuple[Argument, Argument]:
     """Return the first two arguments of a pool."""
     return Argument("kernel_size", one(op.kernel_size)), Argument("stride", one(op.stride))
+
+
+def numbers(op: Operator) -> tuple[Argument, ...]:
+    """Return all values of an operator as numbers in an expression."""
+    return tuple(Argument(field.name, getattr(op, field.name)) for field in fields(op))
 
 
 def sliced(op: Slice, shape: Shape) -> Inline:

@@ -66,7 +66,9 @@ class _Walk:
         op = node.op
         if (order := op.moved([len(value) for value in read])) is not None:
             self.places[node.name] = Place.join(read).take(np.array(order))
-        elif op.traits.elementwise and op.arity == 1 and self._whole(read[0]):
+        elif (
+            op.traits.elementwise and op.arity == 1 and not op.parameters() and self._whole(read[0])
+        ):
             self.places[node.name] = self._each(node, read[0])
         elif isinstance(op, Conv2d | Linear) and op.mixes_channels:
             groups = op.groups if isinstance(op, Conv2d) else 1
@@ -173,7 +175,7 @@ class _Walk:
 
     def _permute(self, node: Node, role: str, order: np.ndarray) -> None:
         array = self.arrays.get(f"{node.name}.{role}")
-        if array is not None:
+        if array is not None and len(array) == len(order):  # not one number for all channels
             self.arrays[f"{node.name}.{role}"] = array[order]
 
     def _row_order(self, node: Node, groups: int) -> np.ndarray:

@@ -82,7 +82,7 @@ def coverage(graph: Graph, weights: Arrays, values: Arrays, *, training: bool) -
     told: list[tuple[str, Told]] = [(INPUT, gap) for gap in _images(values[INPUT])]
     positive = _nonnegative(graph)
     for node in graph.nodes:
-        if node.op.traits.regions:
+        if node.op.regions:
             counts = _regions(node, values[node.inputs[0]])
             size = values[node.inputs[0]].size
             shares[node.name] = {label: count / size for label, count in counts.items()}
@@ -146,11 +146,11 @@ def _images(images: np.ndarray) -> Iterator[Told]:
 
 def _regions(node: Node, x: np.ndarray) -> dict[str, int]:
     """Return how many values lie in each region of an activation."""
-    kinks = node.op.traits.kinks
+    kinks = node.op.kinks
     below = [int(np.count_nonzero(x < kink)) for kink in kinks]
     above = [int(np.count_nonzero(x > kink)) for kink in kinks]
     counts = {}
-    for i, (low, high) in enumerate(node.op.traits.regions):
+    for i, (low, high) in enumerate(node.op.regions):
         if math.isinf(low):
             counts[f"x < {high:g}"] = below[0]
         elif math.isinf(high):
@@ -162,7 +162,7 @@ def _regions(node: Node, x: np.ndarray) -> dict[str, int]:
 
 def _empty(node: Node, counts: Mapping[str, int], size: int, positive: set[str]) -> Iterator[Told]:
     needed = max(min(FEWEST, 1 + size // CROWDED), SHARE * size)
-    for (label, count), (_, high) in zip(counts.items(), node.op.traits.regions, strict=True):
+    for (label, count), (_, high) in zip(counts.items(), node.op.regions, strict=True):
         if count < needed and not (high <= 0 and node.inputs[0] in positive):
             few = min(FEWEST, 1 + size // CROWDED)
             yield Told(

@@ -59,7 +59,7 @@ def well_conditioned_batch(graph: Graph) -> int:
     norms = [node.name for node in graph.nodes if isinstance(node.op, BatchNorm2d)]
     fewest = min((math.prod(shapes[name][2:]) for name in norms), default=VALUES)
     # Images that are to lie in several regions must differ, which the means of two hardly do.
-    if any(len(n.op.traits.kinks) > 1 and shapes[n.name][2:] == (1, 1) for n in graph.nodes):
+    if any(len(n.op.kinks) > 1 and shapes[n.name][2:] == (1, 1) for n in graph.nodes):
         return IMAGES
     return min(max(2, math.ceil(VALUES / fewest)), IMAGES)
 
@@ -152,7 +152,7 @@ class _Walk:
             self.gates[node.name] = inputs[1]
         if isinstance(node.op, Add):
             self.summands = {node.name: inputs[1]}
-        if kinks := node.op.traits.kinks:
+        if kinks := node.op.kinks:
             self._condition(node, inputs[0], kinks)
         held = {
             role: self.found[f"{node.name}.{role}"].astype(np.float64)
@@ -165,7 +165,7 @@ class _Walk:
             gated = [n.inputs[0] for n in self.graph.nodes if reader.name in n.inputs[1:]]
             barred = [self.stretched[name] for name in gated if name in self.stretched]
             place(
-                self.found, node.name, seen, single, reader.op.traits.kinks,
+                self.found, node.name, seen, single, reader.op.kinks,
                 np.concatenate([np.zeros(0, int), *barred]),
             )  # fmt: skip
         return value
@@ -203,7 +203,7 @@ class _Walk:
         ):
             return None
         readers = [reader for reader in self.graph.nodes if node.name in reader.inputs]
-        kinked = len(readers) == 1 and len(readers[0].op.traits.kinks) > 1
+        kinked = len(readers) == 1 and len(readers[0].op.kinks) > 1
         return readers[0] if kinked else None
 
     def _set_statistics(self, norm: Node, x: np.ndarray) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.arch.operators import BatchNorm2d, Dropout, Sigmoid, SiLU
+from zoo.arch.operators import AddScalar, BatchNorm2d, Clamp, Dropout, MulScalar, Sigmoid, SiLU
 from zoo.passes import Weights
 
 Arrays = dict[str, np.ndarray]
@@ -123,6 +123,10 @@ def magnitude(
         return np.asarray(terms * scale[:, None, None] + np.abs(held["bias"])[:, None, None])
     if isinstance(op, Sigmoid | SiLU):  # a relative error of x is one of exp(x) that is x times it
         return np.asarray(np.abs(exact) * (1 + np.abs(inputs[0])))
+    if isinstance(op, AddScalar):
+        return np.asarray(np.abs(inputs[0]) + abs(op.value))
+    if isinstance(op, MulScalar | Clamp):
+        return np.asarray(np.abs(exact))
     absolute = {role: np.abs(array) for role, array in held.items()}
     return np.asarray(apply(op, [np.abs(x) for x in inputs], absolute, False))
 

@@ -107,6 +107,8 @@ def refill(x: np.ndarray, moves: np.ndarray, kink: float, found: list[Sight]) ->
 
 def _varies(op: Operator, low: float, high: float) -> bool:
     """Return whether an activation is not constant between two kinks."""
+    if op.parameters():  # slopes that are drawn
+        return True
     start = low if math.isfinite(low) else high - 2
     end = high if math.isfinite(high) else low + 2
     low, high = apply(op, [start + (end - start) * np.array([0.25, 0.75])], {}, False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from backends.numpy.operators import apply
 from zoo.arch import Graph
-from zoo.arch.operators import Conv2d, Dropout, MaxPool2d, Mul, Window, sides
+from zoo.arch.operators import Conv2d, Dropout, MaxPool2d, Mul, Window
 
 FEW = 256
 """Of so many values of a drawn channel, some are not clipped. An offset that sees fewer, at the
@@ -31,8 +31,7 @@ def places(op: Window, size: tuple[int, ...], made: tuple[int, ...]) -> Places:
         made: height and width of its output.
     """
     dilation = op.dilation if isinstance(op, Conv2d) else (1, 1)
-    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
-    padding = sides(op.padding, (size[0], size[1]), (reach[0], reach[1]), op.stride)[:2]
+    padding = op.resolved((size[0], size[1]))[:2]
     axes = []
     for axis in (0, 1):
         found = {}

@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 
 from zoo.arch import Graph
-from zoo.arch.operators import Conv2d, MaxPool2d, sides
+from zoo.arch.operators import Conv2d, MaxPool2d
 from zoo.passes import Weights
 
 GAP = 3e-6
@@ -68,9 +68,7 @@ def unseen(op: MaxPool2d, x: np.ndarray, branch: np.ndarray) -> np.ndarray:
 
 def windows_of(op: MaxPool2d, x: np.ndarray) -> list[np.ndarray]:
     """Return for each offset of the window the values that it sees, -inf where it sees none."""
-    top, left, bottom, right = sides(
-        op.padding, (x.shape[2], x.shape[3]), op.kernel_size, op.stride
-    )
+    top, left, bottom, right = op.resolved((x.shape[2], x.shape[3]))
     padding = ((0, 0), (0, 0), (top, bottom), (left, right))
     padded = np.pad(x, padding, constant_values=-np.inf)
     rows, columns = (n - k + 1 for n, k in zip(padded.shape[2:], op.kernel_size, strict=True))

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from zoo.adoption.program import Call
 from zoo.adoption.rules.rule import Held, Rule, UnfitError, expect, require_map
 from zoo.arch import Operator, Shape
 from zoo.arch.operators import AdaptiveAvgPool2d, AvgPool2d, Flatten, GlobalAvgPool2d, MaxPool2d
 
 
+def _window(call: Call, read: list[Shape]) -> dict[str, Any]:
+    """Return the fields that both pools have."""
+    require_map(call, read[0])
+    o, (height, width) = call.options, read[0][2:]
+    fields: dict[str, Any] = {"kernel_size": o["kernel_size"], "stride": o["stride"]}
+    top, left, bottom, right = given = tuple((*o["padding"], *o["padding"])[:4])
+    ways: list[dict[str, Any]] = [
+        {"padding": (top, left, top, left), "ceil_mode": o["ceil_mode"]},
+        {"padding": (top, left, top, left), "ceil_mode": True},
+        {"padding": "SAME_UPPER"},
+    ]
+    if (top, left) == (bottom, right):
+        return fields | ways[0]
+    # Padding that differs is one of those that depend on the size, as an exporter resolved them.
+    for way in ways[1:]:
+        if not o["ceil_mode"] and MaxPool2d(**fields, **way).resolved((height, width)) == given:
+            return fields | way
+    raise UnfitError(f"{call.kind}: padding (={given}) must be alike on opposite sides")
+
+
 def _max_pool2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
-    expect(call, dilation=(1, 1), ceil_mode=False)
-    o = call.options
-    return [
-        MaxPool2d(
-            kernel_size=o["kernel_size"], stride=o["stride"], padding=(*o["padding"], *o["padding"])
-        )
-    ]  # fmt: skip
+    expect(call, dilation=(1, 1))
+    return [MaxPool2d(**_window(call, read))]
 
 
 def _avg_pool2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
-    expect(call, ceil_mode=False, divisor_override=None)
-    o = call.options
-    return [
-        AvgPool2d(
-            kernel_size=o["kernel_size"], stride=o["stride"],
-            padding=(*o["padding"], *o["padding"]),
-            count_include_pad=o["count_include_pad"] and any(o["padding"]),
-        )
-    ]  # fmt: skip
+    expect(call, divisor_override=None)
+    counts = call.options["count_include_pad"] and any(call.options["padding"])
+    return [AvgPool2d(**_window(call, read), count_include_pad=counts)]
 
 
 def _adaptive_avg_pool2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:

@@ -2,6 +2,17 @@
 
 from zoo.arch.operators.activations import HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid, SiLU
 from zoo.arch.operators.affine import BatchNorm2d, Linear
+from zoo.arch.operators.functions import (
+    ELU,
+    GELU,
+    AddScalar,
+    Clamp,
+    LeakyReLU,
+    Mish,
+    MulScalar,
+    PReLU,
+    Tanh,
+)
 from zoo.arch.operators.heads import AdaptiveAvgPool2d, Dropout, Flatten, GlobalAvgPool2d
 from zoo.arch.operators.joins import Add, Mul
 from zoo.arch.operators.moves import ChannelPermute, ChannelShuffle, Concat, Slice
@@ -18,12 +29,16 @@ from zoo.arch.operators.windows import (
 )
 
 __all__ = [
+    "ELU",
+    "GELU",
     "AdaptiveAvgPool2d",
     "Add",
+    "AddScalar",
     "AvgPool2d",
     "BatchNorm2d",
     "ChannelPermute",
     "ChannelShuffle",
+    "Clamp",
     "Concat",
     "Conv2d",
     "Dropout",
@@ -31,9 +46,13 @@ __all__ = [
     "GlobalAvgPool2d",
     "HardSigmoid",
     "HardSwish",
+    "LeakyReLU",
     "Linear",
     "MaxPool2d",
+    "Mish",
     "Mul",
+    "MulScalar",
+    "PReLU",
     "Padding",
     "Pool",
     "ReLU",
@@ -42,6 +61,7 @@ __all__ = [
     "Sides",
     "Sigmoid",
     "Slice",
+    "Tanh",
     "Window",
     "sides",
     "symmetric",

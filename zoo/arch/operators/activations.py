@@ -1,4 +1,7 @@
-"""Operators that are a function of one number; the shape is kept."""
+"""Operators that are a function of one number; the shape is kept.
+
+Those with values of their own are in ``functions.py``.
+"""
 
 from __future__ import annotations
 

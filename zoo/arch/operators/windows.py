@@ -3,7 +3,8 @@
 Padding is ``(top, left, bottom, right)``, ONNX's order since PyTorch has no spelling for padding
 per side, or ``"SAME_UPPER"`` (ONNX's and TensorFlow's rule, MindSpore's ``pad_mode="same"``): as
 much as makes the output ceil(size / stride), the odd pixel at the bottom and right. How much that
-is depends on the size of the input, so it stays a rule in the graph and each backend resolves it.
+is depends on the size of the input, so it stays a rule in the graph and each backend resolves it
+(`Window.resolved`). So does how far the last windows of a pool with ``ceil_mode`` hang over.
 """
 
 from __future__ import annotations
@@ -56,12 +57,19 @@ class Window(Operator, ABC):
     stride: Pair
     padding: Padding
 
-    def _spatial(self, shape: Shape, dilation: Pair = (1, 1)) -> Shape:
+    @property
+    def reach(self) -> Pair:
+        """Height and width of what a window spans."""
+        return self.kernel_size
+
+    def resolved(self, size: Pair) -> Sides:
+        """Return (top, left, bottom, right), what windows over this size need beside it."""
+        return sides(self.padding, size, self.reach, self.stride)
+
+    def _spatial(self, shape: Shape) -> Shape:
         require_map(shape)
-        reach = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, dilation, strict=True))
-        top, left, bottom, right = sides(
-            self.padding, (shape[2], shape[3]), (reach[0], reach[1]), self.stride
-        )
+        reach = self.reach
+        top, left, bottom, right = self.resolved((shape[2], shape[3]))
         padded = (shape[2] + top + bottom, shape[3] + left + right)
         require(
             all(n >= 1 for n in shape[2:])
@@ -109,10 +117,15 @@ class Conv2d(Window):
         require_divisible("in_channels", self.in_channels, self.groups)
         require_divisible("out_channels", self.out_channels, self.groups)
 
+    @property
+    def reach(self) -> Pair:
+        (k, m), (d, e) = self.kernel_size, self.dilation
+        return (d * (k - 1) + 1, e * (m - 1) + 1)
+
     def output_shape(self, *inputs: Shape) -> Shape:
         require_map(inputs[0])
         require_channels("in_channels", self.in_channels, inputs[0])
-        return (inputs[0][0], self.out_channels, *self._spatial(inputs[0], self.dilation))
+        return (inputs[0][0], self.out_channels, *self._spatial(inputs[0]))
 
     @property
     def mixes_channels(self) -> bool:
@@ -136,11 +149,17 @@ class Pool(Window, ABC):
     """What both pools share: channels pass through, and padding is the same on opposite sides.
 
     The frameworks cannot express other explicit padding in a native pool; SAME_UPPER they can.
+    With ``ceil_mode``, windows may hang over the bottom and right by less than a stride, as long as
+    they start inside of the map or of its padding (PyTorch's rule).
     """
+
+    ceil_mode: bool = False
 
     def __post_init__(self) -> None:
         self._check_window()
         if self.padding == "SAME_UPPER":
+            rule = "ceil_mode (=True) must be False with padding (='SAME_UPPER')"
+            require(not self.ceil_mode, rule)
             return
         pair = symmetric(self.padding)
         require(pair is not None, f"padding (={self.padding}) must be alike on opposite sides")
@@ -148,6 +167,17 @@ class Pool(Window, ABC):
             all(2 * p <= k for p, k in zip(pair or (), self.kernel_size, strict=True)),
             f"padding (={pair}) must be at most half of kernel_size (={self.kernel_size})",
         )
+
+    def resolved(self, size: Pair) -> Sides:
+        given = sides(self.padding, size, self.kernel_size, self.stride)
+        if not self.ceil_mode:
+            return given
+        after = []
+        for n, p, k, s in zip(size, given[:2], self.kernel_size, self.stride, strict=True):
+            count = -(-(n + 2 * p - k) // s) + 1
+            count -= (count - 1) * s >= n + p
+            after.append(max((count - 1) * s + k - n - p, 0))
+        return (given[0], given[1], after[0], after[1])
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return (*inputs[0][:2], *self._spatial(inputs[0]))
@@ -173,7 +203,7 @@ class AvgPool2d(Pool):
     """Mean of each window. (N, C, H, W) -> (N, C, H', W').
 
     ``count_include_pad`` divides by the whole window at the border; SAME_UPPER must not (no
-    framework counts the padding there).
+    framework counts the padding there). What hangs over with ``ceil_mode`` never counts.
     """
 
     traits = Traits(

@@ -66,10 +66,7 @@ def size_of(x: Any) -> int:
 
 def padding_of(op: operators.Window, x: Any) -> operators.Sides:
     """Return the padding (top, left, bottom, right) of a window over a map."""
-    dilation = getattr(op, "dilation", (1, 1))
-    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
-    size = (int(x.shape[2]), int(x.shape[3]))
-    return operators.sides(op.padding, size, (reach[0], reach[1]), op.stride)
+    return op.resolved((int(x.shape[2]), int(x.shape[3])))
 
 
 def enlarged(ns: Namespace, x: Any, sides: operators.Sides, how: str) -> Any:

@@ -11,6 +11,7 @@ from zoo.proof.mutants.activations import activations
 from zoo.proof.mutants.affine import linear
 from zoo.proof.mutants.channels import channels
 from zoo.proof.mutants.convolutions import conv
+from zoo.proof.mutants.functions import functions
 from zoo.proof.mutants.general import general
 from zoo.proof.mutants.joins import joins
 from zoo.proof.mutants.mutation import Mutant, Mutation, Site, sites
@@ -39,7 +40,8 @@ def kinds() -> list[type[Operator]]:
 @cache
 def own() -> tuple[Mutation, ...]:
     """Return the mutations that are one operator's own."""
-    return (*conv(), *linear(), *pools(), *norms(), *activations(), *channels(), *joins())
+    kinds = (conv, linear, pools, norms, activations, functions, channels, joins)
+    return tuple(mutation for kind in kinds for mutation in kind())
 
 
 @cache

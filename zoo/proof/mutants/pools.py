@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 from zoo.arch import Operator
-from zoo.arch.operators import AvgPool2d, MaxPool2d, Padding, Sides, Window
-from zoo.proof.mutants.arithmetic import enlarged, gradient_of, padding_of, with_zeros
+from zoo.arch.operators import AvgPool2d, MaxPool2d, Padding, Sides, Window, sides
+from zoo.proof.mutants.arithmetic import enlarged, gradient_of, with_zeros
 from zoo.proof.mutants.deductions import never_negative
 from zoo.proof.mutants.mutation import Attribute, Function, Mutation, Namespace, Site, simple
 from zoo.proof.mutants.windows import (
-    NONE,
+    bare,
     bordered,
     lower,
     padded,
@@ -42,6 +42,24 @@ def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Iterator[Mutation]:
         make=lambda site: _pool_with(site, _symmetric(site)),
     )
 
+    def repeated(
+        ns: Namespace, layer: Any, x: tuple[Any, ...], op: Any, held: Any, training: bool
+    ) -> Any:
+        y, out = layer(x[0]), op.output_shape(tuple(int(n) for n in x[0].shape))
+        for axis in (2, 3):
+            last = int(y.shape[axis]) - 1
+            y = ns.take(y, [min(i, last) for i in range(out[axis])], axis)
+        return y
+
+    yield Function(
+        name="ceil_mode dropped, the last window repeated",
+        op=kind,
+        covers=("ceil_mode",),
+        when=lambda site: _floored(site).output_shape(*site.inputs) != site.output,
+        inner=_floored,
+        body=repeated,
+    )
+
     def small(site: Site) -> Operator:
         return cast(Operator, replace(site.op, kernel_size=_smaller(site.op.kernel_size)))
 
@@ -67,7 +85,7 @@ def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Iterator[Mutation]:
         lambda ns, layer, x, op: layer(enlarged(ns, x, _lower_of(op, x), "edge")),
         covers=("padding",),
         when=lambda site: starts_elsewhere(site, lower(site)) and _keeps(site, lower(site)),
-        inner=lambda site: replace(site.op, padding=NONE, **_not_counted(site)),
+        inner=lambda site: bare(site.op, **_not_counted(site)),
     )
 
 
@@ -83,6 +101,7 @@ def max_pool() -> Iterator[Mutation]:
             kernel_size=site.op.kernel_size,
             stride=site.op.stride,
             padding=site.op.padding,
+            ceil_mode=site.op.ceil_mode,
             count_include_pad=False,
         ),
     )
@@ -150,7 +169,10 @@ def avg_pool() -> Iterator[Mutation]:
         op=kind,
         covers=("function",),
         make=lambda site: MaxPool2d(
-            kernel_size=site.op.kernel_size, stride=site.op.stride, padding=site.op.padding
+            kernel_size=site.op.kernel_size,
+            stride=site.op.stride,
+            padding=site.op.padding,
+            ceil_mode=site.op.ceil_mode,
         ),
     )
     yield bordered(
@@ -159,6 +181,13 @@ def avg_pool() -> Iterator[Mutation]:
         with_zeros,
         covers=("count_include_pad",),
         when=lambda site: site.op.padding == "SAME_UPPER" and padded(site),
+    )
+    yield bordered(
+        kind,
+        "what hangs over counted with ceil_mode",
+        with_zeros,
+        covers=("ceil_mode",),
+        when=lambda site: site.op.ceil_mode and padded(site),
     )
     yield bordered(
         kind, "padding with the edge", lambda ns, x, sides: enlarged(ns, x, sides, "edge")
@@ -178,13 +207,17 @@ def avg_pool() -> Iterator[Mutation]:
     )
 
 
+def _floored(site: Site) -> Operator:
+    return cast(Operator, replace(site.op, ceil_mode=False))
+
+
 def _pool_with(site: Site, padding: Padding) -> Operator | None:
     more: dict[str, Any] = _not_counted(site) if padding == "SAME_UPPER" else {}
     if padding != "SAME_UPPER" and any(
         2 * p > k for p, k in zip(padding[:2], site.op.kernel_size, strict=True)
     ):
         return None
-    return cast(Operator, replace(site.op, padding=padding, **more))
+    return cast(Operator, replace(site.op, padding=padding, ceil_mode=False, **more))
 
 
 def _symmetric(site: Site) -> Sides:
@@ -204,14 +237,13 @@ def _keeps(site: Site, other: Sides) -> bool:
     """Return whether explicit sides give a map of the same size."""
     top, left, bottom, right = other
     n, c, height, width = site.inputs[0]
-    bare = replace(site.op, padding=NONE)
     size = (height + top + bottom, width + left + right)
-    return bool(bare.output_shape((n, c, *size)) == site.output)
+    return bool(bare(site.op).output_shape((n, c, *size)) == site.output)
 
 
 def _lower_of(op: Window, x: Any) -> Sides:
-    more: dict[str, Any] = {"count_include_pad": False} if isinstance(op, AvgPool2d) else {}
-    top, left, bottom, right = padding_of(replace(op, padding="SAME_UPPER", **more), x)
+    size = (int(x.shape[2]), int(x.shape[3]))
+    top, left, bottom, right = sides("SAME_UPPER", size, op.kernel_size, op.stride)
     return (bottom, right, top, left)
 
 

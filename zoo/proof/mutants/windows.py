@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from zoo.arch import Operator
-from zoo.arch.operators import Padding, Sides, Window, sides
+from zoo.arch.operators import Padding, Pool, Sides, Window, sides
 from zoo.proof.mutants.arithmetic import (
     padding_of,
     rolled,
@@ -19,15 +19,11 @@ NONE: Sides = (0, 0, 0, 0)
 
 def resolved(site: Site, padding: Padding | None = None) -> Sides:
     """Return the sides that a padding (by default the operator's own) means at a site."""
-    op = site.op
-    dilation = getattr(op, "dilation", (1, 1))
-    reach = [d * (k - 1) + 1 for k, d in zip(op.kernel_size, dilation, strict=True)]
-    return sides(
-        op.padding if padding is None else padding,
-        (site.inputs[0][2], site.inputs[0][3]),
-        (reach[0], reach[1]),
-        op.stride,
+    op, size = site.op, (site.inputs[0][2], site.inputs[0][3])
+    found: Sides = (
+        op.resolved(size) if padding is None else sides(padding, size, op.reach, op.stride)
     )
+    return found
 
 
 def padded(site: Site) -> bool:
@@ -39,13 +35,18 @@ def padded(site: Site) -> bool:
 def _overhang(site: Site) -> int:
     """Return how many rows and columns the last windows reach beyond the map."""
     op, found = site.op, 0
-    dilation = getattr(op, "dilation", (1, 1))
     top, left, _, _ = resolved(site)
     for axis, before in enumerate((top, left)):
-        reach = dilation[axis] * (op.kernel_size[axis] - 1) + 1
-        end = (site.output[2 + axis] - 1) * op.stride[axis] - before + reach
+        end = (site.output[2 + axis] - 1) * op.stride[axis] - before + op.reach[axis]
         found += max(end - site.inputs[0][2 + axis], 0)
     return found
+
+
+def bare(op: Window, **more: Any) -> Window:
+    """Return a window that is not padded, nor hangs over."""
+    if isinstance(op, Pool):
+        more |= {"ceil_mode": False}
+    return replace(op, padding=NONE, **more)
 
 
 def lower(site: Site) -> Sides:
@@ -144,6 +145,6 @@ def bordered(
         kind,
         name,
         lambda ns, layer, x, op: layer(border(ns, x, padding_of(op, x))),
-        inner=lambda site: replace(site.op, padding=NONE),
+        inner=lambda site: bare(site.op),
         **fields,
     )

@@ -7,18 +7,29 @@ shows; average pools count their padding or not; a flatten finds more than one p
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from zoo.arch import Graph, Operator
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import (
+    ELU,
+    GELU,
+    AddScalar,
     AvgPool2d,
     BatchNorm2d,
     ChannelPermute,
+    Clamp,
     Conv2d,
+    LeakyReLU,
     MaxPool2d,
+    Mish,
+    MulScalar,
     Padding,
+    PReLU,
     ReLU6,
+    Tanh,
 )
+from zoo.proof.mutants.windows import NONE
 
 
 def workbench(*, dropout: float = 0.2) -> Graph:
@@ -38,6 +49,8 @@ def workbench(*, dropout: float = 0.2) -> Graph:
         x = g.add_node("relu6", ReLU6, x)
     with g.scope("unit"):
         x = _unit(g, x)
+    with g.scope("functions"):
+        x = g.concat(_functions(g, x))
     with g.scope("excite"):
         x = g.squeeze_excite(x, 8, gate=g.hard_sigmoid)
     with g.scope("spatial"):
@@ -94,19 +107,42 @@ def _norm(g: GraphBuilder, x: str, name: str = "bn") -> str:
 
 def _pools(g: GraphBuilder, x: str) -> list[str]:
     """Add pools of every setting, and convolutions that make the map as small: 12×12 -> 6×6."""
-    window = {"kernel_size": (3, 3), "stride": (2, 2)}
+    window: dict[str, Any] = {"kernel_size": (3, 3), "stride": (2, 2)}
     settings: dict[str, Operator] = {
         "max": MaxPool2d(padding=(1, 1, 1, 1), **window),
         "max_same": MaxPool2d(padding="SAME_UPPER", **window),
         "avg": AvgPool2d(padding=(1, 1, 1, 1), count_include_pad=True, **window),
         "avg_uncounted": AvgPool2d(padding=(1, 1, 1, 1), count_include_pad=False, **window),
         "avg_same": AvgPool2d(padding="SAME_UPPER", count_include_pad=False, **window),
+        "max_ceil": MaxPool2d(padding=NONE, ceil_mode=True, **window),
+        "avg_ceil": AvgPool2d(padding=NONE, ceil_mode=True, count_include_pad=False, **window),
     }
     found = [g.add_node(name, partial(_given, op), x) for name, op in settings.items()]
     conv = _conv(g, x, 12, stride=2, padding=(2, 2, 2, 2), dilation=2, name="dilated")
     found.append(_norm(g, conv, "dilated_bn"))
     conv = _conv(g, x, 12, stride=2, padding=(1, 1, 1, 1), groups=12, name="depthwise")
     found.append(_norm(g, conv, "depthwise_bn"))
+    return found
+
+
+def _functions(g: GraphBuilder, x: str) -> list[str]:
+    """Add a function beside the others, each behind a convolution with batch norm."""
+    settings: dict[str, Operator] = {
+        "gelu": GELU(approximate="none"),
+        "gelu_tanh": GELU(approximate="tanh"),
+        "leaky_relu": LeakyReLU(negative_slope=0.2),
+        "prelu": PReLU(num_parameters=4),
+        "elu": ELU(alpha=0.7),
+        "tanh": Tanh(),
+        "mish": Mish(),
+        "clamp": Clamp(min_val=-1.0, max_val=1.5),
+        "add": AddScalar(value=0.5),
+        "mul": MulScalar(value=-0.7),
+    }
+    found = []
+    for name, op in settings.items():
+        y = g.conv(x, 4, name=f"{name}_conv")
+        found.append(g.apply(op, g.batch_norm(y, f"{name}_bn"), name=name))
     return found
 
 

@@ -1,0 +1,166 @@
+"""Layers of convolutional networks as they are adopted: which operators, and that they agree."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import BACKENDS
+from test_adopt import agreement, randomized
+from torch import nn
+from torch.nn import functional as F
+
+import zoo
+from zoo.arch.operators import (
+    ELU,
+    GELU,
+    AddScalar,
+    AvgPool2d,
+    BatchNorm2d,
+    Clamp,
+    LeakyReLU,
+    MaxPool2d,
+    Mish,
+    MulScalar,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Tanh,
+)
+
+SIZE = 16
+
+
+class By(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def pool(kind, k, s, p, **more):
+    return kind(kernel_size=(k, k), stride=(s, s), padding=(p,) * 4, **more)
+
+
+# name → a layer or function of 8 channels, and the operators that it is
+ROWS = {
+    "gelu": (nn.GELU(), [GELU(approximate="none")]),
+    "gelu_tanh": (nn.GELU("tanh"), [GELU(approximate="tanh")]),
+    "leaky": (nn.LeakyReLU(0.2, inplace=True), [LeakyReLU(negative_slope=0.2)]),
+    "prelu": (nn.PReLU(8), [PReLU(num_parameters=8)]),
+    "prelu_of_one": (nn.PReLU(), [PReLU(num_parameters=1)]),
+    "elu": (nn.ELU(0.7), [ELU(alpha=0.7)]),
+    "tanh": (nn.Tanh(), [Tanh()]),
+    "mish": (nn.Mish(), [Mish()]),
+    "hardtanh": (nn.Hardtanh(), [Clamp(min_val=-1.0, max_val=1.0)]),
+    "gelu_by_hand": (
+        lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+        [GELU(approximate="tanh")],
+    ),
+    "relu6": (lambda x: x.clamp(0, 6), [ReLU6()]),
+    "clamp_min": (lambda x: x.clamp_min(0), [ReLU()]),
+    "clamp_max": (lambda x: torch.clamp(x, max=0.5), [Clamp(min_val=None, max_val=0.5)]),
+    "plus": (lambda x: 2 + x, [AddScalar(value=2.0)]),
+    "minus": (lambda x: x - 0.5, [AddScalar(value=-0.5)]),
+    "from": (lambda x: 1 - x, [MulScalar(value=-1.0), AddScalar(value=1.0)]),
+    "times": (lambda x: x * 0.3, [MulScalar(value=0.3)]),
+    "over": (lambda x: x / 4, [MulScalar(value=0.25)]),
+    "negative": (lambda x: -x, [MulScalar(value=-1.0)]),
+    "ceil": (nn.MaxPool2d(3, 2, ceil_mode=True), [pool(MaxPool2d, 3, 2, 0, ceil_mode=True)]),
+    "ceil_avg": (
+        nn.AvgPool2d(3, 2, 1, ceil_mode=True),
+        [pool(AvgPool2d, 3, 2, 1, ceil_mode=True, count_include_pad=True)],
+    ),
+    "pad_max": (
+        lambda x: F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-math.inf), 3, 2),
+        [pool(MaxPool2d, 3, 2, 1)],
+    ),
+}  # fmt: skip
+
+
+class Beside(nn.Module):
+    """All rows beside each other, each on a batch norm of the images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 1)
+        self.bn = nn.BatchNorm2d(8)
+        for name, (layer, _) in ROWS.items():
+            self.add_module(name, layer if isinstance(layer, nn.Module) else By(layer))
+        self.fc = nn.Linear(8 * len(ROWS), 5)
+
+    def forward(self, x):
+        x = 3 * self.bn(self.conv(x))
+        rows = [self.get_submodule(name)(x.clone()) for name in ROWS]
+        return self.fc(torch.cat([y.mean((2, 3)) for y in rows], 1))
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    torch.manual_seed(0)
+    return randomized(Beside())
+
+
+@pytest.fixture(scope="module")
+def net(theirs):
+    return zoo.adopt(theirs, example=(2, 3, SIZE, SIZE))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_layer_is_the_operators_that_it_is(name, net):
+    names = {name} | {f"{name}_{kind}" for kind in ("add_scalar", "mul_scalar")}
+    assert [n.op for n in net.graph.nodes if n.name in names] == ROWS[name][1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("size", [SIZE, SIZE + 1])
+def test_all_of_them_agree_with_the_module(backend, size, theirs, net, rng):
+    if backend == "mindspore" and size != SIZE:
+        pytest.skip("compiled once")
+    resized = zoo.adopt(theirs, example=(2, 3, size, size)) if size != SIZE else net
+    assert agreement(theirs, resized, backend, rng, size) < 5e-6
+
+
+def test_what_we_write_as_onnx_comes_back(net, tmp_path):
+    zoo.export(net, tmp_path / "net.onnx")
+    again = zoo.adopt(tmp_path / "net.onnx", example=(2, 3, SIZE, SIZE))
+    for node in net.graph.nodes:
+        op, found = node.op, again.graph.by_name[node.name].op
+        if isinstance(op, BatchNorm2d):  # ONNX tells no momentum
+            op = replace(op, momentum=found.momentum)
+        assert found == op
+    assert all(np.array_equal(again[name], net[name]) for name in net)
+
+
+def test_a_difference_is_a_sum():
+    class Difference(nn.Module):
+        def forward(self, x):
+            return torch.sub(x.relu(), x.sigmoid(), alpha=2)
+
+    net = zoo.adopt(Difference(), example=(2, 3, 8, 8))
+    assert [type(n.op).__name__ for n in net.graph.nodes] == ["ReLU", "Sigmoid", "MulScalar", "Add"]
+    assert net.graph.nodes[2].op == MulScalar(value=-2.0)
+
+
+REFUSED = [
+    (lambda x: x / x, "div: what it is divided by must be a number"),
+    (lambda x: torch.div(x, 2, rounding_mode="floor"), "div: what it is divided by must be"),
+    (F.selu, "selu is no operator of the zoo"),
+    (lambda x: F.celu(x, 2.0), "celu is no operator of the zoo"),
+    (lambda x: F.leaky_relu(x, -0.1), r"negative_slope \(=-0\.1\) must not be negative"),
+    (lambda x: F.max_pool2d(x, 3, 2, dilation=2), r"dilation \(=\(2, 2\)\) must be \(1, 1\)"),
+    (lambda x: F.avg_pool2d(x, 2, divisor_override=3), r"divisor_override \(=3\) must be None"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), REFUSED)
+def test_what_no_layer_of_ours_is_is_told(function, message):
+    with pytest.raises(zoo.AdoptionError, match=message):
+        zoo.adopt(By(function), example=(2, 3, SIZE, SIZE))

@@ -1,0 +1,83 @@
+"""Products of a value with a gate of its own, as exporters and hands write GELU and Mish."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from zoo.adoption.program import Call, Program
+
+Made = Mapping[str, Call]
+
+
+def gated(program: Program) -> Program:
+    """Turn x · Φ(x), in both forms, into GELU, and x · tanh(softplus(x)) into Mish."""
+    made: dict[str, Call] = {}
+    for call in program.calls:
+        made[call.name] = call
+        if call.kind not in ("mul", "mul_scalar"):
+            continue
+        for gate in _factors(call.name, made)[1]:
+            for kind, options, scale, gated_by in FORMS:
+                x = gated_by(gate, made)
+                if x is not None and _is_product(call.name, scale, [x, gate], x, made):
+                    call.kind, call.inputs, call.options = kind, (x,), options
+    return program
+
+
+def _factors(name: str, made: Made, stop: str = "", depth: int = 4) -> tuple[float, list[str]]:
+    """Return the number and the values that a product is made of; ``stop`` is not taken apart."""
+    call = made.get(name) if depth and name != stop else None
+    if call is not None and call.kind == "mul_scalar":
+        scale, factors = _factors(call.inputs[0], made, stop, depth - 1)
+        return scale * call.options["value"], factors
+    if call is not None and call.kind == "mul" and len(call.inputs) == 2:
+        (a, left), (b, right) = (_factors(n, made, stop, depth - 1) for n in call.inputs)
+        return a * b, left + right
+    if call is not None and call.kind == "pow" and call.options["exponent"] in (2, 3):
+        scale, factors = _factors(call.inputs[0], made, stop, depth - 1)
+        exponent = int(call.options["exponent"])
+        return scale**exponent, factors * exponent
+    return 1.0, [name]
+
+
+def _is_product(name: str, scale: float, factors: list[str], x: str, made: Made) -> bool:
+    found, values = _factors(name, made, x)
+    return sorted(values) == sorted(factors) and math.isclose(found, scale, rel_tol=1e-5)
+
+
+def _of(name: str | None, kind: str, made: Made, value: float | None = None) -> str | None:
+    """Return what a value is that function of, if it is, by this number if one is given."""
+    call = made.get(name) if name else None
+    if call is None or call.kind != kind:
+        return None
+    near = value is None or math.isclose(call.options["value"], value, rel_tol=1e-5)
+    return call.inputs[0] if near else None
+
+
+def _normal(gate: str, made: Made) -> str | None:
+    inner = _of(_of(gate, "add_scalar", made, 1.0), "erf", made)
+    return _of(inner, "mul_scalar", made, math.sqrt(0.5))
+
+
+def _bent(gate: str, made: Made) -> str | None:
+    inner = _of(_of(gate, "add_scalar", made, 1.0), "tanh", made)
+    call = made.get(_of(inner, "mul_scalar", made, math.sqrt(2 / math.pi)) or "")
+    if call is None or call.kind != "add":
+        return None
+    for x, cube in (call.inputs, call.inputs[::-1]):
+        if _is_product(cube, 0.044715, [x, x, x], x, made):
+            return x
+    return None
+
+
+def _soft(gate: str, made: Made) -> str | None:
+    return _of(_of(gate, "tanh", made), "softplus", made)
+
+
+FORMS: tuple[tuple[str, dict[str, str], float, Callable[[str, Made], str | None]], ...] = (
+    ("gelu", {"approximate": "none"}, 0.5, _normal),
+    ("gelu", {"approximate": "tanh"}, 0.5, _bent),
+    ("mish", {}, 1.0, _soft),
+)
+"""Function, its options, what the product is multiplied by, and what a gate is made of."""

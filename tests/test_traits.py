@@ -111,7 +111,7 @@ def kinks(op):
     ends = np.arange(-160, 161) * STEP + STEP / 2
     shape = (1, 12, 1, len(ends))
     others = [np.zeros(shape)] * ((op.arity or 1) - 1)
-    near = [run(op, [np.broadcast_to(ends + h, shape), *others])[0, :, 0] for h in NEAR]
+    near = [run(op, [np.broadcast_to(ends + h, shape), *others], 2)[0, :, 0] for h in NEAR]
     slopes = (near[1] - near[0]) / (NEAR[1] - NEAR[0])
     jumps = np.abs(np.diff(slopes)).max(0)
     return tuple((ends[:-1][jumps > JUMP] + STEP / 2).tolist())

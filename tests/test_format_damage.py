@@ -18,9 +18,10 @@ from fuzzing.doors import case
 from test_formats import METADATA, NAMES, read, written
 
 from weights import formats
-from weights.formats import FORMATS, protobuf
+from weights.formats import FORMATS
 from weights.formats.arrays import PLAIN
 from weights.formats.registry import DAMAGE
+from zoo import protobuf
 from zoo.errors import WeightsError
 
 

@@ -24,8 +24,9 @@ from hypothesis.extra import numpy as hnp
 from onnx import helper, numpy_helper
 
 from weights import formats
-from weights.formats import FORMATS, ckpt, protobuf
+from weights.formats import FORMATS, ckpt
 from weights.formats.arrays import PLAIN
+from zoo import protobuf
 from zoo.errors import WeightsError
 
 NAMES = sorted(FORMATS)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from fuzzing.messages import message
 from fuzzing.texts import structured
-from weights.formats.protobuf import integer
+from zoo.protobuf import integer
 
 EXTREMES = [0, 1, *(sign * (1 << bits) + near for bits in (7, 15, 16, 31, 32, 40, 62, 63)
                     for sign in (1, -1) for near in (-1, 0, 1))]  # fmt: skip

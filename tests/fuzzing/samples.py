@@ -13,7 +13,7 @@ import numpy as np
 import zoo
 from fuzzing.mutate import with_crc
 from weights.formats import FORMATS
-from weights.formats.protobuf import bytes_field, integer, integer_field
+from zoo.protobuf import bytes_field, integer, integer_field
 
 Case = bytes | dict[str, bytes]
 

@@ -30,7 +30,7 @@ from weights.formats.arrays import (
     utf8,
 )
 from weights.formats.contents import Arrays, Contents, Format
-from weights.formats.protobuf import (
+from zoo.protobuf import (
     BYTES,
     VARINT,
     bytes_field,

@@ -15,7 +15,7 @@ import numpy as np
 
 from weights.formats.arrays import octets, plain, quoted, require_plain, shaped, text, utf8
 from weights.formats.contents import Arrays, Contents, Format
-from weights.formats.protobuf import (
+from zoo.protobuf import (
     BYTES,
     FIXED32,
     FIXED64,

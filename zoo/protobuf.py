@@ -1,7 +1,8 @@
 """The wire format of Protocol Buffers: a message is a run of (key, value) fields.
 
-A key is a field's number and how its value is stored. What the numbers mean is told by the formats
-that read and write with this: `ckpt` and `onnx`. https://protobuf.dev/programming-guides/encoding
+A key is a field's number and how its value is stored. What the numbers mean is told by those who
+read and write with this: the formats `ckpt` and `onnx`, and MINDIR files as networks.
+https://protobuf.dev/programming-guides/encoding
 """
 
 from __future__ import annotations

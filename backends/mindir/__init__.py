@@ -1,0 +1,1 @@
+"""MINDIR files: networks that `mindspore.export` wrote, read without MindSpore; nothing runs."""

@@ -40,7 +40,20 @@ class WayIn(Protocol):
         """
 
 
+def _from_mindir() -> WayIn:
+    import backends.mindir.adopt as module
+
+    return module
+
+
+def _from_mindspore() -> WayIn:
+    import backends.mindspore.adopt as module
+
+    return module
+
+
 def _from_onnx() -> WayIn:
+    load("onnx")
     import backends.onnx.adopt as module
 
     return module
@@ -52,10 +65,13 @@ def _from_torch() -> WayIn:
     return module
 
 
-WAYS_IN: dict[str, Callable[[], WayIn]] = {"torch": _from_torch}
+WAYS_IN: dict[str, Callable[[], WayIn]] = {"mindspore": _from_mindspore, "torch": _from_torch}
 """The backends that read live networks which are not ours."""
-FILES: dict[str, tuple[str, Callable[[], WayIn]]] = {".onnx": ("onnx", _from_onnx)}
-"""Suffix → the backend that reads such files of networks."""
+FILES: dict[str, tuple[str, Callable[[], WayIn]]] = {
+    ".mindir": ("mindir", _from_mindir),
+    ".onnx": ("onnx", _from_onnx),
+}
+"""Suffix → what such files of networks are called, and what reads them."""
 
 
 def way_in(source: Any) -> tuple[str, WayIn]:
@@ -70,7 +86,6 @@ def way_in(source: Any) -> tuple[str, WayIn]:
             return name, reader()
     if isinstance(source, str | Path) and Path(source).suffix.lower() in FILES:
         name, reader = FILES[Path(source).suffix.lower()]
-        load(name)
         return name, reader()
     what = str(source) if isinstance(source, str | Path) else type(source).__name__
-    raise AdoptionError(f"{what} is no network of torch, and no file of {', '.join(FILES)}")
+    raise AdoptionError(f"{what} is no network of {' or '.join(WAYS_IN)}, and no file of {', '.join(FILES)}")

@@ -24,8 +24,8 @@ MOST = 1 << 16
 DEEPEST = 32
 """Graphs that call each other."""
 
-Marks = Mapping[str, tuple[str, float]]
-"""Name of a parameter → what a product with it stands for, and with which probability."""
+Marks = Mapping[str, tuple[str, Any]]
+"""Name of a parameter → what a product with it stands for, and with which probability or scope."""
 
 
 def program(source: Any, images: np.ndarray) -> Program:
@@ -76,7 +76,7 @@ class Reader:
     def program(self) -> Program:
         """Return what it computes."""
         model: Model = self.model
-        image = Value("images", self.shape)
+        image = Value("images", self.shape, scope="" if self.marks else None)
         held = {
             name: Held(tensor.name, tensor.shape)
             if tensor.dtype.startswith("float")
@@ -178,8 +178,11 @@ class Reader:
         except LostError:
             return LOST
         except UnknownError as error:
-            self.problems.append(f"{scope or 'the network itself'}: {error}")
-            return LOST
+            problem = str(error)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            problem = f"{node.kind}: its arguments contradict: {error}"  # in files that are made up
+        self.problems.append(f"{scope or 'the network itself'}: {problem}")
+        return LOST
 
     def one(self, shape: Any) -> tuple[int, ...]:
         """Return a shape for one image.

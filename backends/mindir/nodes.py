@@ -34,11 +34,13 @@ class Value:
         name: of it.
         shape: of it, for one image.
         source: the tensor that it is another view of.
+        scope: of the Cell that it is in, where that is known.
     """
 
     name: str
     shape: tuple[int, ...]
     source: Value | None = None
+    scope: str | None = None
 
     @property
     def root(self) -> Value:
@@ -136,13 +138,14 @@ class At:
         """Make a call; return its result."""
         shape = self.shape if shape is None else shape
         names = tuple(value.name for value in inputs)
-        return self.reader.add(
-            Call(self.name, kind, names, shape, self.scope, options, held or {})
-        )
+        known = next((value.scope for value in inputs if value.scope is not None), None)
+        scope = self.scope if known is None else known
+        call = Call(self.name, kind, names, shape, scope, options, held or {})
+        return replace(self.reader.add(call), scope=known)
 
     def view(self, x: Value, shape: tuple[int, ...]) -> Value:
         """Return a tensor in another shape: views of views are of the first."""
-        root = x.root
+        root = replace(x.root, scope=x.scope)
         if math.prod(root.shape) != math.prod(shape):
             raise UnknownError(f"{self.node.kind}: shape {root.shape} cannot be {shape}")
         return root if root.shape == shape else replace(
@@ -234,9 +237,7 @@ def _bias(at: At) -> Value:
     if before is None or before.kind not in ("conv2d", "linear") or "bias" in before.held:
         raise UnknownError("BiasAdd: of what is no layer")
     held = {**before.held, "bias": bias}
-    made = at.reader.add(
-        replace(before, name=at.name, held=held)
-    )
+    made = replace(at.reader.add(replace(before, name=at.name, held=held)), scope=x.scope)
     return made if x.source is None else replace(at.view(made, x.shape), source=made)
 
 
@@ -374,7 +375,7 @@ def _gather(at: At) -> Value:
 def _cat(at: At) -> Value:
     *parts, last = at.args if len(at.args) > 1 else (*at.args, at.options.get("axis", 0))
     several = parts[0] if len(parts) == 1 and isinstance(parts[0], tuple) else tuple(parts)
-    if LOST in several:
+    if any(part is LOST for part in several):
         raise LostError
     if not all(isinstance(part, Value) for part in several):
         raise UnknownError("Concat: with what is constant")
@@ -385,8 +386,8 @@ def _two(kind: str) -> Read:
     def read(at: At) -> Value:
         for x, other in ((at[0], at[1]), (at[1], at[0])):
             if isinstance(other, Held) and other.name in at.reader.marks and isinstance(x, Value):
-                mark, p = at.reader.marks[other.name]
-                return at.emit(mark, x, p=p)
+                mark, what = at.reader.marks[other.name]
+                return replace(x, scope=what) if mark == "scope" else at.emit(mark, x, p=what)
         if not isinstance(at[0], Value) or not isinstance(at[1], Value):
             raise UnknownError(f"{at.node.kind}: by a number or a parameter")
         return at.emit(kind, at.tensor(0), at.tensor(1))

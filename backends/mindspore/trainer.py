@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mindspore import Tensor
+from mindspore import Parameter, Tensor, nn
 
 from backends.mindspore import processes
 from backends.mindspore.model import build
 from backends.mindspore.optimizers import Update
-from backends.mindspore.parameters import arrays_of, fill, parameters
+from backends.mindspore.parameters import parameters
 from backends.mindspore.run import graph_mode, kept
 from backends.mindspore.step import Finish, Gradients, Part, Step, make_sums
 from backends.mindspore.training_layers import prepare, set_key
@@ -33,11 +33,9 @@ class Trainer:
         self.classes = graph.shapes()[graph.outputs[0]][-1]
         self._admitted: set[tuple[int, ...]] = set()
         with graph_mode():
-            self.network = build(graph)
-            fill(self.network, weights)
-            self.network.set_train(True)
-            self._key = prepare(self.network, graph, recipe.precision)
-            found = parameters(self.network)
+            self.network, self._found, self._key = self.make()
+            self._fill(weights)
+            found = self._found
             self._trained = {n: p for n, p in found.items() if graph.parameters[n].trainable}
             self.update = Update(graph, self._trained, recipe)
             ordered = [self._trained[name] for name in self.update.names]
@@ -49,6 +47,16 @@ class Trainer:
                 sums = make_sums(ordered)
                 self._part = Part(gradients, sums).set_train()
                 self._finish = Finish(sums, mean, self.update).set_train()
+
+    def make(self) -> tuple[nn.Cell, dict[str, Parameter], Parameter | None]:
+        """Return what is trained, its parameters by the graph's names, and the key of its draws."""
+        network = build(self.graph).set_train(True)
+        key = prepare(network, self.graph, self.recipe.precision)
+        return network, parameters(network), key
+
+    def _fill(self, weights: Arrays) -> None:
+        for name, array in weights.items():
+            self._found[name].set_data(Tensor(array, self._found[name].dtype))
 
     def step(
         self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None
@@ -87,7 +95,8 @@ class Trainer:
         return total, np.concatenate(classes)
 
     def weights(self) -> Arrays:
-        return arrays_of(self.network)
+        # asnumpy() is a view that changes with the parameter: astype copies.
+        return {name: p.asnumpy().astype(np.float32) for name, p in self._found.items()}
 
     def slots(self) -> dict[str, Arrays]:
         return {
@@ -98,7 +107,7 @@ class Trainer:
     def restore(self, weights: Arrays, slots: dict[str, Arrays], steps: int) -> None:
         own = self.update.slots()
         check_slots(self.recipe, self._trained, slots)
-        fill(self.network, weights)
+        self._fill(weights)
         for slot, found in own.items():
             for name, p in found.items():
                 # What another trainer does not have yet is what an optimizer starts from.

@@ -7,7 +7,6 @@ module of theirs ends; weights go in and gradients come out by their names.
 from __future__ import annotations
 
 import copy
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -20,14 +19,11 @@ from torch.nn import functional as F
 from backends.torch import about
 from backends.torch.reference import PlainTrainer
 from backends.torch.run import DTYPES, LEVELS
+from zoo.adoption.original import RANDOM, visible
 from zoo.arch import Graph
 from zoo.recipes import Recipe
 
 Arrays = dict[str, np.ndarray]
-
-RANDOM = ("Dropout", "DropPath", "StochasticDepth")
-"""What the names of modules contain that draw: they are switched off, as ours are."""
-
 
 class Original:
     """See `backends.protocols.Trainable`; models are copies of one module.
@@ -46,10 +42,7 @@ class Original:
 
     def visible(self, graph: Graph) -> set[str]:
         """Return the nodes whose values a module of theirs hands out, and the outputs."""
-        paths = {name for name, _ in self.module.named_modules() if name}
-        further = {re.sub(r"_(?!\d+$)\w*$", "", n.name) for n in graph.nodes} - set(graph.by_name)
-        seen = {node.name for node in graph.nodes if re.sub(r"_\d+$", "", node.name) in paths}
-        return (seen - further) | set(graph.outputs)
+        return visible(graph, (path for path, _ in self.module.named_modules()))
 
     def build(self, graph: Graph) -> nn.Module:
         """Return a copy of the module."""

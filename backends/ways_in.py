@@ -80,12 +80,13 @@ def way_in(source: Any) -> tuple[str, WayIn]:
     Raises:
         AdoptionError: it is of none that has a way in.
     """
-    # A network of a framework that has not been imported cannot exist.
-    for name, reader in WAYS_IN.items():
-        if BACKENDS[name].package in sys.modules and load(name).is_model(source):
-            return name, reader()
     if isinstance(source, str | Path) and Path(source).suffix.lower() in FILES:
         name, reader = FILES[Path(source).suffix.lower()]
         return name, reader()
+    # A network of a framework that has not been imported cannot exist.
+    for name, live in WAYS_IN.items():
+        if BACKENDS[name].package in sys.modules and load(name).is_model(source):
+            return name, live()
     what = str(source) if isinstance(source, str | Path) else type(source).__name__
-    raise AdoptionError(f"{what} is no network of {' or '.join(WAYS_IN)}, and no file of {', '.join(FILES)}")
+    live_in, files = " or ".join(WAYS_IN), ", ".join(FILES)
+    raise AdoptionError(f"{what} is no network of {live_in}, and no file of {files}")

@@ -7,14 +7,14 @@ further graphs are read in the place of their calls.
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from backends.mindir.nodes import LOST, READ, At, Held, LostError, UnknownError, Value
+from backends.mindir.nodes import READ
+from backends.mindir.place import LOST, At, Held, LostError, UnknownError, Value
 from backends.mindir.proto import Graph, Model, Node, read
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError, InputError, WeightsError
@@ -24,8 +24,11 @@ MOST = 1 << 16
 DEEPEST = 32
 """Graphs that call each other."""
 
-Marks = Mapping[str, tuple[str, Any]]
-"""Name of a parameter → what a product with it stands for, and with which probability or scope."""
+Marks = Mapping[str, tuple[str, float, str]]
+"""Name of a parameter → what a product with it stands for, with which probability, in which Cell.
+
+``"scope"`` stands for nothing: what follows is in that Cell.
+"""
 
 
 def program(source: Any, images: np.ndarray) -> Program:
@@ -54,6 +57,7 @@ class Reader:
         path: of it.
         size: of the images, (N, C, H, W).
         marks: products that are something else.
+        momenta: of batch norms, by the names of their running means; no file has them.
         modules: the Cells that hold no others; those that look so by default.
     """
 
@@ -62,9 +66,12 @@ class Reader:
         path: Path,
         size: Sequence[int],
         marks: Marks | None = None,
+        momenta: Mapping[str, float] | None = None,
         modules: frozenset[str] | None = None,
     ) -> None:
-        self.path, self.model, self.marks = path, read(path), marks or {}
+        self.path, self.model = path, read(path)
+        self.marks, self.momenta = marks or {}, momenta or {}
+        self.live = marks is not None
         self.rows = self._images(size)
         self.shape = (1, *size[1:])
         self.modules = modules
@@ -76,7 +83,7 @@ class Reader:
     def program(self) -> Program:
         """Return what it computes."""
         model: Model = self.model
-        image = Value("images", self.shape, scope="" if self.marks else None)
+        image = Value("images", self.shape, scope="" if self.live else None)
         held = {
             name: Held(tensor.name, tensor.shape)
             if tensor.dtype.startswith("float")
@@ -143,7 +150,7 @@ class Reader:
             raise AdoptionError(f"{self.path}: graphs call each other more than {DEEPEST} deep")
         if len(graph.outputs) != 1:
             raise AdoptionError(f"{self.path}: {graph.name}: it must have one output")
-        env = ChainMap(dict(zip(graph.inputs, inputs, strict=False)), known)  # type: ignore[arg-type]
+        env: dict[str, Any] = {**known, **dict(zip(graph.inputs, inputs, strict=False))}
         moved = _moved(graph, inputs)
         for node in graph.nodes:
             self.visited += 1
@@ -158,7 +165,7 @@ class Reader:
     def _value(
         self, node: Node, env: Mapping[str, Any], where: str, moved: tuple[str, str], depth: int
     ) -> Any:
-        scope = node.scope
+        scope = node.scope.partition(".")[2] if self.live else node.scope
         if moved[0] and f"{scope}.".startswith(f"{moved[0]}."):
             scope = moved[1] + scope.removeprefix(moved[0])
         try:
@@ -166,6 +173,9 @@ class Reader:
             if missing and not all(name in self.model.functions for name in missing):
                 raise UnknownError(f"{node.kind}: reads {missing[0]}, which nothing before makes")
             args = [env.get(name, name) for name in node.inputs]
+            several = [v for arg in args for v in (arg if isinstance(arg, tuple) else (arg,))]
+            known = [v.scope for v in several if isinstance(v, Value) and v.scope is not None]
+            scope = known[0] if known else scope
             if node.kind in self.model.functions:
                 graph = self.model.functions[node.kind]
                 # What it reads from outside is what the graph around it has.
@@ -184,7 +194,7 @@ class Reader:
         self.problems.append(f"{scope or 'the network itself'}: {problem}")
         return LOST
 
-    def one(self, shape: Any) -> tuple[int, ...]:
+    def one(self, shape: Any) -> Any:
         """Return a shape for one image.
 
         Raises:
@@ -227,4 +237,4 @@ def _moved(graph: Graph, inputs: Sequence[Any]) -> tuple[str, str]:
 def _kind(value: Any) -> str:
     if isinstance(value, Held):
         return "a parameter"
-    return {tuple: "a tuple in a tuple", dict: "a dict"}.get(type(value), "what is no tensor")
+    return "a tuple in a tuple" if isinstance(value, tuple) else "what is no tensor"

@@ -176,7 +176,8 @@ MESSAGES: dict[str, dict[int, tuple[str, Any]]] = {
 def _parsed(kind: str, data: memoryview, depth: int) -> Message:
     if not depth:
         raise WeightsError(f"messages (={DEPTH}) are too deep within each other")
-    known, found = MESSAGES[kind], {}
+    known = MESSAGES[kind]
+    found: Message = {}
     for key, number, payload in fields(data):
         name, what = known.get(key >> 3, ("", None))
         values: list[Any] = found.setdefault(name, []) if name else []
@@ -189,7 +190,9 @@ def _parsed(kind: str, data: memoryview, depth: int) -> Message:
         elif isinstance(what, str) or what in (_text, memoryview):
             if wire != BYTES:
                 raise WeightsError(f"{name} of {kind} must be bytes")
-            values.append(_parsed(what, payload, depth - 1) if isinstance(what, str) else what(payload))
+            values.append(
+                _parsed(what, payload, depth - 1) if isinstance(what, str) else what(payload)
+            )
         elif what is not None:
             if wire not in (FIXED32, FIXED64):
                 raise WeightsError(f"{name} of {kind} must be one number")

@@ -1,32 +1,24 @@
 """The way in for MindSpore Cells: `mindspore.export`, whose MINDIR file becomes a program.
 
-The Cell is exported in evaluation mode. What training does beside (dropout, stochastic depth) is
-not in such a file: those Cells multiply by a parameter of their own meanwhile, and such a product
-is read as what they are.
+The Cell is exported in evaluation mode; what such a file does not tell is marked in it (`marking`).
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Tensor, nn
 
 from backends.mindir.adopt import Reader
-from backends.mindspore.live import evaluating
-from backends.mindspore.model import LOCK
+from backends.mindspore.marking import cells, is_leaf, undisturbed
 from backends.mindspore.original import Original
 from zoo.adoption.program import Program, refuse
 from zoo.errors import AdoptionError
-
-MARK = "parity_zoo_mark"
-"""Attribute, and start of the name, of what marks a product."""
-EXIT = "parity_zoo_exit"
 
 
 def program(source: nn.Cell, images: np.ndarray) -> Program:
@@ -41,16 +33,21 @@ def program(source: nn.Cell, images: np.ndarray) -> Program:
             image batch.
     """
     _require_plain(source)
-    leaves = frozenset(path for path, cell in source.cells_and_names() if path and not cell._cells)
-    with tempfile.TemporaryDirectory() as folder, _undisturbed(source) as marks:
+    momenta = {cell.moving_mean.name: round(float(cell.momentum), 9) for cell in _norms(source)}
+    leaves = frozenset(path for path, cell in cells(source) if path and is_leaf(path, cell))
+    with tempfile.TemporaryDirectory() as folder, undisturbed(source) as marks:
         path = Path(folder) / "network.mindir"
         try:
-            ms.export(source, Tensor(images), file_name=str(path), file_format="MINDIR")
+            # Under a Cell of its own: what is compiled is kept with the Cell that it is for.
+            ms.export(_Network(source), Tensor(images), file_name=str(path), file_format="MINDIR")
         except Exception as error:  # whatever a user's construct raises, or MindSpore refuses
             raise AdoptionError(
                 f"{type(source).__name__}: mindspore.export cannot take it: {_first_line(error)}"
             ) from error
-        return Reader(path, images.shape, marks, leaves).program()
+        found = Reader(path, images.shape, marks, momenta, leaves).program()
+    unused = {p.name: p.asnumpy() for p in source.get_parameters() if p.name not in found.arrays}
+    found.arrays = {**found.arrays, **unused}
+    return found
 
 
 def original(source: nn.Cell, theirs: Mapping[str, str]) -> Any:
@@ -67,111 +64,29 @@ def _require_plain(cell: nn.Cell) -> None:
     if isinstance(cell, nn.GraphCell):
         raise AdoptionError("a GraphCell is a file's graph: adopt the .mindir file itself")
     refuse([
+        f"{cell.moving_mean.name.rpartition('.')[0]}: use_batch_statistics (={fixed}) must be None"
+        for cell in _norms(cell) if (fixed := cell.use_batch_statistics) is not None
+    ])  # fmt: skip
+    refuse([
         f"{name}: dtype (={p.dtype}) must be Float32"
         for name, p in cell.parameters_and_names()
         if p.dtype in (ms.float16, ms.float64, ms.bfloat16)
     ])  # fmt: skip
 
 
-class _Marked(nn.Cell):
-    """What a Cell is while it is exported that drops values in training."""
-
-    def construct(self, x: Tensor) -> Tensor:
-        return x * self.parity_zoo_mark
-
-
-class _Framed:
-    """What the class of a Cell is while it is exported: what enters and leaves it is marked.
-
-    Nodes say which Cell they are of, but wrongly where they are of functions (``x + y``), which
-    MindSpore reads once, for the first Cell that calls them.
-    """
-
-    def construct(self, *args: Any, **further: Any) -> Any:
-        given = ()
-        for value in args:
-            given = given + (_marked(value, self.parity_zoo_mark),)
-        made = self.parity_zoo_construct(*given, **further)
-        if isinstance(made, tuple):
-            several = ()
-            for value in made:
-                several = several + (_marked(value, self.parity_zoo_exit),)
-            return several
-        return _marked(made, self.parity_zoo_exit)
+def _norms(network: nn.Cell) -> Iterator[Any]:
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            yield cell
 
 
-def _marked(value: Any, mark: Any) -> Any:
-    if isinstance(value, Tensor):
-        if value.dtype == ms.float32:
-            return value * mark
-    return value
+class _Network(nn.Cell):
+    """What is exported."""
 
+    def __init__(self, network: nn.Cell) -> None:
+        # Without a prefix the parameters keep the names that they have in the network.
+        super().__init__(auto_prefix=False)
+        self.network = network
 
-def _mark(path: str, cell: Any) -> tuple[str, float] | None:
-    """Return what a Cell does in training alone, and with which probability."""
-    kind = type(cell).__name__
-    if isinstance(cell, nn.Dropout):
-        return "dropout", round(1 - cell.keep_prob, 9) if cell.p is None else float(cell.p)
-    if isinstance(cell, nn.Dropout2d):
-        return "feature_dropout", round(1 - float(cell.keep_prob), 9)
-    if kind in ("DropPath", "StochasticDepth"):  # MindCV's, ours, and many who took it from there
-        if not getattr(cell, "scale_by_keep", True):
-            raise AdoptionError(f"{path}: {kind}: scale_by_keep (=False) must be True")
-        held = [inner.p for inner in cell._cells.values() if isinstance(inner, nn.Dropout)]
-        p = getattr(cell, "drop_prob", held[0] if held else None)
-        return ("stochastic_depth", float(p or 0.0)) if p is not None else None
-    return None
-
-
-@contextmanager
-def _undisturbed(network: nn.Cell) -> Iterator[dict[str, tuple[str, Any]]]:
-    """Put a Cell into evaluation mode for a while, its dropouts marked, and leave all as it was.
-
-    Yields:
-        The name of a mark → what it stands for.
-    """
-    marks: dict[str, tuple[str, Any]] = {}
-    kinds: dict[nn.Cell, type] = {}
-    state, mode = np.random.get_state(), ms.get_context("mode")
-
-    def note(cell: nn.Cell, attribute: str, what: tuple[str, Any]) -> None:
-        name = f"{MARK}.{len(marks)}"
-        marks[name] = what
-        cell._params[attribute] = Parameter(Tensor(1.0, ms.float32), name, requires_grad=False)
-
-    try:
-        framed = {""}
-        for path, cell in [*network.cells_and_names()]:
-            kind = type(cell)
-            if found := _mark(path, cell):
-                note(cell, MARK, found)
-                kinds[cell], cell.__class__ = kind, _Marked
-            elif cell not in kinds and path and _is_scope(cell):
-                framed.add(path)
-                around = next(p for p in _around(path) if p in framed)
-                note(cell, MARK, ("scope", path))
-                note(cell, EXIT, ("scope", around))
-                names = {"construct": _Framed.construct, "parity_zoo_construct": kind.construct}
-                kinds[cell], cell.__class__ = kind, type(kind.__name__, (kind,), names)
-        with LOCK, evaluating(network):
-            yield marks
-    finally:
-        for cell, kind in kinds.items():
-            cell.__class__ = kind
-            for attribute in (MARK, EXIT):
-                cell._params.pop(attribute, None)
-        np.random.set_state(state)
-        ms.set_context(mode=mode)
-
-
-def _is_scope(cell: nn.Cell) -> bool:
-    """Return whether what a Cell does besides calling others is not named by its parameters."""
-    if isinstance(cell, nn.SequentialCell | nn.CellList | nn.CellDict):
-        return False
-    return bool(cell._cells) or not cell._params
-
-
-def _around(path: str) -> Iterator[str]:
-    while path:
-        path = path.rpartition(".")[0]
-        yield path
+    def construct(self, x: Tensor) -> Any:
+        return self.network(x)

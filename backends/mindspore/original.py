@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
@@ -106,7 +105,7 @@ class Original:
         model = self._load(graph, weights, training)
         trained = trainable(graph, self.parameters(model))
         with interpreted():
-            step = Gradients(model, list(trained.values()))
+            step = Gradients(Logits(model), list(trained.values()))
             loss, found = step(Tensor(x.astype(dtype)), Tensor(y.astype(np.int32)))
         arrays = (gradient.asnumpy().copy() for gradient in found)
         return float(loss.asnumpy()), dict(zip(trained, arrays, strict=True))
@@ -123,6 +122,19 @@ class Original:
         return in_mode(model, training)
 
 
+class Logits(nn.Cell):
+    """A Cell without the auxiliary logits that it returns in training."""
+
+    def __init__(self, cell: nn.Cell) -> None:
+        # Without a prefix the parameters keep the names that they have in the Cell.
+        super().__init__(auto_prefix=False)
+        self.cell = cell
+
+    def construct(self, x: Tensor) -> Tensor:
+        found = self.cell(x)
+        return found[0] if isinstance(found, tuple) else found
+
+
 class OriginalTrainer(Trainer):
     """See `backends.protocols.Trainer`."""
 
@@ -130,13 +142,14 @@ class OriginalTrainer(Trainer):
         self.engine = engine
         with interpreted():
             super().__init__(graph, weights, recipe)
+        in_mode(self.network, True)  # the step has put all that is in it into training
 
     def make(self) -> tuple[nn.Cell, dict[str, Parameter], Parameter | None]:
         """Return a copy of the Cell, its parameters, and no key: nothing draws."""
         model = in_mode(self.engine.build(self.graph), True)
         found = self.engine.parameters(model)
         trainable(self.graph, found)
-        return model, found, None
+        return Logits(model), found, None
 
     def step(
         self, images: np.ndarray, targets: np.ndarray, *, lr: float, momentum: float | None

@@ -25,6 +25,7 @@ from zoo.recipes import Recipe
 
 Arrays = dict[str, np.ndarray]
 
+
 class Original:
     """See `backends.protocols.Trainable`; models are copies of one module.
 

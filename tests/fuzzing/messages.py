@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from zoo.protobuf import BYTES, VARINT, fields, integer
 from zoo.errors import WeightsError
+from zoo.protobuf import BYTES, VARINT, fields, integer
 
 NUMBERS = (0, 1, 2, 7, 15, 127, 1 << 16, 1 << 24, (1 << 31) - 1, 1 << 31, 1 << 40, (1 << 64) - 1)
 

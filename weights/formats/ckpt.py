@@ -30,6 +30,7 @@ from weights.formats.arrays import (
     utf8,
 )
 from weights.formats.contents import Arrays, Contents, Format
+from zoo.errors import WeightsError
 from zoo.protobuf import (
     BYTES,
     VARINT,
@@ -42,7 +43,6 @@ from zoo.protobuf import (
     signed,
     varint,
 )
-from zoo.errors import WeightsError
 
 CHUNK_BYTES = 512 << 20
 """Bytes of one record's data: MindSpore's SLICE_SIZE (in KiB there)."""

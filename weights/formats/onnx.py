@@ -15,6 +15,7 @@ import numpy as np
 
 from weights.formats.arrays import octets, plain, quoted, require_plain, shaped, text, utf8
 from weights.formats.contents import Arrays, Contents, Format
+from zoo.errors import WeightsError
 from zoo.protobuf import (
     BYTES,
     FIXED32,
@@ -29,7 +30,6 @@ from zoo.protobuf import (
     signed,
     varint,
 )
-from zoo.errors import WeightsError
 
 IR_VERSION, OPSET = 8, 17
 MAX_BYTES = (2 << 30) - 1

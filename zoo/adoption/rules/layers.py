@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from zoo.adoption.program import Call
-from zoo.adoption.rules.rule import Held, Rule, UnfitError, plain, require_map
+from zoo.adoption.rules.rule import Held, Rule, UnfitError, plain, require_map, sides
 from zoo.arch import Operator, Shape
 from zoo.arch.operators import BatchNorm2d, Conv2d, Dropout, Linear
 
 
 def _conv2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     o, weight = call.options, held["weight"]
-    padding = o["padding"] if len(o["padding"]) == 4 else (*o["padding"], *o["padding"])
     return [
         Conv2d(
             in_channels=weight[1] * o["groups"], out_channels=weight[0],
             kernel_size=(weight[2], weight[3]),
-            stride=o["stride"], padding=padding, dilation=o["dilation"], groups=o["groups"],
-            bias="bias" in held,
+            stride=o["stride"], padding=sides(o["padding"]), dilation=o["dilation"],
+            groups=o["groups"], bias="bias" in held,
         )
     ]  # fmt: skip
 

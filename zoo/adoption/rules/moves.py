@@ -30,7 +30,14 @@ def _cat(call: Call, read: list[Shape], held: Held) -> list[Operator]:
 
 def _index_select(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     expect(call, dim=1)
-    return [ChannelPermute(indices=call.options["indices"])]
+    indices, channels = tuple(call.options["indices"]), read[0][1]
+    columns = indices[1] if len(indices) == channels > 1 else 0
+    if 1 < columns < channels and channels % columns == 0:
+        rows = channels // columns  # of the two ways to say it, the one of fewer groups
+        shuffle = ChannelShuffle(groups=min(rows, columns), order="gn" if rows <= columns else "ng")
+        if tuple(shuffle.indices(channels)) == indices:
+            return [shuffle]
+    return [ChannelPermute(indices=indices)]
 
 
 def _slice(call: Call, read: list[Shape], held: Held) -> list[Operator]:

@@ -15,6 +15,8 @@ def _window(call: Call, read: list[Shape]) -> dict[str, Any]:
     require_map(call, read[0])
     o, (height, width) = call.options, read[0][2:]
     fields: dict[str, Any] = {"kernel_size": o["kernel_size"], "stride": o["stride"]}
+    if o["padding"] == "SAME_UPPER":
+        return fields | {"padding": "SAME_UPPER"}
     top, left, bottom, right = given = tuple((*o["padding"], *o["padding"])[:4])
     ways: list[dict[str, Any]] = [
         {"padding": (top, left, top, left), "ceil_mode": o["ceil_mode"]},

@@ -38,3 +38,8 @@ def plain(make: type[Operator], *options: str, **values: Any) -> Rule:
     return lambda call, read, held: [
         make(**{name: call.options[name] for name in options}, **values)
     ]
+
+
+def sides(padding: Any) -> Any:
+    """Return the padding of the four sides, of a pair, of four, or where the image tells it."""
+    return padding if padding == "SAME_UPPER" or len(padding) == 4 else (*padding, *padding)

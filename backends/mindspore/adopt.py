@@ -45,8 +45,8 @@ def program(source: nn.Cell, images: np.ndarray) -> Program:
                 f"{type(source).__name__}: mindspore.export cannot take it: {_first_line(error)}"
             ) from error
         found = Reader(path, images.shape, marks, momenta, leaves).program()
-    unused = {p.name: p.asnumpy() for p in source.get_parameters() if p.name not in found.arrays}
-    found.arrays = {**found.arrays, **unused}
+    held = {p.name: p.asnumpy() for p in source.get_parameters() if p.dtype == ms.float32}
+    found.arrays = {**held, **found.arrays}  # those that nothing depends on are told
     return found
 
 

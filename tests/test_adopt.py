@@ -188,6 +188,18 @@ def test_its_source_stands_alone_and_loads_their_weights(net, theirs, tmp_path):
         torch.testing.assert_close(module(x), theirs.eval()(x), rtol=0, atol=1e-6)
 
 
+def test_what_an_original_draws_is_no_part_of_the_proof():
+    """MobileNetV3's classifier: what its dropout reads, and what it hands out, is a module's."""
+    layers = [nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+    layers += [nn.Flatten(), nn.Linear(8, 12), nn.Hardswish(), nn.Dropout(0.2), nn.Linear(12, 4)]
+    net = zoo.adopt(nn.Sequential(*layers), example=(2, 3, 32, 32))
+    report = zoo.parity(net, backends=["original"], level="batch_statistics")
+    own = {f.measure: f for f in report.findings if f.level == "batch_statistics"}["each operator"]
+    assert own.status != "failed"
+    assert "6" in own.errors
+    assert "7" not in own.errors
+
+
 def test_the_original_is_judged_at_every_level(net):
     report = zoo.parity(net, backends=["original", "torch"], level="training")
     assert not report.failures

@@ -295,6 +295,46 @@ def test_a_coarse_kernel_has_the_bound_that_it_earns(gated, engine, error, statu
         assert report.first_divergence == "unit0.sigmoid"
 
 
+@pytest.fixture(scope="module")
+def cancelling():
+    """Channels that are nearly the same, and a convolution that is left with their difference."""
+    g = GraphBuilder(3, 16)
+    x = g.conv(g.input, 12, kernel_size=3, bias=True, name="alike")
+    x = g.conv(x, 6, kernel_size=1, name="difference")
+    graph = g.build(g.linear(g.flatten(g.global_avg_pool(x)), 10, bias=True, name="linear"))
+    drawn = np.random.default_rng(0)
+    weights = {n: drawn.standard_normal(p.shape, "f4") for n, p in graph.parameters.items()}
+    weights["alike.bias"] += 3000
+    weights["difference.weight"][:, 6:] = -weights["difference.weight"][:, :6]
+    return References(make_case(graph, seed=0, images=None, weights=weights, steps=2))
+
+
+def test_what_kernels_lose_is_admitted_where_it_adds_up_and_no_mistake_is(cancelling):
+    report = judged(cancelling, lambda values, graph: values)
+    every = next(f for f in report.findings if f.measure == "every node")
+    assert not report.failures
+    assert 5e-6 < every.error <= every.tolerance < 1e-2
+    tampered = replaced(lambda x: x * np.float32(1.01), "difference")
+    assert judged(cancelling, tampered).first_divergence == "difference"
+    # A candidate that hands out the last node alone: no operator is seen by itself.
+    for factor, failed in ((1, False), (1.01, True)):
+        liar = Ends("liar", Engine(replaced(lambda x, f=factor: x * np.float32(f), "linear")),
+                    cancelling.case.graph)  # fmt: skip
+        report = prove([liar], cancelling, "forward", **ABOUT)
+        assert bool(report.failures) == failed, str(report)
+
+
+class Ends(Candidate):
+    """Hands out the end alone."""
+
+    def visible(self, case):
+        return {"linear"}
+
+    def forward(self, case, **kwargs):
+        values, buffers = super().forward(case, **kwargs)
+        return {"linear": values["linear"]}, buffers
+
+
 def test_no_kernel_is_admitted_what_looks_like_a_fault():
     coarse = {**kernels.COARSE, **kernels.COARSE_IN_TRAINING}
     assert all(0 < error <= kernels.COARSEST for error in coarse.values())

@@ -18,11 +18,15 @@ from zoo.arch.operators import (
     AddScalar,
     ChannelPermute,
     Clamp,
+    ConvTranspose2d,
     LeakyReLU,
     Mish,
     MulScalar,
+    Pad2d,
     PReLU,
+    Reduce,
     Tanh,
+    Upsample,
 )
 
 Kinds = Collection[type[Operator]]
@@ -75,6 +79,15 @@ def _built() -> Kinds:
         GELU(approximate="tanh"), LeakyReLU(negative_slope=0.1), PReLU(num_parameters=12), Tanh(),
         ELU(alpha=0.5), Mish(), Clamp(min_val=-1, max_val=None), AddScalar(value=1.5),
         MulScalar(value=0.5),
+    ):  # fmt: skip
+        x = g.apply(op, x, name=type(op).__name__)
+    for op in (
+        Reduce(kind="amax", dim=(1,), keepdim=True), Pad2d(sides=(1, 1, 1, 1), mode="reflect"),
+        Upsample(size=None, scale_factor=(2, 2), mode="nearest", align_corners=False),
+        ConvTranspose2d(
+            in_channels=1, out_channels=12, kernel_size=(2, 2), stride=(2, 2), padding=(0, 0),
+            output_padding=(0, 0), dilation=(1, 1), groups=1, bias=False,
+        ),
     ):  # fmt: skip
         x = g.apply(op, x, name=type(op).__name__)
     # Only passes make permutations, of shuffles.

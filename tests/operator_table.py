@@ -19,6 +19,7 @@ from zoo.arch.operators import (
     Clamp,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
@@ -30,13 +31,16 @@ from zoo.arch.operators import (
     Mish,
     Mul,
     MulScalar,
+    Pad2d,
     PReLU,
+    Reduce,
     ReLU,
     ReLU6,
     Sigmoid,
     SiLU,
     Slice,
     Tanh,
+    Upsample,
 )
 
 # Even and odd: SAME_UPPER and symmetric padding differ on the former only.
@@ -54,6 +58,20 @@ def conv(kernel, stride, padding, **more):
 
 def pool(kind, padding, kernel=(3, 3), stride=(2, 2), **more):
     return kind(kernel_size=kernel, stride=stride, padding=padding, **more)
+
+
+def upsample(mode, size=None, scale_factor=None, align_corners=False):
+    return Upsample(mode=mode, size=size, scale_factor=scale_factor, align_corners=align_corners)
+
+
+def transposed(kernel, stride, padding, output_padding=(0, 0), **more):
+    return ConvTranspose2d(
+        **dict(in_channels=12, out_channels=6, dilation=(1, 1), groups=1, bias=False) | more,
+        kernel_size=kernel,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+    )
 
 
 # name → operator with 12 channels in, applied to (a batch norm of) the input.
@@ -103,6 +121,22 @@ TABLE: dict[str, Operator] = {
     "clamp from above": Clamp(min_val=None, max_val=-0.25),
     "add scalar": AddScalar(value=-0.7),
     "mul scalar": MulScalar(value=-0.7),
+    "mean over the map": Reduce(kind="mean", dim=(2, 3), keepdim=True),
+    "mean over channels": Reduce(kind="mean", dim=(1,), keepdim=True),
+    "sum over rows": Reduce(kind="sum", dim=(2,), keepdim=False),
+    "largest of the map": Reduce(kind="amax", dim=(2, 3), keepdim=True),
+    "largest of channels": Reduce(kind="amax", dim=(1,), keepdim=False),
+    "pad with a value": Pad2d(sides=(1, 2, 0, 3), mode="constant", value=-0.5),
+    "pad and crop": Pad2d(sides=(-1, 1, 2, -2), mode="constant"),
+    "pad by reflection": Pad2d(sides=(1, 2, 3, 0), mode="reflect"),
+    "pad by replication": Pad2d(sides=(1, 2, 3, 0), mode="replicate"),
+    "upsample nearest": upsample("nearest", scale_factor=(2, 3)),
+    "upsample nearest to a size": upsample("nearest", size=(16, 14)),
+    "upsample bilinear": upsample("bilinear", scale_factor=(2, 2)),
+    "upsample bilinear to a size": upsample("bilinear", size=(11, 5)),
+    "upsample bilinear, corners aligned": upsample("bilinear", size=(13, 12), align_corners=True),
+    "transposed conv": transposed((3, 3), (2, 2), (1, 1), (1, 1), bias=True),
+    "transposed group conv, dilated": transposed((2, 3), (2, 1), (1, 0), groups=3, dilation=(2, 2)),
     "dropout": Dropout(p=0.4),
     "stochastic depth": Dropout(p=0.4, of="image"),
     "adaptive avg pool": AdaptiveAvgPool2d(output_size=(3, 5)),
@@ -139,7 +173,7 @@ def network(op: Operator, size: tuple[int, int]) -> Graph:
     inputs = ("stem.bn", "other.sigmoid")[: op.arity or 2]
     nodes.append(Node("tested", op, ("to_linear.flatten",) if isinstance(op, Linear) else inputs))
     shape = Graph(3, size, tuple(nodes), ("tested",)).shapes()["tested"]
-    if len(shape) == 4:
+    if len(shape) > 2:
         nodes.append(Node("head.flatten", Flatten(), ("tested",)))
     features = int(np.prod(shape[1:]))
     head = Linear(in_features=features, out_features=4, bias=True)

@@ -16,15 +16,19 @@ from zoo.arch.operators import (
     ChannelPermute,
     Clamp,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     LeakyReLU,
     Linear,
     MaxPool2d,
     Mul,
     MulScalar,
+    Pad2d,
     PReLU,
+    Reduce,
     ReLU,
     Slice,
+    Upsample,
 )
 
 
@@ -76,6 +80,24 @@ BROKEN = {
     "min_val (=1) must be below max_val (=1)": lambda: Clamp(min_val=1, max_val=1),
     "value (=nan) must be finite": lambda: AddScalar(value=float("nan")),
     "value (=inf) must be finite": lambda: MulScalar(value=float("inf")),
+    "kind (='max') must be mean, sum or amax": lambda: Reduce(kind="max", dim=(1,), keepdim=True),
+    "dim (=(0, 1)) must be axes after that of the images, ascending":
+        lambda: Reduce(kind="sum", dim=(0, 1), keepdim=True),
+    "mode (='circular') must be one of constant, reflect, replicate":
+        lambda: Pad2d(sides=(1, 1, 1, 1), mode="circular"),
+    "value (=-inf) must be finite":
+        lambda: Pad2d(sides=(1, 1, 1, 1), mode="constant", value=-float("inf")),
+    "sides (=(8, 0, 0, 0)) must fit its input (shape (1, 4, 8, 8))":
+        lambda: Pad2d(sides=(8, 0, 0, 0), mode="reflect").output_shape((1, 4, 8, 8)),
+    "size (=None) or scale_factor (=None) must be given":
+        lambda: Upsample(size=None, scale_factor=None, mode="nearest", align_corners=False),
+    "align_corners (=True) must be False with mode nearest":
+        lambda: Upsample(size=(2, 2), scale_factor=None, mode="nearest", align_corners=True),
+    "output_padding (=(1, 1)) must be at most padding (=(0, 0))":
+        lambda: ConvTranspose2d(
+            in_channels=4, out_channels=4, kernel_size=(2, 2), stride=(2, 2), padding=(0, 0),
+            output_padding=(1, 1), dilation=(1, 1), groups=1, bias=True,
+        ),
     "indices must be a permutation of 0..2": lambda: ChannelPermute(indices=(0, 0, 2)),
     "p (=1.0) must be in [0, 1)": lambda: Dropout(p=1.0),
     "stem.conv: in_channels (=6) must equal the channels of its input (shape (1, 4, 8, 8))":

@@ -21,16 +21,20 @@ from zoo.arch.operators import (
     ChannelShuffle,
     Clamp,
     Conv2d,
+    ConvTranspose2d,
     HardSwish,
     LeakyReLU,
     Linear,
     MaxPool2d,
     Mish,
     MulScalar,
+    Pad2d,
     PReLU,
+    Reduce,
     ReLU6,
     SiLU,
     Tanh,
+    Upsample,
     sides,
 )
 
@@ -181,6 +185,32 @@ def test_activations_and_linear_by_hand():
     op = Linear(in_features=2, out_features=1, bias=True)
     y = run(op, [[1.0, 2.0]], weight=np.array([[3.0, -1.0]]), bias=np.array([0.5]))
     assert y.tolist() == [[1.5]]
+
+
+def test_maps_by_hand():
+    x = np.arange(1.0, 7).reshape(1, 1, 2, 3)
+    assert run(Reduce(kind="sum", dim=(2,), keepdim=False), x).tolist() == [[[5, 7, 9]]]
+    assert run(Reduce(kind="amax", dim=(2, 3), keepdim=True), x).tolist() == [[[[6]]]]
+    pad = Pad2d(sides=(0, 1, 1, -1), mode="constant", value=9)
+    assert run(pad, x)[0, 0].tolist() == [[9, 1, 2], [9, 4, 5], [9, 9, 9]]
+    assert run(Pad2d(sides=(0, 2, 0, 1), mode="reflect"), x)[0, 0, 0].tolist() == [3, 2, 1, 2, 3, 2]
+    edge = Pad2d(sides=(0, 1, 0, 1), mode="replicate")
+    assert run(edge, x)[0, 0, 0].tolist() == [1, 1, 2, 3, 3]
+
+    def row(mode, size, align_corners=False):
+        op = Upsample(size=(1, size), scale_factor=None, mode=mode, align_corners=align_corners)
+        return run(op, [[[[0.0, 4.0]]]]).ravel().tolist()
+
+    assert row("nearest", 4) == [0, 0, 4, 4]
+    assert row("bilinear", 4) == [0, 1, 3, 4]
+    assert row("bilinear", 5, align_corners=True) == [0, 1, 2, 3, 4]
+    op = ConvTranspose2d(
+        in_channels=1, out_channels=1, kernel_size=(1, 3), stride=(1, 2), padding=(0, 1),
+        output_padding=(0, 1), dilation=(1, 1), groups=1, bias=True,
+    )  # fmt: skip
+    held = {"weight": np.array([[[[1.0, 10, 100]]]]), "bias": np.array([0.5])}
+    # 1·(1, 10, 100) and 2·(1, 10, 100) two places later, but for the first place.
+    assert run(op, [[[[1.0, 2.0]]]], **held).ravel().tolist() == [10.5, 102.5, 20.5, 200.5]
 
 
 def test_cells_of_an_adaptive_pool_overlap_where_they_do_not_divide():

@@ -28,6 +28,7 @@ from zoo.arch.operators import (
     Linear,
     MaxPool2d,
     Mul,
+    Reduce,
     ReLU,
     Sigmoid,
     Slice,
@@ -210,6 +211,8 @@ def test_results_are_what_pytorch_shows():
     # Where PyTorch has no kernel of its own, a shuffle of one group is the value itself.
     assert seen.pop(ChannelShuffle) == {"own"}
     assert ChannelShuffle.traits.result == "view"
+    # Of the reductions, the largest value alone.
+    assert seen.pop(Reduce) == {"own", Reduce.traits.result}
     assert seen == {kind: {kind.traits.result} for kind in seen}
 
 

@@ -124,3 +124,24 @@ class Mish(nn.Cell):
         e = ops.exp(ops.clamp(x, None, 20.0))
         n = e * (e + 2)
         return x * n / (n + 2)
+
+
+class Upsample(nn.Cell):
+    """A map of another size, given whole factors or the size itself."""
+
+    def __init__(
+        self,
+        size: Any = None,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        self.size, self.scale_factor, self.mode = size, scale_factor, mode
+        self.align_corners = align_corners if mode == "bilinear" else None
+
+    def construct(self, x: Tensor) -> Tensor:
+        size = self.size
+        if self.scale_factor is not None:
+            size = (x.shape[2] * self.scale_factor[0], x.shape[3] * self.scale_factor[1])
+        return ops.interpolate(x, size=size, mode=self.mode, align_corners=self.align_corners)

@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from backends.mindspore import layers
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer, Name
-from zoo.blocks.idioms import Entry, numbers, one, sliced, window
+from zoo.blocks.idioms import Entry, numbers, one, padded, sliced, window
 
 
 def _conv(op: operators.Conv2d, shape: Any) -> Layer:
@@ -104,6 +104,41 @@ def _dropout(op: operators.Dropout, shape: Any) -> Layer:
     return Layer("StochasticDepth", (Argument("p", op.p),))
 
 
+KEEPS = {"mean": "keep_dims", "sum": "keepdim", "amax": "keepdims"}
+"""What MindSpore's reductions call it."""
+
+
+def _upsample(op: operators.Upsample, shape: Any) -> Layer:
+    return Layer(
+        "Upsample",
+        (
+            Argument("size", op.size, "size", None),
+            Argument("scale_factor", op.scale_factor, "scale_factor", None),
+            Argument("mode", op.mode, "mode", "nearest"),
+            Argument("align_corners", op.align_corners, "align_corners", False),
+        ),
+    )
+
+
+def _conv_transpose(op: operators.ConvTranspose2d, shape: Any) -> Layer:
+    # What MindSpore adds for its output_padding is at the top and left: less is cut off instead.
+    (p, q), (less, fewer) = op.padding, op.output_padding
+    return Layer(
+        "nn.Conv2dTranspose",
+        (
+            Argument("in_channels", op.in_channels),
+            Argument("out_channels", op.out_channels),
+            Argument("kernel_size", one(op.kernel_size)),
+            Argument("stride", one(op.stride), "stride", 1),
+            Argument("pad_mode", "pad", "pad_mode", "same"),
+            Argument("padding", (p, p - less, q, q - fewer), "padding", 0),
+            Argument("dilation", one(op.dilation), "dilation", 1),
+            Argument("groups", op.groups, "group", 1),
+            Argument("bias", op.bias, "has_bias", False),
+        ),
+    )
+
+
 OPERATORS: dict[type[Operator], Entry] = {
     operators.Conv2d: _conv,
     operators.MaxPool2d: _max_pool,
@@ -130,6 +165,12 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.Clamp: lambda op, shape: Inline("ops.clamp({0}, {min_val}, {max_val})", numbers(op)),
     operators.AddScalar: lambda op, shape: Inline("{0} + {value}", numbers(op), atom=False),
     operators.MulScalar: lambda op, shape: Inline("{0} * {value}", numbers(op), atom=False),
+    operators.Reduce: lambda op, shape: Inline(
+        f"ops.{op.kind}({{0}}, {op.dim}, {KEEPS[op.kind]}={op.keepdim})"
+    ),
+    operators.Pad2d: padded,
+    operators.Upsample: _upsample,
+    operators.ConvTranspose2d: _conv_transpose,
     operators.Dropout: _dropout,
     operators.AdaptiveAvgPool2d: lambda op, shape: Layer(
         "nn.AdaptiveAvgPool2d", (Argument("output_size", op.output_size),)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.numpy import maps
 from backends.numpy.functions import FUNCTIONS, prelu
 from zoo.arch import Operator, operators
 from zoo.errors import InputError
@@ -136,6 +137,10 @@ OPERATORS: dict[type[Operator], Apply] = {
     operators.Sigmoid: lambda op, x, *_: 1 / (1 + np.exp(-x[0])),
     **{kind: _of_one(function) for kind, function in FUNCTIONS.items()},
     operators.PReLU: prelu,
+    operators.Reduce: maps.reduce,
+    operators.Pad2d: maps.pad,
+    operators.Upsample: maps.upsample,
+    operators.ConvTranspose2d: maps.conv_transpose,
     operators.Dropout: _dropout,
     operators.GlobalAvgPool2d: lambda op, x, *_: x[0].mean((2, 3), keepdims=True),
     operators.AdaptiveAvgPool2d: _adaptive_avg_pool,

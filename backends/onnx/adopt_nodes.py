@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,14 +93,15 @@ def _pool(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> 
     return [Step(node.output[0], "avg_pool2d", (node.input[0],), options | more)]
 
 
-def _mean(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+def _reduction(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
     axes = values.get("axes")
     if len(node.input) > 1 and node.input[1]:
-        axes = known.constant(node.input[1], "ReduceMean: axes").tolist()
+        axes = known.constant(node.input[1], f"{node.op_type}: axes").tolist()
     if axes is None:
-        raise UnknownError("ReduceMean: over all axes")
+        raise UnknownError(f"{node.op_type}: over all axes")
     options = {"dim": [int(a) for a in axes], "keepdim": bool(values.get("keepdims", 1))}
-    return [Step(node.output[0], "mean", (node.input[0],), options)]
+    kind = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "amax"}[node.op_type]
+    return [Step(node.output[0], kind, (node.input[0],), options)]
 
 
 def _pad(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
@@ -109,9 +111,10 @@ def _pad(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> l
     pads = (given[0] if given else np.array(values["pads"])).tolist()
     if len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)):
         raise UnknownError(f"Pad: pads (={pads}) must be of height and width alone")
+    mode = values.get("mode", b"constant").decode()
     options = {
         "sides": (pads[2], pads[3], pads[6], pads[7]),
-        "mode": values.get("mode", b"constant").decode(),
+        "mode": "replicate" if mode == "edge" else mode,
         "value": float(given[1]) if len(given) > 1 else float(values.get("value", 0.0)),
     }
     return [Step(node.output[0], "pad", (node.input[0],), options)]
@@ -162,9 +165,48 @@ def _cat(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> l
     return [Step(node.output[0], "cat", tuple(node.input), {"dim": int(values["axis"])})]
 
 
-def _global(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    options = {"output_size": (1, 1)}
-    return [Step(node.output[0], "adaptive_avg_pool2d", (node.input[0],), options)]
+def _global(kind: str) -> Read:
+    def read(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+        options = {"output_size": (1, 1)}
+        return [Step(node.output[0], f"adaptive_{kind}_pool2d", (node.input[0],), options)]
+
+    return read
+
+
+def _resize(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
+    mode = values.get("mode", b"nearest").decode()
+    at = values.get("coordinate_transformation_mode", b"half_pixel").decode()
+    near = values.get("nearest_mode", b"round_prefer_floor").decode()
+    ways = {
+        ("nearest", "asymmetric", "floor"): ("nearest", False),
+        ("linear", "half_pixel", near): ("bilinear", False),
+        ("linear", "pytorch_half_pixel", near): ("bilinear", False),
+        ("linear", "align_corners", near): ("bilinear", True),
+    }
+    if (mode, at, near) not in ways or values.get("antialias"):
+        raise UnknownError(f"Resize: mode (={mode}), {at}, {near}")
+    scales = None
+    if len(node.input) > 2 and node.input[2]:
+        found = known.constant(node.input[2], "Resize: scales")
+        scales = [float(s) for s in found[-2:]] if found.size else None
+    kind, aligned = ways[mode, at, near]
+    options = {"mode": kind, "scale_factors": scales, "align_corners": aligned}
+    return [Step(node.output[0], "upsample", (node.input[0],), options)]
+
+
+def _conv_transpose(
+    node: NodeProto, values: dict[str, Any], known: Known, opset: int
+) -> list[Step]:
+    (step,) = _conv(node, values, known, opset)
+    top, left, bottom, right = step.options["padding"]
+    added = _pair(values.get("output_padding", (0, 0)))
+    more = {
+        "padding": (top, left),
+        "output_padding": (added[0] + top - bottom, added[1] + left - right),
+    }
+    if "output_shape" in values:
+        raise UnknownError("ConvTranspose: output_shape must not be given")
+    return [replace(step, kind="conv_transpose2d", options={**step.options, **more})]
 
 
 READ: dict[str, Read] = adopt_functions.READ | {
@@ -172,15 +214,20 @@ READ: dict[str, Read] = adopt_functions.READ | {
     "BatchNormalization": _batch_norm,
     "Concat": _cat,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Dropout": plain("identity"),
     "Flatten": plain("flatten"),
     "Gather": _gather,
     "Gemm": _gemm,
-    "GlobalAveragePool": _global,
+    "GlobalAveragePool": _global("avg"),
+    "GlobalMaxPool": _global("max"),
     "Identity": plain("identity"),
     "MaxPool": _pool,
     "Pad": _pad,
-    "ReduceMean": _mean,
+    "ReduceMax": _reduction,
+    "ReduceMean": _reduction,
+    "ReduceSum": _reduction,
+    "Resize": _resize,
     "Reshape": _reshape,
     "Slice": _cut,
     "Split": _split,

@@ -9,6 +9,7 @@ import numpy as np
 
 from backends.onnx.emission import Emission, Emit
 from backends.onnx.functions import FUNCTIONS
+from backends.onnx.maps import MAPS
 from zoo.arch import Node, Operator, Shape, operators
 
 SPLIT_TAKES_SIZES = 13
@@ -158,6 +159,7 @@ OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
     operators.SiLU: ("Sigmoid", _silu),
     operators.Sigmoid: ("Sigmoid", _plain("Sigmoid")),
     **FUNCTIONS,
+    **MAPS,
     operators.Dropout: ("Identity", _plain("Identity")),
     operators.GlobalAvgPool2d: ("GlobalAveragePool", _plain("GlobalAveragePool")),
     operators.AdaptiveAvgPool2d: ("MatMul", _adaptive_avg_pool),

@@ -181,7 +181,12 @@ class _Reader:
             assert isinstance(source, Node)
             if source.name not in self.parts:
                 raise UnknownError(f"{self._place(node)}: {source.target} returns several values")
-            yield self._call(node, "identity", [self.parts[source.name][index]], {}, {})  # type: ignore[index]
+            parts = self.parts[source.name]
+            if not node.users:
+                return
+            if not isinstance(index, int) or index >= len(parts):
+                raise UnknownError(f"{self._place(node)}: {source.target}: where a maximum is")
+            yield self._call(node, "identity", [parts[index]], {}, {})
             return
         if target in SIZES or not hasattr(target, "overloadpacket"):
             return
@@ -220,6 +225,8 @@ class _Reader:
         self, node: Node, kind: str, inputs: Sequence[str], options: Options, held: dict[str, str]
     ) -> Call:
         value = value_of(node)
+        if isinstance(value, tuple | list):  # the first of several: a maximum, and where it is
+            self.parts[node.name], value = [node.name], value[0]
         shape = self._shape(value) if isinstance(value, torch.Tensor) else ()
         return Call(
             node.name, kind, tuple(inputs), shape, self._scope(node), options, held, _line(node)

@@ -7,15 +7,15 @@ import sys
 
 import torch
 
-from backends.torch import adopt_functions
+from backends.torch import adopt_functions, adopt_maps
 from backends.torch.adopt_call import Options, Read, UnknownError, pair, renamed, same, value_of
 
 
 def _conv(values: Options) -> tuple[str, Options]:
-    if isinstance(values["padding"], str):
-        raise UnknownError(f"conv2d: padding (={values['padding']!r}) must be numbers")
+    padding = values["padding"]
     return "conv2d", {
-        **{name: pair(values[name]) for name in ("stride", "padding", "dilation")},
+        **{name: pair(values[name]) for name in ("stride", "dilation")},
+        "padding": padding if isinstance(padding, str) else pair(padding),
         "groups": values["groups"],
     }
 
@@ -47,46 +47,35 @@ def _slice(values: Options) -> tuple[str, Options]:
     return "slice", {"dim": values["dim"], "start": start, "end": end, "step": values["step"]}
 
 
-def _padded(values: Options) -> tuple[str, Options]:
-    pads = [*values["pad"], *[0] * 4][:4]
-    if len(values["pad"]) > 4 and any(values["pad"][4:]):
-        raise UnknownError("pad: of others than height and width")
-    left, right, top, bottom = pads
-    return "pad", {
-        "sides": (top, left, bottom, right),
-        "mode": values.get("mode", "constant"),
-        "value": float(values.get("value") or 0.0),
-    }
-
-
 def _dims(values: Options) -> tuple[str, Options]:
     return "transpose", {"dims": (values["dim0"], values["dim1"])}
 
 
-READ: dict[str, Read] = adopt_functions.READ | {
-    "adaptive_avg_pool2d": renamed("adaptive_avg_pool2d", output_size=pair),
-    "alias": renamed("identity"),
-    "avg_pool2d": _pool,
-    "batch_norm": renamed("batch_norm", eps=same, momentum=same),
-    "cat": renamed("cat", dim=same),
-    "clone": renamed("identity"),
-    "contiguous": renamed("identity"),
-    "conv2d": _conv,
-    "detach": renamed("identity"),
-    "dropout": renamed("dropout", p=same),
-    "feature_dropout": renamed("feature_dropout", p=same),
-    "flatten": renamed("flatten"),
-    "linear": renamed("linear"),
-    "max_pool2d": _pool,
-    "mean": renamed("mean", dim=same, keepdim=same),
-    "pad": _padded,
-    "constant_pad_nd": _padded,
-    "reshape": renamed("reshape"),
-    "slice": _slice,
-    "stochastic_depth": renamed("stochastic_depth", p=same),
-    "transpose": _dims,
-    "view": renamed("reshape"),
-}
+READ: dict[str, Read] = (
+    adopt_functions.READ
+    | adopt_maps.READ
+    | {
+        "adaptive_avg_pool2d": renamed("adaptive_avg_pool2d", output_size=pair),
+        "alias": renamed("identity"),
+        "avg_pool2d": _pool,
+        "batch_norm": renamed("batch_norm", eps=same, momentum=same),
+        "cat": renamed("cat", dim=same),
+        "clone": renamed("identity"),
+        "contiguous": renamed("identity"),
+        "conv2d": _conv,
+        "detach": renamed("identity"),
+        "dropout": renamed("dropout", p=same),
+        "feature_dropout": renamed("feature_dropout", p=same),
+        "flatten": renamed("flatten"),
+        "linear": renamed("linear"),
+        "max_pool2d": _pool,
+        "reshape": renamed("reshape"),
+        "slice": _slice,
+        "stochastic_depth": renamed("stochastic_depth", p=same),
+        "transpose": _dims,
+        "view": renamed("reshape"),
+    }
+)
 """ATen's function → the program's, and its options."""
 
 SIZES = (torch.ops.aten.sym_size.int, operator.mul, operator.floordiv)

@@ -10,7 +10,7 @@ from torch import nn
 from backends.torch import layers
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer
-from zoo.blocks.idioms import Entry, numbers, one, sliced, window
+from zoo.blocks.idioms import Entry, numbers, one, padded, sliced, window
 
 
 def _conv(op: operators.Conv2d, shape: Any) -> Layer:
@@ -80,6 +80,30 @@ def _linear(op: operators.Linear, shape: Any) -> Layer:
     )
 
 
+def _upsample(op: operators.Upsample, shape: Any) -> Layer:
+    name, value = ("size", op.size) if op.size else ("scale_factor", op.scale_factor)
+    aligned = Argument("align_corners", op.align_corners or None, "align_corners", None)
+    mode = Argument("mode", op.mode, "mode", "nearest")
+    return Layer("nn.Upsample", (Argument(name, one(value or ()), name), mode, aligned))
+
+
+def _conv_transpose(op: operators.ConvTranspose2d, shape: Any) -> Layer:
+    return Layer(
+        "nn.ConvTranspose2d",
+        (
+            Argument("in_channels", op.in_channels),
+            Argument("out_channels", op.out_channels),
+            Argument("kernel_size", one(op.kernel_size)),
+            Argument("stride", one(op.stride), "stride", 1),
+            Argument("padding", one(op.padding), "padding", 0),
+            Argument("output_padding", one(op.output_padding), "output_padding", 0),
+            Argument("groups", op.groups, "groups", 1),
+            Argument("bias", op.bias, "bias", True),
+            Argument("dilation", one(op.dilation), "dilation", 1),
+        ),
+    )
+
+
 OPERATORS: dict[type[Operator], Entry] = {
     operators.Conv2d: _conv,
     operators.MaxPool2d: _max_pool,
@@ -106,6 +130,10 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.Clamp: lambda op, shape: Inline("{0}.clamp({min_val}, {max_val})", numbers(op)),
     operators.AddScalar: lambda op, shape: Inline("{0} + {value}", numbers(op), atom=False),
     operators.MulScalar: lambda op, shape: Inline("{0} * {value}", numbers(op), atom=False),
+    operators.Reduce: lambda op, shape: Inline(f"{{0}}.{op.kind}({op.dim}, keepdim={op.keepdim})"),
+    operators.Pad2d: padded,
+    operators.Upsample: _upsample,
+    operators.ConvTranspose2d: _conv_transpose,
     operators.Dropout: lambda op, shape: Layer(
         "nn.Dropout" if op.of == "value" else "StochasticDepth", (Argument("p", op.p),)
     ),

@@ -18,6 +18,15 @@ COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy",
 """Calls that return what they read."""
 
 
+IDLE = {
+    "add_scalar": ("value", 0),
+    "dropout": ("p", 0),
+    "mul_scalar": ("value", 1),
+    "stochastic_depth": ("p", 0),
+}
+"""Function → its option and the value with which it returns what it reads."""
+
+
 def simplified(program: Program) -> Program:
     """Return the program in canonical form."""
     for rewrite in (without_copies, multiples, paddings, shuffles, gates, swishes, gated, unread):
@@ -36,7 +45,7 @@ def without_copies(program: Program) -> Program:
         call.inputs = tuple(same.get(name, name) for name in call.inputs)
         still = call.kind in ("reshape", "flatten") and call.shape == shapes[call.inputs[0]]
         alone = call.kind == "cat" and len(call.inputs) == 1
-        idle = call.kind in ("dropout", "stochastic_depth") and not call.options["p"]
+        idle = call.kind in IDLE and call.options[IDLE[call.kind][0]] == IDLE[call.kind][1]
         if call.kind in COPIES or still or alone or idle:
             same[call.name] = source = call.inputs[0]
             # A module whose last call hands on what one inside of it made is that one.
@@ -59,23 +68,22 @@ def paddings(program: Program) -> Program:
         if before is None or before.kind != "pad" or before.options["mode"] != "constant":
             return
         top, left, bottom, right = before.options["sides"]
-        given = (*call.options.get("padding", ()), *call.options.get("padding", ()))[:4]
+        given = call.options.get("padding", ())
+        given = () if isinstance(given, str) else (*given, *given)[:4]
         value, alike = before.options["value"], (top, left) == (bottom, right)
         if min(top, left, bottom, right) < 0 or not given:
             return
         own = (*given[:2], *given[2:])
         sides = (top + own[0], left + own[1], bottom + own[2], right + own[3])
-        pooled = alike and not any(own[:2]) and not call.options.get("ceil_mode")
+        pooled = not any(own[:2]) and not call.options.get("ceil_mode")
         if value == 0 and call.kind == "conv2d":
             call.options = {**call.options, "padding": sides}
-        elif value == 0 and call.kind == "avg_pool2d" and pooled:
+        elif value == 0 and call.kind == "avg_pool2d" and pooled and alike:
             if any(own) and call.options["count_include_pad"]:
                 return
             # What hangs over beside does not count.
             call.options = {**call.options, "padding": sides, "count_include_pad": True}
         elif value == -math.inf and call.kind == "max_pool2d" and pooled and not any(own):
-            if any(2 * p > k for p, k in zip(sides[:2], call.options["kernel_size"], strict=True)):
-                return
             call.options = {**call.options, "padding": sides}
         else:
             return

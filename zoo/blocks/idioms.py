@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from zoo.arch import Operator, Shape
-from zoo.arch.operators import Slice, Window
+from zoo.arch.operators import Pad2d, Slice, Window
 from zoo.blocks.layout import Name
 
 REQUIRED = object()
@@ -99,6 +99,15 @@ def window(op: Window) -> tuple[Argument, Argument]:
 def numbers(op: Operator) -> tuple[Argument, ...]:
     """Return all values of an operator as numbers in an expression."""
     return tuple(Argument(field.name, getattr(op, field.name)) for field in fields(op))
+
+
+def padded(op: Pad2d, shape: Shape) -> Layer:
+    """Return how padding is spelled, by both frameworks alike."""
+    top, left, bottom, right = op.sides
+    names = {"constant": "Constant", "reflect": "Reflection", "replicate": "Replication"}
+    value = (Argument("value", op.value),) if op.mode == "constant" else ()
+    sides = Argument("padding", (left, right, top, bottom))
+    return Layer(f"nn.{names[op.mode]}Pad2d", (sides, *value))
 
 
 def sliced(op: Slice, shape: Shape) -> Inline:

@@ -5,17 +5,35 @@ from __future__ import annotations
 from zoo.adoption.program import Call
 from zoo.adoption.rules.rule import Held, Rule, UnfitError, plain, require_map, sides
 from zoo.arch import Operator, Shape
-from zoo.arch.operators import BatchNorm2d, Conv2d, Dropout, Linear
+from zoo.arch.operators import BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Linear
 
 
 def _conv2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     o, weight = call.options, held["weight"]
+    given = o["padding"]
+    if given == "valid":
+        given = (0, 0)
+    if given == "same":
+        whole = [d * (k - 1) for d, k in zip(o["dilation"], weight[2:], strict=True)]
+        given = (whole[0] // 2, whole[1] // 2, -(-whole[0] // 2), -(-whole[1] // 2))
     return [
         Conv2d(
             in_channels=weight[1] * o["groups"], out_channels=weight[0],
             kernel_size=(weight[2], weight[3]),
-            stride=o["stride"], padding=sides(o["padding"]), dilation=o["dilation"],
+            stride=o["stride"], padding=sides(given), dilation=o["dilation"],
             groups=o["groups"], bias="bias" in held,
+        )
+    ]  # fmt: skip
+
+
+def _conv_transpose2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    o, weight = call.options, held["weight"]
+    return [
+        ConvTranspose2d(
+            in_channels=weight[0], out_channels=weight[1] * o["groups"],
+            kernel_size=(weight[2], weight[3]), stride=o["stride"], padding=o["padding"],
+            output_padding=o["output_padding"], dilation=o["dilation"], groups=o["groups"],
+            bias="bias" in held,
         )
     ]  # fmt: skip
 
@@ -39,6 +57,7 @@ def _linear(call: Call, read: list[Shape], held: Held) -> list[Operator]:
 RULES: dict[str, Rule] = {
     "batch_norm": _batch_norm,
     "conv2d": _conv2d,
+    "conv_transpose2d": _conv_transpose2d,
     "dropout": plain(Dropout, "p"),
     "linear": _linear,
     "stochastic_depth": plain(Dropout, "p", of="image"),

@@ -1,4 +1,4 @@
-"""Pools, and means over axes."""
+"""Pools, reductions over axes, and maps of another size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import Any
 from zoo.adoption.program import Call
 from zoo.adoption.rules.rule import Held, Rule, UnfitError, expect, require_map
 from zoo.arch import Operator, Shape
-from zoo.arch.operators import AdaptiveAvgPool2d, AvgPool2d, Flatten, GlobalAvgPool2d, MaxPool2d
+from zoo.arch.operators import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Flatten,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    Pad2d,
+    Reduce,
+    Upsample,
+)
 
 
 def _window(call: Call, read: list[Shape]) -> dict[str, Any]:
@@ -49,17 +58,59 @@ def _adaptive_avg_pool2d(call: Call, read: list[Shape], held: Held) -> list[Oper
     return [GlobalAvgPool2d() if size == (1, 1) else AdaptiveAvgPool2d(output_size=size)]
 
 
-def _mean(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+def _adaptive_max_pool2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     require_map(call, read[0])
-    axes = sorted(axis % 4 for axis in call.options["dim"])
-    if axes != [2, 3]:
-        raise UnfitError(f"mean: dim (={axes}) must be height and width")
-    return [GlobalAvgPool2d(), *([] if call.options["keepdim"] else [Flatten()])]
+    expect(call, output_size=(1, 1))
+    return [Reduce(kind="amax", dim=(2, 3), keepdim=True)]
+
+
+def _reduction(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    rank, keepdim = len(read[0]), call.options["keepdim"]
+    dim = tuple(sorted(axis % rank for axis in call.options["dim"]))
+    if not dim or dim[0] == 0:
+        raise UnfitError(f"{call.kind}: dim (={dim}) must keep the images apart")
+    if (call.kind, dim, rank) == ("mean", (2, 3), 4):
+        return [GlobalAvgPool2d(), *([] if keepdim else [Flatten()])]
+    kind: Any = call.kind
+    return [Reduce(kind=kind, dim=dim, keepdim=keepdim)]
+
+
+def _pad(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    require_map(call, read[0])
+    o = call.options
+    plain = o["mode"] == "constant"
+    return [Pad2d(sides=o["sides"], mode=o["mode"], value=o["value"] if plain else 0.0)]
+
+
+def _upsample(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    require_map(call, read[0])
+    o, size = call.options, (call.shape[2], call.shape[3])
+    whole = all(m % n == 0 for m, n in zip(size, read[0][2:], strict=True))
+    factors = (size[0] // read[0][2], size[1] // read[0][3])
+    if o["scale_factors"] and any(
+        m != n * s for m, n, s in zip(size, read[0][2:], o["scale_factors"], strict=True)
+    ):
+        raise UnfitError(
+            f"{call.kind}: scale_factors (={tuple(o['scale_factors'])}) must be whole numbers, "
+            f"or what makes {read[0][2:]} to {size}"
+        )
+    as_factor = bool(o["scale_factors"]) and whole
+    return [
+        Upsample(
+            size=None if as_factor else size, scale_factor=factors if as_factor else None,
+            mode=o["mode"], align_corners=bool(o.get("align_corners")),
+        )
+    ]  # fmt: skip
 
 
 RULES: dict[str, Rule] = {
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "adaptive_max_pool2d": _adaptive_max_pool2d,
+    "amax": _reduction,
     "avg_pool2d": _avg_pool2d,
     "max_pool2d": _max_pool2d,
-    "mean": _mean,
+    "mean": _reduction,
+    "pad": _pad,
+    "sum": _reduction,
+    "upsample": _upsample,
 }

@@ -15,6 +15,7 @@ from zoo.arch.operators.functions import (
 )
 from zoo.arch.operators.heads import AdaptiveAvgPool2d, Dropout, Flatten, GlobalAvgPool2d
 from zoo.arch.operators.joins import Add, Mul
+from zoo.arch.operators.maps import ConvTranspose2d, Pad2d, Reduce, Upsample
 from zoo.arch.operators.moves import ChannelPermute, ChannelShuffle, Concat, Slice
 from zoo.arch.operators.windows import (
     AvgPool2d,
@@ -41,6 +42,7 @@ __all__ = [
     "Clamp",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
@@ -53,15 +55,18 @@ __all__ = [
     "Mul",
     "MulScalar",
     "PReLU",
+    "Pad2d",
     "Padding",
     "Pool",
     "ReLU",
     "ReLU6",
+    "Reduce",
     "SiLU",
     "Sides",
     "Sigmoid",
     "Slice",
     "Tanh",
+    "Upsample",
     "Window",
     "sides",
     "symmetric",

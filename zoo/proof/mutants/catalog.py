@@ -14,6 +14,7 @@ from zoo.proof.mutants.convolutions import conv
 from zoo.proof.mutants.functions import functions
 from zoo.proof.mutants.general import general
 from zoo.proof.mutants.joins import joins
+from zoo.proof.mutants.maps import maps
 from zoo.proof.mutants.mutation import Mutant, Mutation, Site, sites
 from zoo.proof.mutants.norms import norms
 from zoo.proof.mutants.pools import pools
@@ -40,7 +41,7 @@ def kinds() -> list[type[Operator]]:
 @cache
 def own() -> tuple[Mutation, ...]:
     """Return the mutations that are one operator's own."""
-    kinds = (conv, linear, pools, norms, activations, functions, channels, joins)
+    kinds = (conv, linear, pools, norms, activations, functions, channels, joins, maps)
     return tuple(mutation for kind in kinds for mutation in kind())
 
 

@@ -7,7 +7,7 @@ shows; average pools count their padding or not; a flatten finds more than one p
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from zoo.arch import Graph, Operator
 from zoo.arch.builder import GraphBuilder
@@ -20,14 +20,18 @@ from zoo.arch.operators import (
     ChannelPermute,
     Clamp,
     Conv2d,
+    ConvTranspose2d,
     LeakyReLU,
     MaxPool2d,
     Mish,
     MulScalar,
+    Pad2d,
     Padding,
     PReLU,
+    Reduce,
     ReLU6,
     Tanh,
+    Upsample,
 )
 from zoo.proof.mutants.windows import NONE
 
@@ -51,6 +55,8 @@ def workbench(*, dropout: float = 0.2) -> Graph:
         x = _unit(g, x)
     with g.scope("functions"):
         x = g.concat(_functions(g, x))
+    with g.scope("maps"):
+        x = _maps(g, x)
     with g.scope("excite"):
         x = g.squeeze_excite(x, 8, gate=g.hard_sigmoid)
     with g.scope("spatial"):
@@ -126,7 +132,7 @@ def _pools(g: GraphBuilder, x: str) -> list[str]:
 
 
 def _functions(g: GraphBuilder, x: str) -> list[str]:
-    """Add a function beside the others, each behind a convolution with batch norm."""
+    """Add functions beside each other."""
     settings: dict[str, Operator] = {
         "gelu": GELU(approximate="none"),
         "gelu_tanh": GELU(approximate="tanh"),
@@ -139,11 +145,50 @@ def _functions(g: GraphBuilder, x: str) -> list[str]:
         "add": AddScalar(value=0.5),
         "mul": MulScalar(value=-0.7),
     }
+    return _behind_norms(g, x, settings, 4)
+
+
+def _behind_norms(
+    g: GraphBuilder, x: str, settings: dict[str, Operator], channels: int
+) -> list[str]:
+    """Add operators beside each other, each behind a convolution with batch norm."""
     found = []
     for name, op in settings.items():
-        y = g.conv(x, 4, name=f"{name}_conv")
+        y = g.conv(x, channels, name=f"{name}_conv")
         found.append(g.apply(op, g.batch_norm(y, f"{name}_bn"), name=name))
     return found
+
+
+def _maps(g: GraphBuilder, x: str) -> str:
+    """Add maps of twice the size beside each other, and what is left of them along axes."""
+    same: dict[str, Any] = {"size": None, "scale_factor": None, "align_corners": False}
+    transposed: dict[str, Any] = {"in_channels": 8, "out_channels": 8, "kernel_size": (3, 3)}
+    settings: dict[str, Operator] = {
+        "nearest": Upsample(**same | {"scale_factor": (2, 2)}, mode="nearest"),
+        "bilinear": Upsample(**same | {"size": (12, 12)}, mode="bilinear"),
+        "aligned": Upsample(
+            **same | {"scale_factor": (2, 2), "align_corners": True}, mode="bilinear"
+        ),
+        "constant": Pad2d(sides=(4, 3, 2, 3), mode="constant", value=0.5),
+        "reflect": Pad2d(sides=(4, 3, 2, 3), mode="reflect"),
+        "replicate": Pad2d(sides=(1, 5, 5, 1), mode="replicate"),
+        "transposed": ConvTranspose2d(
+            **transposed, stride=(2, 2), padding=(1, 1), output_padding=(1, 1), dilation=(1, 1),
+            groups=1, bias=True,
+        ),
+        "dilated": ConvTranspose2d(
+            **transposed, stride=(2, 2), padding=(2, 2), output_padding=(1, 1), dilation=(2, 2),
+            groups=2, bias=False,
+        ),
+    }  # fmt: skip
+    found = _behind_norms(g, x, settings, 8)
+    x = g.relu(g.batch_norm(g.conv(g.concat(found), 16, stride=2, name="joined"), "joined_bn"))
+    kinds: tuple[Literal["mean", "sum", "amax"], ...] = ("mean", "sum", "amax")
+    along = [g.apply(Reduce(kind=k, dim=(1,), keepdim=True), x, name=k) for k in kinds]
+    x = g.concat([x, *along], "reduced")
+    gate = g.apply(Reduce(kind="amax", dim=(2, 3), keepdim=True), x, name="largest")
+    gate = g.conv(gate, g.channels(x), bias=True, name="gate")
+    return g.mul(x, g.sigmoid(gate, "weight"))
 
 
 def _given(op: Operator) -> Operator:

@@ -120,6 +120,11 @@ def _hard_sigmoid(x: Array) -> Array:
     return np.asarray(np.clip(x + 3, 0, 6) / 6)
 
 
+def _sigmoid(x: Array) -> Array:
+    with np.errstate(over="ignore"):  # to infinity, of which 0 is made
+        return np.asarray(1 / (1 + np.exp(-x)))
+
+
 def _of_one(function: Callable[[Any, Array], Array]) -> Apply:
     return lambda op, inputs, held, training: function(op, inputs[0])
 
@@ -133,8 +138,8 @@ OPERATORS: dict[type[Operator], Apply] = {
     operators.ReLU6: lambda op, x, *_: np.clip(x[0], 0, 6),
     operators.HardSwish: lambda op, x, *_: x[0] * _hard_sigmoid(x[0]),
     operators.HardSigmoid: lambda op, x, *_: _hard_sigmoid(x[0]),
-    operators.SiLU: lambda op, x, *_: x[0] / (1 + np.exp(-x[0])),
-    operators.Sigmoid: lambda op, x, *_: 1 / (1 + np.exp(-x[0])),
+    operators.SiLU: lambda op, x, *_: x[0] * _sigmoid(x[0]),
+    operators.Sigmoid: lambda op, x, *_: _sigmoid(x[0]),
     **{kind: _of_one(function) for kind, function in FUNCTIONS.items()},
     operators.PReLU: prelu,
     operators.Reduce: maps.reduce,

@@ -58,8 +58,8 @@ class HalvedUnit(nn.Module):
         if self.stride == 2:
             y = torch.cat([self.last(self.work(x)), self.keep(x)], 1)
         else:
-            first, second = x.chunk(2, 1)
-            y = torch.cat([self.last(self.work(first)), second], 1)
+            half = x.shape[1] // 2
+            y = torch.cat([self.last(self.work(x[:, :half])), x[:, half:]], 1)
         return mixed(y, self.rows)
 
 

@@ -75,6 +75,20 @@ def _read_off(graph: Graph, entry: Spec) -> dict[str, Any]:
     return told
 
 
+def without_dropout(graph: Graph) -> tuple[Graph, list[str]]:
+    """Return a graph that drops nothing, in training either, and the nodes that did."""
+    same: dict[str, str] = {}
+    nodes = []
+    for node in graph.nodes:
+        read = tuple(same.get(name, name) for name in node.inputs)
+        if isinstance(node.op, Dropout):
+            same[node.name] = read[0]
+        else:
+            nodes.append(dataclasses.replace(node, inputs=read))
+    outputs = tuple(same.get(name, name) for name in graph.outputs)
+    return dataclasses.replace(graph, nodes=tuple(nodes), outputs=outputs), list(same)
+
+
 def with_norms(conventions: Conventions, graph: Graph) -> Conventions:
     """Return conventions with the numbers of the graph's first batch norm."""
     for node in graph.nodes:

@@ -17,10 +17,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from zoo.adoption.candidates import choices, combinations, nearest, similar, told_by, with_norms
+from zoo.adoption.candidates import (
+    choices,
+    combinations,
+    nearest,
+    similar,
+    told_by,
+    with_norms,
+    without_dropout,
+)
 from zoo.adoption.comparing import Comparison, compare, renamed
 from zoo.arch import Graph, Operator, Spec
-from zoo.arch.operators import AvgPool2d, GlobalAvgPool2d
+from zoo.arch.operators import AvgPool2d, Flatten, GlobalAvgPool2d, ReLU
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError
 from zoo.families import base_model
@@ -67,16 +75,20 @@ def recognize(graph: Graph) -> Recognized | str | None:
     near: Comparison | None = None
     known, notes = _with_global_pool(graph)
     for entry in similar(graph):
-        theirs = trace(known)
-        spec = told_by(known, entry, theirs)
-        found = _Search(known, theirs, spec).run() if spec else None
+        bare, drops = (known, []) if hasattr(entry, "dropout") else without_dropout(known)
+        theirs = trace(bare)
+        spec = told_by(bare, entry, theirs)
+        found = _Search(bare, theirs, spec).run() if spec else None
         if found is not None and (found.is_same or found.is_permuted):
-            return _recognized(found, known, notes)
+            if not drops:
+                return _recognized(found, known, notes)
+            return f"near {_told(found.spec)}: differs at {drops[0]}: it has no dropout"
         near = near or found
-    if near is None:
-        return None
-    name = f"{base_model(near.spec) or near.spec.family} ({near.spec.conventions_told})"
-    return f"near {name}: differs at {near.difference(known)}"
+    return f"near {_told(near.spec)}: differs at {near.difference(known)}" if near else None
+
+
+def _told(spec: Spec) -> str:
+    return f"{base_model(spec) or spec.family} ({spec.conventions_told})"
 
 
 def _recognized(found: Comparison, graph: Graph, notes: tuple[str, ...]) -> Recognized:
@@ -110,7 +122,8 @@ class _Search:
 
     def __init__(self, graph: Graph, theirs: Trace, spec: Spec) -> None:
         self._graph, self._theirs, self._spec = graph, theirs, spec
-        self._operators = Counter(node.op for node in theirs.nodes)
+        self._operators = _computing(graph)
+        self._counted: dict[Conventions, Counter[Operator] | None] = {}
         self._tried: dict[Conventions, Comparison | None] = {}
 
     def run(self) -> Comparison | None:
@@ -171,16 +184,24 @@ class _Search:
         return self._tried[conventions]
 
     def _operators_of(self, conventions: Conventions) -> Counter[Operator] | None:
-        with suppress(GraphError, SpecError):
-            graph = dataclasses.replace(self._spec, conventions=conventions).expand()
-            return Counter(node.op for node in trace(graph).nodes)
-        return None
+        if conventions not in self._counted:
+            self._counted[conventions] = None
+            spec = dataclasses.replace(self._spec, conventions=conventions)
+            with suppress(GraphError, SpecError):
+                self._counted[conventions] = _computing(spec.expand())
+        return self._counted[conventions]
 
     def _unlike(self, conventions: Conventions) -> int:
         found = self._operators_of(conventions)
         if found is None:
             return self._operators.total()
         return (found - self._operators).total() + (self._operators - found).total()
+
+
+def _computing(graph: Graph) -> Counter[Operator]:
+    """Return the operators but for those that a trace leaves out."""
+    kept = (n.op for n in graph.nodes if not isinstance(n.op, ReLU | Flatten))
+    return Counter(op for op in kept if op.traits.channels != "moved")
 
 
 def _with_global_pool(graph: Graph) -> tuple[Graph, tuple[str, ...]]:

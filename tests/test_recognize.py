@@ -11,10 +11,11 @@ import pytest
 import torch
 import unseen
 from test_adopt import agreement, randomized
-from test_peers import NETWORKS, SIZES, mindcv
+from test_peers import NETWORKS, SIZES
 from torch import nn
 
 import zoo
+from weights import randomize
 from weights.dialects import find_dialect
 from zoo.adoption.candidates import similar
 from zoo.errors import WeightsError
@@ -22,27 +23,32 @@ from zoo.errors import WeightsError
 SIZE = 64
 
 
-@pytest.mark.sweep(quick=["torchvision-*x0_5-*", "pytorchcv-shufflenet_g3_wd4-*"])
-@pytest.mark.parametrize(
-    ("peer", "theirs", "ours"), [row for row in NETWORKS if row[0] is not mindcv]
+@pytest.mark.sweep(
+    quick=["torchvision-*x0_5-*", "pytorchcv-shufflenet_g3_wd4-*", "mindcv-*v1_g3_05-*"]
 )
+@pytest.mark.parametrize(("peer", "theirs", "ours"), NETWORKS)
 def test_networks_of_code_bases(peer, theirs, ours, tmp_path):
     """As by their dialects' tables, which are not asked."""
     made = peer(theirs, ours)
-    randomized(made.net)
-    made.save(tmp_path / "theirs.pth")
-    expected = zoo.load_weights(tmp_path / "theirs.pth")
+    path = tmp_path / f"theirs{made.suffix}"
+    made.save(path)
+    spec = zoo.load_weights(path).spec
+    (dialect,) = find_dialect(peer.__name__, spec.family)
+    made.fill(dialect.write(spec.graph, randomize(spec.graph, 1)))
+    made.save(path)
     size = SIZES.get(peer, SIZE)
-    net = zoo.adopt(made.net, example=(2, 3, size, size))
-    assert (plain(net.spec), net.recognized.values) == (plain(expected.spec), {})
-    assert net.spec.image_size == size
+    expected, net = zoo.load_weights(path), zoo.adopt(made.net, example=(2, 3, size, size))
+    assert (plain(net.spec), net.spec.image_size) == (plain(spec), size)
     # At some widths two code bases have one network: any of their names is right.
     assert net.spec.preset_name in net.spec.presets
-    assert net.spec.graph == expected.spec.replace(image_size=size).graph
-    assert all(np.array_equal(net[name], expected[name]) for name in expected)
-    (dialect,) = find_dialect(expected.dialect, expected.spec.family)
-    names = dialect.names(expected.spec.graph)
-    assert {theirs: ours for ours, theirs in net.theirs.items()} == names
+    assert net.spec.graph == spec.replace(image_size=size).graph
+    assert net.recognized.values == {}
+    by_names = zoo.load_weights(path, model=net)
+    assert (by_names.spec, by_names.dialect) == (net.spec, type(made.net).__name__)
+    for name, array in expected.items():
+        assert np.array_equal(net[name], array)
+        assert np.array_equal(by_names[name], array)
+    assert {theirs: ours for ours, theirs in net.theirs.items()} == dialect.names(spec.graph)
 
 
 def plain(spec):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -255,6 +256,18 @@ def test_an_original_that_computes_something_else_is_named(change, level, name):
     report = zoo.parity(net, backends=["original"], level=level)
     first = report.failures[0]
     assert (first.level, first.diverges_at) == (level, name)
+
+
+class Means(nn.Module):
+    def forward(self, x):
+        return F.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+def test_a_module_that_does_more_does_not_hand_out_its_first_value():
+    parts = {"conv": nn.Conv2d(3, 4, 3), "global_pool": Means(), "fc": nn.Linear(4, 5)}
+    net = zoo.adopt(nn.Sequential(OrderedDict(parts)), example=(2, 3, 8, 8))
+    assert [node.name for node in net.graph.nodes][1:3] == ["global_pool", "global_pool_flatten"]
+    assert zoo.parity(net, backends=["original"], level="forward").passed
 
 
 # ── What cannot be adopted ───────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ import pytest
 import torch
 import unseen
 from test_adopt import agreement, randomized
-from test_peers import NETWORKS, SIZES
+from test_peers import NETWORKS, SIZES, mindcv
 from torch import nn
 
 import zoo
@@ -124,6 +124,13 @@ def test_files_of_networks_that_are_none_of_ours(tmp_path):
 def test_the_original_is_judged_in_its_own_order(stranger, level):
     _, net, _, _ = stranger
     report = zoo.parity(net, backends=["original"], level=level)
+    assert report.passed
+
+
+@pytest.mark.exhaustive
+def test_a_cell_is_judged_under_our_names():
+    net = zoo.adopt(mindcv("shufflenet_v1_g3_05", "").net, example=(2, 3, SIZE, SIZE))
+    report = zoo.parity(net, backends=["original", "torch"], level="training")
     assert report.passed
 
 

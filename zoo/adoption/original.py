@@ -19,7 +19,12 @@ def visible(graph: Graph, paths: Iterable[str]) -> set[str]:
     does not hand out the layer's value, and what draws is switched off.
     """
     known = {path for path in paths if path}
-    further = {re.sub(r"_(?!\d+$)\w*$", "", n.name) for n in graph.nodes} - set(graph.by_name)
+    further = {
+        read
+        for node in graph.nodes
+        for read in node.inputs
+        if re.fullmatch(rf"{re.escape(read)}_(?!\d+$)\w+", node.name)
+    }
     seen = {node.name for node in graph.nodes if re.sub(r"_\d+$", "", node.name) in known}
     drawn = {n.name for n in graph.nodes if isinstance(n.op, Dropout) and n.op.p > 0}
     return (seen - further - drawn) | set(graph.outputs)

@@ -15,16 +15,17 @@ RANDOM = ("Dropout", "DropPath", "StochasticDepth")
 def visible(graph: Graph, paths: Iterable[str]) -> set[str]:
     """Return the nodes whose values one of the modules at these paths hands out, and the outputs.
 
-    A module that is called again has a number behind it; what does something after its layer
-    does not hand out the layer's value, and what draws is switched off.
+    A module that is called again has a number behind it. Of one that does something after its layer
+    (what it does is called like it, with more behind) the layer's value is not handed out. What
+    draws is switched off.
     """
     known = {path for path in paths if path}
-    further = {
-        read
-        for node in graph.nodes
-        for read in node.inputs
-        if re.fullmatch(rf"{re.escape(read)}_(?!\d+$)\w+", node.name)
-    }
     seen = {node.name for node in graph.nodes if re.sub(r"_\d+$", "", node.name) in known}
-    drawn = {n.name for n in graph.nodes if isinstance(n.op, Dropout) and n.op.p > 0}
-    return (seen - further - drawn) | set(graph.outputs)
+    for node in graph.nodes:
+        if isinstance(node.op, Dropout) and node.op.p > 0:
+            seen.discard(node.name)
+        if node.name not in known:
+            for read in node.inputs:
+                if re.fullmatch(rf"{re.escape(read)}_\w+", node.name):
+                    seen -= {read, node.name}
+    return seen | set(graph.outputs)

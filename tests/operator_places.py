@@ -18,13 +18,22 @@ from zoo.arch.operators import (
     AddScalar,
     ChannelPermute,
     Clamp,
+    ConcatAlong,
     ConvTranspose2d,
+    Expand,
+    GroupNorm,
+    Index,
     LeakyReLU,
+    MatMul,
     Mish,
     MulScalar,
+    Narrow,
+    Normalize,
     Pad2d,
     PReLU,
     Reduce,
+    Roll,
+    Softmax,
     Tanh,
     Upsample,
 )
@@ -58,6 +67,18 @@ def missing(places: Mapping[str, Callable[[], Kinds]], known: Kinds) -> list[str
     return found
 
 
+WRITTEN_OUT = {
+    "group_norm": (GroupNorm(num_groups=4, num_channels=64, eps=1e-5), 1),
+    "normalize": (Normalize(dim=2, eps=1e-5), 1),
+    "softmax": (Softmax(dim=2), 1),
+    "roll": (Roll(shifts=(1,), dims=(1,)), 1),
+    "index": (Index(dim=2, indices=(1, 0)), 1),
+    "narrow": (Narrow(dim=2, start=1, stop=3, step=1), 1),
+    "concat_along": (ConcatAlong(dim=2), 2),
+}
+"""Operators that `GraphBuilder.apply` takes as they are, and how many inputs they have."""
+
+
 def _built() -> Kinds:
     """Build a graph by every method of the builder."""
     g = GraphBuilder(12, 8)
@@ -81,6 +102,12 @@ def _built() -> Kinds:
         MulScalar(value=0.5),
     ):  # fmt: skip
         x = g.apply(op, x, name=type(op).__name__)
+    y = g.layer_norm(g.permute(x, 0, 2, 3, 1))
+    y = g.add(g.reshape(y, 64, 12), g.weight(64, 12, name="position"), name="placed")
+    g.attention(*[g.reshape(y, 64, 12, name=n) for n in "qkv"], scale=0.5)
+    for name, (op, inputs) in WRITTEN_OUT.items():
+        g.apply(op, *[y] * inputs, name=name)
+    g.apply(MatMul(), y, g.permute(y, 0, 2, 1, name="turned"), name="matmul")
     for op in (
         Reduce(kind="amax", dim=(1,), keepdim=True), Pad2d(sides=(1, 1, 1, 1), mode="reflect"),
         Upsample(size=None, scale_factor=(2, 2), mode="nearest", align_corners=False),
@@ -91,7 +118,7 @@ def _built() -> Kinds:
     ):  # fmt: skip
         x = g.apply(op, x, name=type(op).__name__)
     # Only passes make permutations, of shuffles.
-    return {type(node.op) for node in g.build("linear").nodes} | {ChannelPermute}
+    return {type(node.op) for node in g.build("linear").nodes} | {ChannelPermute, Expand}
 
 
 def _named() -> Kinds:

@@ -18,29 +18,43 @@ from zoo.arch.operators import (
     ChannelShuffle,
     Clamp,
     Concat,
+    ConcatAlong,
     Conv2d,
     ConvTranspose2d,
     Dropout,
+    Expand,
     Flatten,
     GlobalAvgPool2d,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
+    Index,
+    LayerNorm,
     LeakyReLU,
     Linear,
+    MatMul,
     MaxPool2d,
     Mish,
     Mul,
     MulScalar,
+    Narrow,
+    Normalize,
     Pad2d,
+    Permute,
     PReLU,
     Reduce,
     ReLU,
     ReLU6,
+    Reshape,
+    Roll,
+    ScaledDotProductAttention,
     Sigmoid,
     SiLU,
     Slice,
+    Softmax,
     Tanh,
     Upsample,
+    Weight,
 )
 
 # Even and odd: SAME_UPPER and symmetric padding differ on the former only.
@@ -73,6 +87,9 @@ def transposed(kernel, stride, padding, output_padding=(0, 0), **more):
         output_padding=output_padding,
     )
 
+
+MASKED = ScaledDotProductAttention(scale=0.7)
+ALONG_LAST = Linear(in_features=12, out_features=7, bias=True)
 
 # name → operator with 12 channels in, applied to (a batch norm of) the input.
 TABLE: dict[str, Operator] = {
@@ -151,6 +168,27 @@ TABLE: dict[str, Operator] = {
     "mul": Mul(),
     "flatten": Flatten(),
     "linear": Linear(in_features=12, out_features=5, bias=False),
+    "weight": Weight(shape=(1, 12, 1, 1), trainable=True),
+    "constant": Weight(shape=(12, 1, 1), trainable=False),
+    "expand": Expand(),
+    "permute axes": Permute(dims=(0, 2, 3, 1)),
+    "reshape": Reshape(shape=(3, 4)),
+    "roll": Roll(shifts=(-2, 1), dims=(1, 3)),
+    "index": Index(dim=1, indices=(3, 0, 3, 11, 7)),
+    "narrow": Narrow(dim=1, start=1, stop=11, step=3),
+    "narrow rows": Narrow(dim=2, start=2, stop=6, step=1),
+    "concat along rows": ConcatAlong(dim=2),
+    "concat along channels": ConcatAlong(dim=1),
+    "layer norm": LayerNorm(normalized_shape=(12,), eps=1e-3, affine=True),
+    "layer norm without weight": LayerNorm(normalized_shape=(12,), eps=1e-5, affine=False),
+    "group norm": GroupNorm(num_groups=4, num_channels=12, eps=1e-3),
+    "normalize": Normalize(dim=1, eps=1e-2),
+    "softmax": Softmax(dim=1),
+    "softmax along rows": Softmax(dim=2),
+    "matmul": MatMul(),
+    "attention": ScaledDotProductAttention(scale=0.4),
+    "attention with a mask": MASKED,
+    "linear along the last axis": ALONG_LAST,
     "linear with bias": Linear(in_features=12, out_features=5, bias=True),
 }
 
@@ -165,20 +203,53 @@ def network(op: Operator, size: tuple[int, int]) -> Graph:
         Node("stem.bn", BatchNorm2d(num_features=12, eps=1e-5, momentum=0.1), ("stem.conv",)),
         Node("other.sigmoid", Sigmoid(), ("stem.bn",)),
     ]  # fmt: skip
-    if isinstance(op, Linear):
+    if isinstance(op, Linear) and op != ALONG_LAST:
         nodes += [
             Node("to_linear.pool", GlobalAvgPool2d(), ("stem.bn",)),
             Node("to_linear.flatten", Flatten(), ("to_linear.pool",)),
         ]
-    inputs = ("stem.bn", "other.sigmoid")[: op.arity or 2]
-    nodes.append(Node("tested", op, ("to_linear.flatten",) if isinstance(op, Linear) else inputs))
-    shape = Graph(3, size, tuple(nodes), ("tested",)).shapes()["tested"]
-    if len(shape) > 2:
-        nodes.append(Node("head.flatten", Flatten(), ("tested",)))
-    features = int(np.prod(shape[1:]))
+    nodes += before(op)
+    nodes.append(Node("tested", op, inputs_of(op, nodes)))
+    if op.arity == 0:
+        nodes.append(Node("meets", Add() if op.trainable else Mul(), ("stem.bn", "tested")))
+    last = nodes[-1].name
+    shape = Graph(3, size, tuple(nodes), (last,)).shapes()[last]
+    features = int(np.prod(shape))
+    if shape[0] > 1:
+        nodes.append(Node("head.images", Reshape(shape=(features,)), (last,)))
+    elif len(shape) > 2:
+        nodes.append(Node("head.flatten", Flatten(), (last,)))
     head = Linear(in_features=features, out_features=4, bias=True)
     nodes.append(Node("head.linear", head, (nodes[-1].name,)))
     return Graph(3, size, tuple(nodes), ("head.linear",))
+
+
+def before(op: Operator) -> list[Node]:
+    """Return what makes the values that an operator takes."""
+    if isinstance(op, LayerNorm) or op == ALONG_LAST:
+        return [Node("made.last", Permute(dims=(0, 2, 3, 1)), ("stem.bn",))]
+    if isinstance(op, Expand):
+        return [Node("made.weight", Weight(shape=(1, 12, 2, 2), trainable=True), ())]
+    if isinstance(op, MatMul) or op == MASKED:
+        turned = Node("made.turned", Permute(dims=(0, 1, 3, 2)), ("other.sigmoid",))
+        mask = Node("made.mask", MatMul(), ("stem.bn", "made.turned"))
+        return [turned, mask] if op == MASKED else [turned]
+    return []
+
+
+def inputs_of(op: Operator, nodes: list[Node]) -> tuple[str, ...]:
+    """Return the names of the values that an operator takes."""
+    last = nodes[-1].name
+    if isinstance(op, ScaledDotProductAttention):
+        qkv = ("stem.bn", "other.sigmoid", "stem.bn")
+        return (*qkv, last) if op == MASKED else qkv
+    if isinstance(op, Linear | LayerNorm):
+        return (last,)
+    if isinstance(op, Expand):
+        return (last, "stem.bn")
+    if isinstance(op, MatMul):
+        return ("stem.bn", last)
+    return ("stem.bn", "other.sigmoid")[: 2 if op.arity is None else op.arity]
 
 
 def arrays_for(graph: Graph) -> weights.Weights:

@@ -9,6 +9,7 @@ import pytest
 from operator_table import TABLE, network
 
 import zoo
+from zoo.arch.graph import shape_read
 from zoo.blocks import Layer, write
 from zoo.blocks.arguments import Place, choose
 from zoo.blocks.idioms import REQUIRED
@@ -25,7 +26,7 @@ def test_what_is_left_out_is_the_frameworks_default(backend, row):
     framework = importlib.import_module({"torch": "torch.nn", "mindspore": "mindspore.nn"}[backend])
     graph = network(TABLE[row], (9, 9))
     node = graph.by_name["tested"]
-    entry = module.OPERATORS[type(node.op)](node.op, graph.shapes()[node.inputs[0]])
+    entry = module.OPERATORS[type(node.op)](node.op, shape_read(node, graph.shapes()))
     if not isinstance(entry, Layer):
         return
     home = framework if entry.name.startswith("nn.") else module.layers

@@ -102,15 +102,15 @@ BROKEN = {
     "p (=1.0) must be in [0, 1)": lambda: Dropout(p=1.0),
     "stem.conv: in_channels (=6) must equal the channels of its input (shape (1, 4, 8, 8))":
         lambda: build(Node("stem.conv", conv(in_channels=6), ("input",))),
-    "fc: the input must be flat (shape (1, 4, 8, 8))":
+    "fc: in_features (=4) must equal the last axis of its input (shape (1, 4, 8, 8))":
         lambda: build(Node("fc", Linear(in_features=4, out_features=2, bias=True), ("input",))),
     "part: start (=2) and stop (=9) must select some of the 4 channels":
         lambda: build(Node("part", Slice(start=2, stop=9), ("input",))),
     "pool: kernel_size (=(9, 9)) must fit the padded input (=(8, 8), shape (1, 4, 8, 8))":
         lambda: build(Node("pool", pool(MaxPool2d, (0, 0, 0, 0), 9), ("input",))),
-    "sum: the inputs must have one shape (shapes [(1, 4, 8, 8), (1, 8, 8, 8)])":
+    "sum: the inputs must have one shape, but for axes of 1 (shapes [(1, 4, 8, 8), (1, 8, 8, 8)])":
         lambda: build(Node("conv", conv(), ("input",)), Node("sum", Add(), ("input", "conv"))),
-    "mul: the second input must match the first or be (N, C, 1, 1) "
+    "mul: the inputs must have one shape, but for axes of 1 "
     "(shapes [(1, 4, 8, 8), (1, 8, 8, 8)])":
         lambda: build(Node("conv", conv(), ("input",)), Node("mul", Mul(), ("input", "conv"))),
 }  # fmt: skip

@@ -15,26 +15,41 @@ from zoo.arch.operators import (
     ELU,
     GELU,
     AdaptiveAvgPool2d,
+    Add,
     AddScalar,
     AvgPool2d,
     BatchNorm2d,
     ChannelShuffle,
     Clamp,
+    ConcatAlong,
     Conv2d,
     ConvTranspose2d,
+    Expand,
+    GroupNorm,
     HardSwish,
+    Index,
+    LayerNorm,
     LeakyReLU,
     Linear,
+    MatMul,
     MaxPool2d,
     Mish,
     MulScalar,
+    Narrow,
+    Normalize,
     Pad2d,
+    Permute,
     PReLU,
     Reduce,
     ReLU6,
+    Reshape,
+    Roll,
+    ScaledDotProductAttention,
     SiLU,
+    Softmax,
     Tanh,
     Upsample,
+    Weight,
     sides,
 )
 
@@ -218,3 +233,45 @@ def test_cells_of_an_adaptive_pool_overlap_where_they_do_not_divide():
     x = np.arange(1.0, 13).reshape(1, 1, 3, 4)
     # Rows 0-1 and 1-2; columns 0-1, 1-2 and 2-3.
     assert run(op, x).tolist() == [[[[3.5, 4.5, 5.5], [7.5, 8.5, 9.5]]]]
+
+
+def test_normalizations_by_hand():
+    x = [[1.0, 3.0, 5.0, 7.0]]  # mean 4, variance 5
+    norm = LayerNorm(normalized_shape=(4,), eps=4.0, affine=False)
+    np.testing.assert_allclose(run(norm, x), [[-1, -1 / 3, 1 / 3, 1]])
+    held = {"weight": np.array([2.0, 1, 1, 1]), "bias": np.array([0.0, 0, 0, 5])}
+    y = run(LayerNorm(normalized_shape=(4,), eps=4.0, affine=True), x, **held)
+    np.testing.assert_allclose(y, [[-2, -1 / 3, 1 / 3, 6]])
+    groups = GroupNorm(num_groups=2, num_channels=4, eps=3.0)  # variances 1: each over 2
+    np.testing.assert_allclose(run(groups, x, **held), [[-1, 0.5, -0.5, 5.5]])
+    both = [[[3.0, 0.1], [4.0, 0.0]]]
+    np.testing.assert_allclose(run(Normalize(dim=1, eps=0.5), both), [[[0.6, 0.2], [0.8, 0.0]]])
+
+
+def test_attention_by_hand():
+    np.testing.assert_allclose(run(Softmax(dim=1), [[0.0, np.log(3)]]), [[0.25, 0.75]])
+    q, k, v = [[[1.0, 0.0]]], [[[0.0, 9.0], [np.log(3), 9.0]]], [[[4.0], [8.0]]]
+    op = ScaledDotProductAttention(scale=1.0)
+    assert run(op, q, k, v).tolist() == [[[pytest.approx(0.25 * 4 + 0.75 * 8)]]]
+    mask = [[[np.log(3), 0.0]]]
+    assert run(op, q, k, v, mask).tolist() == [[[pytest.approx(6)]]]
+    halved = ScaledDotProductAttention(scale=0.5)
+    share = np.sqrt(3) / (1 + np.sqrt(3))
+    assert run(halved, q, k, v).item() == pytest.approx(4 * (1 - share) + 8 * share)
+    assert run(MatMul(), [[[1.0, 2.0]]], [[3.0], [4.0]]).tolist() == [[[11.0]]]
+
+
+def test_moves_of_axes_by_hand():
+    x = np.arange(6.0).reshape(1, 2, 3)
+    assert run(Permute(dims=(0, 2, 1)), x).tolist() == [[[0, 3], [1, 4], [2, 5]]]
+    assert run(Reshape(shape=(3,)), x).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert run(Roll(shifts=(1,), dims=(2,)), x).tolist() == [[[2, 0, 1], [5, 3, 4]]]
+    assert run(Index(dim=2, indices=(2, 0, 2)), x).tolist() == [[[2, 0, 2], [5, 3, 5]]]
+    assert run(Narrow(dim=2, start=0, stop=3, step=2), x).tolist() == [[[0, 2], [3, 5]]]
+    assert run(ConcatAlong(dim=2), x, x[:, :, :1]).tolist() == [[[0, 1, 2, 0], [3, 4, 5, 3]]]
+    assert run(Expand(), [[7.0]], np.zeros((3, 9))).tolist() == [[7], [7], [7]]
+    held = {"weight": np.array([[1.0, 2.0]])}
+    assert run(Weight(shape=(1, 2), trainable=True), **held).tolist() == [[1, 2]]
+    assert run(Add(), x, held["weight"].T).tolist() == [[[1, 2, 3], [5, 6, 7]]]
+    op = Linear(in_features=3, out_features=1, bias=False)
+    assert run(op, x, weight=np.array([[1.0, 10.0, 100.0]])).tolist() == [[[210], [543]]]

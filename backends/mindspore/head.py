@@ -10,6 +10,7 @@ from mindspore import Tensor, nn
 from backends.mindspore.operators import layer
 from backends.mindspore.tree import get, put
 from zoo.arch import Graph
+from zoo.arch.graph import shape_read
 from zoo.arch.head import head_of, reset
 from zoo.blocks import require_own
 from zoo.passes.initialize import initialize_node
@@ -46,7 +47,7 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
         node = graph.by_name[there.classifier]
         state = np.random.get_state()
         try:
-            fresh = layer(node.op, graph.shapes()[node.inputs[0]])
+            fresh = layer(node.op, shape_read(node, graph.shapes()))
         finally:
             np.random.set_state(state)
         arrays = initialize_node(node, seed)

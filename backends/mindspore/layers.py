@@ -145,3 +145,83 @@ class Upsample(nn.Cell):
         if self.scale_factor is not None:
             size = (x.shape[2] * self.scale_factor[0], x.shape[3] * self.scale_factor[1])
         return ops.interpolate(x, size=size, mode=self.mode, align_corners=self.align_corners)
+
+
+class Weight(nn.Cell):
+    """An array that is a value as it is."""
+
+    def __init__(self, shape: tuple[int, ...], trainable: bool = True) -> None:
+        super().__init__()
+        zeros = Tensor(np.zeros(shape, np.float32))
+        self.weight = ms.Parameter(zeros, requires_grad=trainable)
+
+    def construct(self) -> Tensor:
+        return self.weight
+
+
+class Index(nn.Cell):
+    """The places ``indices`` of an axis, one after the other."""
+
+    def __init__(self, dim: int, indices: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.indices = Tensor(np.array(indices), ms.int32)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return ops.gather(x, self.indices, self.dim)
+
+
+class Roll(nn.Cell):
+    """Values moved along axes, the last ones to the front; MindSpore's has no kernel for CPUs."""
+
+    def __init__(self, shifts: tuple[int, ...], dims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.moves = tuple(zip(shifts, dims, strict=True))
+
+    def construct(self, x: Tensor) -> Tensor:
+        for shift, dim in self.moves:
+            n = x.shape[dim]
+            at = (n - shift) % n
+            if at:
+                x = ops.cat((ops.narrow(x, dim, at, n - at), ops.narrow(x, dim, 0, at)), dim)
+        return x
+
+
+class PlainLayerNorm(nn.Cell):
+    """Layer normalization over the last axes, without weight and bias."""
+
+    def __init__(self, axes: int, eps: float) -> None:
+        super().__init__()
+        self.axes = tuple(range(-axes, 0))
+        self.eps = eps
+
+    def construct(self, x: Tensor) -> Tensor:
+        x = x - ops.mean(x, self.axes, True)
+        return x / ops.sqrt(ops.mean(x * x, self.axes, True) + self.eps)
+
+
+class Normalize(nn.Cell):
+    """x over its length along an axis, which is taken for ``eps`` at least."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.dim = dim
+        self.eps = eps
+
+    def construct(self, x: Tensor) -> Tensor:
+        length = ops.sqrt((x * x).sum(self.dim, keepdims=True))
+        return x / ops.clamp(length, self.eps)
+
+
+class Attention(nn.Cell):
+    """softmax(scale * q @ k.T + mask) @ v."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def construct(self, q: Tensor, k: Tensor, v: Tensor, mask: Any = None) -> Tensor:
+        scores = ops.matmul(q * self.scale, k.swapaxes(-1, -2))
+        if mask is not None:
+            scores = scores + mask
+        return ops.matmul(ops.softmax(scores, -1), v)

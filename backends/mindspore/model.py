@@ -28,6 +28,8 @@ SUFFIXES = {
         "running_var": "moving_variance",
     },
     "PReLU": {"weight": "w"},
+    "LayerNorm": {"weight": "gamma", "bias": "beta"},
+    "GroupNorm": {"weight": "gamma", "bias": "beta"},
 }
 """Operator → canonical role → MindSpore's name for it, where it has another."""
 

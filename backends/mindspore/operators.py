@@ -10,6 +10,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from backends.mindspore import layers
+from backends.mindspore.token_operators import TOKENS
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer, Name
 from zoo.blocks.idioms import Entry, numbers, one, padded, sliced, window
@@ -184,6 +185,7 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.Add: lambda op, shape: Inline("{0} + {1}", atom=False),
     operators.Mul: lambda op, shape: Inline("{0} * {1}", atom=False),
     operators.Flatten: lambda op, shape: Inline("ops.flatten({0})"),
+    **TOKENS,
 }
 """Operator → its spelling, for the shape of its first input."""
 

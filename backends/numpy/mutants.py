@@ -53,7 +53,8 @@ def _apply(op: Any, inputs: list[Any], held: dict[str, Any], training: bool) -> 
         return apply(op.layer, list(values), held, training)
 
     found = op.body(Arithmetic(), layer, tuple(inputs), op.inner, held, training)
-    return np.asarray(found, inputs[0].dtype)
+    like = inputs[0] if inputs else next(iter(held.values()))
+    return np.asarray(found, like.dtype)
 
 
 @contextmanager

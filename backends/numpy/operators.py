@@ -10,6 +10,7 @@ import numpy as np
 
 from backends.numpy import maps
 from backends.numpy.functions import FUNCTIONS, prelu
+from backends.numpy.token_operators import TOKENS
 from zoo.arch import Operator, operators
 from zoo.errors import InputError
 
@@ -157,6 +158,7 @@ OPERATORS: dict[type[Operator], Apply] = {
     operators.Add: lambda op, x, *_: x[0] + x[1],
     operators.Mul: lambda op, x, *_: x[0] * x[1],
     operators.Flatten: lambda op, x, *_: x[0].reshape(len(x[0]), -1),
+    **TOKENS,
 }
 """Operator → its output; arguments as for `apply`."""
 

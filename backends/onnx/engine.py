@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime as ort
@@ -16,16 +17,41 @@ CHUNK = 2
 need not wait for each other after every node (docs/performance.md)."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """A value that a network returns.
+
+    Attributes:
+        shape: for one image.
+        fixed: whether it is the same for any images.
+    """
+
+    shape: Shape
+    fixed: bool = False
+
+    def empty(self, images: int) -> np.ndarray:
+        """Return room for it."""
+        rows = 1 if self.fixed else images
+        return np.empty((*(rows * n for n in self.shape[:1]), *self.shape[1:]), np.float32)
+
+    def put(self, room: np.ndarray, images: slice, value: np.ndarray) -> None:
+        """Write what was made of some images to where it belongs."""
+        if self.fixed:
+            room[...] = value
+        else:
+            room[images.start * self.shape[0] : images.stop * self.shape[0]] = value
+
+
 class Engine:
     """A network of a fixed image size: float32 (N, C, H, W) -> its outputs.
 
     All threads work on a single image; of a batch, each takes some images.
 
     Attributes:
-        outputs: name → shape of one image's value.
+        outputs: name → what it is.
     """
 
-    def __init__(self, proto: ModelProto, outputs: dict[str, Shape]) -> None:
+    def __init__(self, proto: ModelProto, outputs: dict[str, Made]) -> None:
         self.outputs = outputs
         self._model = proto.SerializeToString()
         self._sessions: dict[int, ort.InferenceSession] = {}
@@ -35,15 +61,15 @@ class Engine:
         workers = min(cores(), len(x))
         if workers <= 1:
             return tuple(self._session(cores()).run(list(self.outputs), {INPUT: x}))
-        found = {name: np.empty((len(x), *s), np.float32) for name, s in self.outputs.items()}
+        found = {name: made.empty(len(x)) for name, made in self.outputs.items()}
         chunk = min(CHUNK, -(-len(x) // workers))
         session = self._session(1)
 
         def run(first: int) -> None:
             rows = slice(first, first + chunk)
             values = session.run(list(found), {INPUT: x[rows]})
-            for array, value in zip(found.values(), values, strict=True):
-                array[rows] = value
+            for name, value in zip(found, values, strict=True):
+                self.outputs[name].put(found[name], rows, value)
 
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(run, range(0, len(x), chunk)))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from onnx import ModelProto
 
-from backends.onnx.engine import Engine
+from backends.onnx.engine import Engine, Made
 from backends.onnx.proto import emit
 from zoo.arch import Graph
 from zoo.arch.described import Described, described
@@ -59,7 +59,8 @@ class Model(Described):
         if tail not in self._engines:
             self.graph.check_input(x.shape)
             shapes = self.graph.shapes((1, *tail))
-            outputs = {name: shapes[name][1:] for name in self.graph.outputs}
+            fixed = self.graph.fixed
+            outputs = {n: Made(shapes[n], n in fixed) for n in self.graph.outputs}
             self._engines[tail] = type(self).engine(
                 self.proto(image_size=(tail[1], tail[2])), outputs
             )

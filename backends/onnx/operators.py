@@ -10,6 +10,7 @@ import numpy as np
 from backends.onnx.emission import Emission, Emit
 from backends.onnx.functions import FUNCTIONS
 from backends.onnx.maps import MAPS
+from backends.onnx.token_operators import TOKENS, emit_linear
 from zoo.arch import Node, Operator, Shape, operators
 
 SPLIT_TAKES_SIZES = 13
@@ -99,6 +100,9 @@ def _batch_norm(e: Emission, node: Node, op: operators.BatchNorm2d, shape: Shape
 
 
 def _linear(e: Emission, node: Node, op: operators.Linear, shape: Shape) -> None:
+    if len(shape) > 2:
+        emit_linear(e, node, op)
+        return
     held = [f"{node.name}.{role}" for role in op.parameters()]
     e.add("Gemm", node.name, [node.inputs[0], *held], alpha=1.0, beta=1.0, transA=0, transB=1)
 
@@ -171,5 +175,6 @@ OPERATORS: dict[type[Operator], tuple[str, Emit]] = {
     operators.Mul: ("Mul", _plain("Mul")),
     operators.Flatten: ("Flatten", _plain("Flatten", axis=1)),
     operators.Linear: ("Gemm", _linear),
+    **TOKENS,
 }
 """Operator → (the ONNX operator that it needs, what adds its nodes)."""

@@ -11,6 +11,7 @@ from onnx import ModelProto, TensorProto, defs, helper, numpy_helper
 from backends.onnx.emission import Emission
 from backends.onnx.operators import OPERATORS, emit_split
 from zoo.arch import INPUT, Graph, Node, Shape
+from zoo.arch.graph import shape_read
 from zoo.arch.operators import Slice
 from zoo.errors import ExportError
 
@@ -58,7 +59,7 @@ def emit(
     for node in graph.nodes:
         parts = divided.get(node.name)
         if parts is None:
-            OPERATORS[type(node.op)][1](emission, node, node.op, shapes[node.inputs[0]])
+            OPERATORS[type(node.op)][1](emission, node, node.op, shape_read(node, shapes))
         elif not emitted.issuperset(part.name for part in parts):
             emit_split(emission, parts)
             emitted.update(part.name for part in parts)
@@ -68,7 +69,7 @@ def emit(
             emission.nodes,
             "network",
             [_value(INPUT, (rows, *shapes[INPUT][1:]))],
-            [_value(name, (rows, *shapes[name][1:])) for name in dict.fromkeys(graph.outputs)],
+            [_value(n, _open(n, graph, shapes, batch)) for n in dict.fromkeys(graph.outputs)],
             [numpy_helper.from_array(weights[name], name) for name in graph.parameters],
         ),
         opset_imports=[helper.make_opsetid("", opset)],
@@ -115,5 +116,15 @@ def _since(kind: str) -> int:
     return min(s.since_version for s in defs.get_all_schemas_with_history() if s.name == kind)
 
 
-def _value(name: str, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:
+def _open(
+    name: str, graph: Graph, shapes: Mapping[str, Shape], batch: int | None
+) -> tuple[int | str | None, ...]:
+    """Return the shape of an output, its axis of images left open."""
+    shape = shapes[name]
+    if batch or name in graph.fixed:
+        return shape
+    return (BATCH if shape[0] == 1 else None, *shape[1:])
+
+
+def _value(name: str, shape: tuple[int | str | None, ...]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -9,7 +9,7 @@ import numpy as np
 import openvino as ov
 from onnx import ModelProto
 
-from zoo.arch import Shape
+from backends.onnx.engine import Made
 from zoo.machine import cores
 
 CHUNK = 2
@@ -24,10 +24,10 @@ class Engine:
     that another thread of Python has begun.
 
     Attributes:
-        outputs: name → shape of one image's value.
+        outputs: name → what it is.
     """
 
-    def __init__(self, proto: ModelProto, outputs: dict[str, Shape]) -> None:
+    def __init__(self, proto: ModelProto, outputs: dict[str, Made]) -> None:
         self.outputs = outputs
         self._core = ov.Core()
         self._source = self._core.read_model(proto.SerializeToString())
@@ -36,7 +36,7 @@ class Engine:
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network on an input that it admits."""
-        found = {name: np.empty((len(x), *s), np.float32) for name, s in self.outputs.items()}
+        found = {name: made.empty(len(x)) for name, made in self.outputs.items()}
         workers = cores()
         chunk = min(CHUNK, -(-len(x) // workers))
         whole = len(x) // chunk * chunk if len(x) else 0
@@ -71,7 +71,7 @@ class Engine:
 
     def _collect(self, request: Any, rows: slice, found: dict[str, np.ndarray]) -> None:
         for name, array in found.items():
-            array[rows] = request.get_tensor(name).data
+            self.outputs[name].put(array, rows, request.get_tensor(name).data)
 
     def _prepared(self, chunk: int, many: bool) -> list[Any]:
         """Return requests for chunks of a size, compiled for that size when first asked for."""

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from backends.torch import adopt_functions, adopt_maps
+from backends.torch import adopt_functions, adopt_maps, adopt_tokens
 from backends.torch.adopt_call import Options, Read, UnknownError, pair, renamed, same, value_of
 
 
@@ -54,6 +54,7 @@ def _dims(values: Options) -> tuple[str, Options]:
 READ: dict[str, Read] = (
     adopt_functions.READ
     | adopt_maps.READ
+    | adopt_tokens.READ
     | {
         "adaptive_avg_pool2d": renamed("adaptive_avg_pool2d", output_size=pair),
         "alias": renamed("identity"),

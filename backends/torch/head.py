@@ -9,6 +9,7 @@ from torch import nn
 
 from backends.torch.operators import layer
 from zoo.arch import Graph
+from zoo.arch.graph import shape_read
 from zoo.arch.head import head_of, reset
 from zoo.blocks import require_own
 from zoo.passes.initialize import initialize_node
@@ -38,7 +39,7 @@ def replace_classifier(self: Any, num_classes: int, seed: int) -> Graph:
     if there.classifier:
         node = graph.by_name[there.classifier]
         with torch.random.fork_rng(devices=[]):
-            fresh = layer(node.op, graph.shapes()[node.inputs[0]])
+            fresh = layer(node.op, shape_read(node, graph.shapes()))
         with torch.no_grad():
             for role, array in initialize_node(node, seed).items():
                 fresh.get_parameter(role).copy_(torch.from_numpy(array))

@@ -34,6 +34,37 @@ class ChannelPermute(nn.Module):
         return x.index_select(1, self.indices)
 
 
+class Weight(nn.Module):
+    """An array that is a value as it is; a buffer where it does not train."""
+
+    weight: torch.Tensor
+
+    def __init__(self, shape: tuple[int, ...], trainable: bool = True) -> None:
+        super().__init__()
+        zeros = torch.zeros(shape)
+        if trainable:
+            self.weight = nn.Parameter(zeros)
+        else:
+            self.register_buffer("weight", zeros)
+
+    def forward(self) -> torch.Tensor:
+        return self.weight
+
+
+class Index(nn.Module):
+    """The places ``indices`` of an axis, one after the other."""
+
+    indices: torch.Tensor
+
+    def __init__(self, dim: int, indices: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.register_buffer("indices", torch.tensor(indices), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.index_select(self.dim, self.indices)
+
+
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """Return a value for both directions."""
     return (value, value) if isinstance(value, int) else value

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from backends.torch import layers
+from backends.torch.token_operators import TOKENS
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Idioms, Inline, Layer
 from zoo.blocks.idioms import Entry, numbers, one, padded, sliced, window
@@ -157,6 +159,7 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.Add: lambda op, shape: Inline("{0} + {1}", in_place="{1} += {0}", atom=False),
     operators.Mul: lambda op, shape: Inline("{0} * {1}", atom=False),
     operators.Flatten: lambda op, shape: Inline("torch.flatten({0}, 1)"),
+    **TOKENS,
 }
 """Operator → its spelling, for the shape of its first input."""
 
@@ -203,7 +206,7 @@ class Expression(nn.Module):
         self.entry = entry
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return self.entry.value(inputs, {"torch": torch})
+        return self.entry.value(inputs, {"torch": torch, "F": F})
 
 
 def layer(op: Any, shape: tuple[int, ...]) -> nn.Module:

@@ -41,7 +41,7 @@ def forward(
     module = _load(graph.select(names), weights, dtype, training)
     with torch.no_grad():
         outputs = module(torch.from_numpy(x).to(getattr(torch, dtype)))
-    values = dict(zip(names, (value.numpy() for value in outputs), strict=True))
+    values = dict(zip(names, (value.detach().numpy() for value in outputs), strict=True))
     return values, _arrays(module, graph, trainable=False)
 
 

@@ -46,7 +46,7 @@ def canonical(program: Program) -> Canonical:
     values = {program.input: INPUT}
     nodes: list[Node] = []
     problems: list[str] = []
-    theirs: dict[str, str] = {}
+    held_by: dict[str, str] = {}
     for call in program.calls:
         made = _operators(call, [shapes[name] for name in call.inputs], arrays, problems)
         read = tuple(values.get(name, INPUT) for name in call.inputs)
@@ -56,9 +56,9 @@ def canonical(program: Program) -> Canonical:
             read = (name,)
         if made:
             first = nodes[-len(made)].name
-            theirs |= {f"{first}.{role}": held for role, held in call.held.items()}
+            held_by |= {f"{first}.{role}": held for role, held in call.held.items()}
         values[call.name] = read[0]
-    refuse(problems + _shared(theirs))
+    refuse(problems + _shared(held_by))
     outputs = tuple(values[name] for name in program.outputs)
     _, channels, *size = program.input_shape
     try:
@@ -67,13 +67,14 @@ def canonical(program: Program) -> Canonical:
         refuse([str(error)])
         raise
     weights = {
-        name: np.ascontiguousarray(arrays[theirs[name]]).reshape(parameter.shape)
+        name: np.ascontiguousarray(arrays[held_by[name]]).reshape(parameter.shape)
         for name, parameter in graph.parameters.items()
     }
-    left = sorted(set(arrays) - set(theirs.values()))
+    left = sorted(set(arrays) - set(held_by.values()) - program.constants)
     if left:
         told = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         program.notes.append(f"no output depends on {told}: left out")
+    theirs = {ours: name for ours, name in held_by.items() if name not in program.constants}
     return Canonical(graph, weights, theirs, tuple(program.notes))
 
 
@@ -109,11 +110,16 @@ def _shared(theirs: Mapping[str, str]) -> list[str]:
 
 def _require_batches(program: Program) -> None:
     lost = [
-        f"{call.place}: {call.kind} makes {call.shape}, whose first axis is not the images"
+        f"{call.place}: {call.kind} makes {call.shape} with the images on axis {call.images}: they "
+        "must be in front"
         for call in program.calls
-        if call.kind in RULES and call.shape[:1] != program.input_shape[:1]
+        if call.kind in RULES and call.images > 0
     ]
-    refuse(lost)
+    outputs = [call for call in program.calls if call.name in program.outputs]
+    refuse(lost + [
+        f"{call.place}: what the network returns {call.shape} must be one value of each image"
+        for call in outputs if call.images < 0 or call.shape[:1] != (1,)
+    ])  # fmt: skip
 
 
 class _Names:
@@ -150,8 +156,15 @@ class _Names:
 
 
 def _owner(call: Call) -> str:
-    first = next(iter(call.held.values()))
-    return first.rpartition(".")[0] or call.kind
+    """Return what a node is called for the first array that it holds: ``conv.weight`` is conv's.
+
+    One that is no layer's is called like itself, and ``attention.in_proj_weight`` ``in_proj``.
+    """
+    role, first = next(iter(call.held.items()))
+    for end in (f".{role}", f"_{role}"):
+        if first.endswith(end) and call.kind != "weight":
+            return first.removesuffix(end)
+    return first.rpartition(".")[0] or call.kind if call.kind != "weight" else first
 
 
 def _snake(name: str) -> str:

@@ -2,7 +2,7 @@
 
 Every way in (a backend's ``adopt.py``) writes such a program, in the vocabulary of
 `zoo.adoption.rules`; what their frameworks call otherwise they translate. A program knows nothing
-of a framework. Axis 0 of every value is the batch.
+of a framework.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Call:
         held: role → full name of the array, of what it computes with: ``{"weight":
             "layer1.0.conv1.weight"}``.
         where: the line of the user's code that it comes from, where that is known.
+        images: the axis of the result that the images are on; -1 if it does not depend on them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
+    images: int = 0
 
     @property
     def place(self) -> str:
@@ -63,6 +65,7 @@ class Program:
         outputs: names of the values that it returns.
         as_tuple: whether it returns a tuple.
         arrays: full name → array, float32, of everything that the network holds.
+        constants: those of them that it computes, and has no name for.
         modules: the paths of its modules that hold no others.
         notes: what is to be known of how it was read.
     """
@@ -75,6 +78,7 @@ class Program:
     arrays: Mapping[str, np.ndarray]
     modules: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
+    constants: frozenset[str] = frozenset()
 
     def shapes(self) -> dict[str, Shape]:
         """Return the shape of every value."""

@@ -28,6 +28,7 @@ from zoo.adoption.candidates import (
 )
 from zoo.adoption.comparing import Comparison, compare, renamed
 from zoo.arch import Graph, Operator, Spec
+from zoo.arch.graph import shape_read
 from zoo.arch.operators import AvgPool2d, Flatten, GlobalAvgPool2d, ReLU
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError
@@ -209,7 +210,7 @@ def _with_global_pool(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
     shapes = graph.shapes()
     pools = {}
     for node in graph.nodes:
-        whole, op = shapes[node.inputs[0]][2:], node.op
+        whole, op = shape_read(node, shapes)[2:], node.op
         if isinstance(op, AvgPool2d) and (op.kernel_size, op.padding) == (whole, (0, 0, 0, 0)):
             pools[node.name] = dataclasses.replace(node, op=GlobalAvgPool2d())
     size = "×".join(map(str, graph.image_size))

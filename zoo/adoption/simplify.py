@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from zoo.adoption.gates import gated
+from zoo.adoption.moves import moved
 from zoo.adoption.program import Call, Program
 
 COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy", "identity"})
@@ -29,7 +30,7 @@ IDLE = {
 
 def simplified(program: Program) -> Program:
     """Return the program in canonical form."""
-    for rewrite in (without_copies, multiples, paddings, shuffles, gates, swishes, gated, unread):
+    for rewrite in REWRITES:
         program = rewrite(program)
     return program
 
@@ -96,7 +97,7 @@ def shuffles(program: Program) -> Program:
     """Turn view → transpose → view of channels into a channel shuffle (arXiv:1707.01083)."""
 
     def shuffle(call: Call, made: dict[str, Call], shapes: dict[str, tuple[int, ...]]) -> None:
-        turned = made.get(call.inputs[0])
+        turned = made.get(call.inputs[0]) if call.inputs else None
         apart = made.get(turned.inputs[0]) if turned and turned.kind == "transpose" else None
         if call.kind != "reshape" or turned is None or apart is None or apart.kind != "reshape":
             return
@@ -180,3 +181,18 @@ def _each(
         change(call, made, shapes)
         made[call.name] = call
     return program
+
+
+REWRITES: tuple[Callable[[Program], Program], ...] = (
+    without_copies,
+    multiples,
+    paddings,
+    shuffles,
+    unread,
+    moved,
+    gates,
+    swishes,
+    gated,
+    unread,
+)
+"""In the order that they are applied in."""

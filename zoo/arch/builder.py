@@ -21,15 +21,20 @@ from zoo.arch.operators import (
     GlobalAvgPool2d,
     HardSigmoid,
     HardSwish,
+    LayerNorm,
     Linear,
     MaxPool2d,
     Mul,
     Padding,
+    Permute,
     ReLU,
     ReLU6,
+    Reshape,
+    ScaledDotProductAttention,
     Sigmoid,
     SiLU,
     Slice,
+    Weight,
 )
 from zoo.errors import GraphError
 
@@ -243,9 +248,32 @@ class GraphBuilder:
         return self.add_node(name, Flatten, x)
 
     def linear(self, x: str, out_features: int, *, bias: bool, name: str) -> str:
-        """Add a linear layer."""
+        """Add a linear layer, of the last axis."""
         return self.add_node(
             name,
-            lambda: Linear(in_features=self.channels(x), out_features=out_features, bias=bias),
+            lambda: Linear(in_features=self._shapes[x][-1], out_features=out_features, bias=bias),
             x,
         )
+
+    def layer_norm(self, x: str, name: str = "norm", *, axes: int = 1) -> str:
+        """Add a layer normalization of the last axes, with the builder's eps."""
+        shape = self._shapes[x][-axes:]
+        op = LayerNorm(normalized_shape=shape, eps=self._eps, affine=True)
+        return self.add_node(name, lambda: op, x)
+
+    def weight(self, *shape: int, name: str, trainable: bool = True) -> str:
+        """Add an array that the network holds as a value."""
+        return self.add_node(name, lambda: Weight(shape=shape, trainable=trainable))
+
+    def permute(self, x: str, *dims: int, name: str = "permute") -> str:
+        """Add another order of the axes."""
+        return self.add_node(name, lambda: Permute(dims=dims), x)
+
+    def reshape(self, x: str, *shape: int, name: str = "reshape") -> str:
+        """Add a reshape; axis 0 is what is left."""
+        return self.add_node(name, lambda: Reshape(shape=shape), x)
+
+    def attention(self, *inputs: str, scale: float, name: str = "attention") -> str:
+        """Add the attention of q, k, v and, if there is one, a mask."""
+        op = ScaledDotProductAttention(scale=scale)
+        return self.add_node(name, lambda: op, *inputs)

@@ -77,10 +77,12 @@ def feature_info(graph: Graph) -> FeatureInfo:
     for node in joints(graph):
         path = _path(node.name, names)
         is_module = path != node.name or node.op.arity == 1
-        if node.name in inside and strides[node.name] > 1 and is_module:
+        is_map = node.name in inside and len(shapes[node.name]) == 4
+        if is_map and strides[node.name] > 1 and is_module:
             rows[strides[node.name]] = (path, node.name)
     for scope in sorted(ends, key=lambda scope: scope in looking):
-        rows[strides[ends[scope]]] = (scope, ends[scope])
+        if len(shapes[ends[scope]]) == 4:
+            rows[strides[ends[scope]]] = (scope, ends[scope])
     return FeatureInfo(
         {"num_chs": shapes[node][1], "reduction": reduction, "module": path}
         for reduction, (path, node) in sorted(rows.items())
@@ -100,5 +102,5 @@ def _strides(graph: Graph) -> Mapping[str, int]:
     strides = {INPUT: 1}
     for node in graph.nodes:
         own = node.op.stride[0] if isinstance(node.op, Window) else 1
-        strides[node.name] = own * max(strides[name] for name in node.inputs)
+        strides[node.name] = own * max((strides[name] for name in node.inputs), default=1)
     return strides

@@ -77,7 +77,7 @@ class Graph:
             arity = node.op.arity
             if len(node.inputs) != arity if arity is not None else not node.inputs:
                 raise GraphError(
-                    f"{node.name}: {kind} takes {arity or 'at least 1'} "
+                    f"{node.name}: {kind} takes {'at least 1' if arity is None else arity} "
                     f"input(s), not {len(node.inputs)}"
                 )
             seen.add(node.name)
@@ -110,6 +110,15 @@ class Graph:
             for role, parameter in node.op.parameters().items()
         }
 
+    @cached_property
+    def fixed(self) -> frozenset[str]:
+        """The values that do not depend on the image: what is made of weights alone."""
+        found: set[str] = set()
+        for node in self.nodes:
+            if found.issuperset(node.inputs):
+                found.add(node.name)
+        return frozenset(found)
+
     def shapes(self, input_shape: Shape | None = None) -> dict[str, Shape]:
         """Return the shape of every value for an input shape (by default the nominal one).
 
@@ -135,12 +144,14 @@ class Graph:
                 f"input: channels (={shape[1]}) must be {self.in_channels}, {expected}; "
                 f"got shape {tuple(shape)}"
             )
+        size = f"input: size {shape[2]}x{shape[3]} is not admitted"
         try:
-            self.shapes((1, *shape[1:]))
+            shapes = self.shapes((1, *shape[1:]))
         except GraphError as error:
-            raise InputError(
-                f"input: size {shape[2]}x{shape[3]} is not admitted: {error}"
-            ) from None
+            raise InputError(f"{size}: {error}") from None
+        for name in self.outputs:  # a reshape may have made several of an image that is larger
+            if shapes[name][:1] != self.shapes()[name][:1]:
+                raise InputError(f"{size}: {name} makes {shapes[name]} of an image")
 
     def last_reader(self) -> dict[str, int]:
         """Return for each value the index of its last reader (outputs: past the end)."""
@@ -181,3 +192,8 @@ def infer(node: Node, shapes: Mapping[str, Shape]) -> Shape:
         return node.op.output_shape(*(shapes[name] for name in node.inputs))
     except GraphError as error:
         raise GraphError(f"{node.name}: {error}") from None
+
+
+def shape_read(node: Node, shapes: Mapping[str, Shape]) -> Shape:
+    """Return the shape of what a node reads first; of one that reads nothing, of what it makes."""
+    return shapes[node.inputs[0] if node.inputs else node.name]

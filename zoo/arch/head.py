@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.arch.graph import INPUT, Graph, Node
+from zoo.arch.graph import INPUT, Graph, Node, shape_read
 from zoo.arch.operator import Shape
 from zoo.arch.operators import Conv2d, Flatten, GlobalAvgPool2d, Linear, Pool
 
@@ -138,7 +138,7 @@ def _pool(nodes: list[Node], shapes: dict[str, Shape]) -> Node | None:
     """Return the last node that makes one value a channel of a map."""
     flatten = None
     for node in reversed(nodes):
-        read = shapes[node.inputs[0]]
+        read = shape_read(node, shapes)
         whole = isinstance(node.op, Pool) and node.op.kernel_size == read[2:]
         if whole or isinstance(node.op, GlobalAvgPool2d):
             return node

@@ -177,6 +177,11 @@ def regions_between(kinks: tuple[float, ...]) -> tuple[tuple[float, float], ...]
     return tuple(itertools.pairwise((-math.inf, *kinks, math.inf))) if kinks else ()
 
 
+def channels_of(shape: Shape) -> int:
+    """Return the channels of a value, or the features: its axis 1; of a plain row, its length."""
+    return shape[min(1, len(shape) - 1)] if shape else 1
+
+
 def require(condition: bool, message: str) -> None:
     """Raise `GraphError` with ``message`` unless the condition holds."""
     if not condition:

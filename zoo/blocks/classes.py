@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.arch import Shape
+from zoo.arch.operator import channels_of
 from zoo.blocks import names
 from zoo.blocks.arguments import Arguments, Column, Place, choose
 from zoo.blocks.idioms import REQUIRED, Idioms, Inline
@@ -110,7 +111,7 @@ class Classes:
         ends: list[Column | None] = []
         for values in ([b.inputs for b in found.blocks], [b.outputs for b in found.blocks]):
             one = all(len(v) == 1 for v in values)
-            ends.append(tuple(self.shapes[v[0]][1] for v in values) if one else None)
+            ends.append(tuple(channels_of(self.shapes[v[0]]) for v in values) if one else None)
         return ends[0], ends[1]
 
     def children(self, found: Class, value: Value) -> dict[str, Text]:

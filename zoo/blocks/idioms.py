@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from zoo.arch import Operator, Shape
-from zoo.arch.operators import Pad2d, Slice, Window
+from zoo.arch.operators import Narrow, Pad2d, Slice, Window
 from zoo.blocks.layout import Name
 
 REQUIRED = object()
@@ -78,7 +78,8 @@ class Inline:
         """Return what it makes of inputs, where the code has these names."""
         given = {f"x{i}": value for i, value in enumerate(inputs)}
         numbers = {a.label: a.value for a in self.arguments}
-        text = self.form.format(*given, all=", ".join(given) + ",", **numbers)
+        every = ", ".join(given) + ("," if len(given) == 1 else "")
+        text = self.form.format(*given, all=every, **numbers)
         return eval(text, {**names, **given})
 
 
@@ -115,6 +116,14 @@ def sliced(op: Slice, shape: Shape) -> Inline:
     return Inline(
         "{0}[:, {start}:{stop}]", (Argument("start", op.start), Argument("stop", op.stop))
     )
+
+
+def narrowed(op: Narrow, shape: Shape) -> Inline:
+    """Return how a part of an axis is spelled."""
+    bounds = (Argument("start", op.start), Argument("stop", op.stop), Argument("step", op.step))
+    every = ":{step}" if op.step > 1 else ""
+    form = "{0}[" + ":, " * op.dim + "{start}:{stop}" + every + "]"
+    return Inline(form, bounds if op.step > 1 else bounds[:2])
 
 
 @dataclass(frozen=True)

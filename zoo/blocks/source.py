@@ -14,6 +14,7 @@ from typing import Any
 
 from zoo.arch import Graph, Shape
 from zoo.arch.head import head_of
+from zoo.arch.operator import channels_of
 from zoo.blocks import names
 from zoo.blocks.arguments import Arguments, Column, Parameter
 from zoo.blocks.classes import Class, Classes, ordered
@@ -172,11 +173,11 @@ def _docstring(found: Class, classes: Classes) -> Iterator[str]:
 
 def _shape(found: Class, classes: Classes) -> str:
     shapes, arguments = classes.shapes, found.arguments
-    sizes = [shapes[b.inputs[0]][2:] for b in found.blocks]
+    sizes = [shapes[b.inputs[0]][2:] if b.inputs else () for b in found.blocks]
 
     def value(names: Sequence[str]) -> str:
         own = [shapes[name] for name in names]
-        column: Column = tuple(shape[1] for shape in own)
+        column: Column = tuple(channels_of(shape) for shape in own)
         known = len(set(column)) == 1 or column in arguments.written
         channels = arguments.text(column) if known else "C"
         return f"(N, {channels}{_spatial(sizes, own, arguments)})"
@@ -192,10 +193,11 @@ def _shape(found: Class, classes: Classes) -> str:
 
 def _spatial(sizes: Sequence[Shape], shapes: Sequence[Shape], arguments: Arguments) -> str:
     if len(shapes[0]) != 4:
-        return ""
+        columns = zip(*(shape[2:] for shape in shapes), strict=False)
+        return "".join(f", {n[0] if len(set(n)) == 1 else '…'}" for n in columns)
     if all(shape[2:] == (1, 1) for shape in shapes):
         return ", 1, 1"
-    if not all(sizes):
+    if any(len(size) != 2 for size in sizes):
         return ", H, W"
     ratios = tuple(
         -(-size[0] // shape[2]) if -(-size[0] // shape[2]) == -(-size[1] // shape[3]) else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo.arch import INPUT, Graph, Node, Shape
+from zoo.arch.graph import shape_read
 from zoo.arch.operators import Slice
 from zoo.blocks.idioms import Argument, Idioms, Inline, Layer
 from zoo.errors import GraphError
@@ -106,7 +107,7 @@ class _Cut:
         return replace(block, inputs=(INPUT,), outputs=outputs, as_tuple=as_tuple)
 
     def _entry(self, node: Node) -> Any:
-        return self.idioms.operators[type(node.op)](node.op, self.shapes[node.inputs[0]])
+        return self.idioms.operators[type(node.op)](node.op, shape_read(node, self.shapes))
 
     def _block(self, path: str, label: str, nodes: list[Node]) -> Block:
         items = self._items(path, nodes)
@@ -264,11 +265,12 @@ def _overwriting(graph: Graph) -> Iterator[str]:
     readers: dict[str, int] = defaultdict(int)
     for name in (*graph.outputs, *(name for node in graph.nodes for name in node.inputs)):
         readers[name] += 1
+    shapes = graph.shapes()
     for node in graph.nodes:
-        source = graph.by_name.get(node.inputs[-1])
-        if not node.op.traits.overwrites or source is None or readers[source.name] != 1:
+        source = graph.by_name.get(node.inputs[-1]) if node.op.traits.overwrites else None
+        if source is None or readers[source.name] != 1:
             continue
-        if source.op.traits.result == "own":
+        if source.op.traits.result == "own" and shapes[source.name] == shapes[node.name]:
             yield node.name
 
 

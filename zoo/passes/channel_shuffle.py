@@ -24,7 +24,7 @@ from dataclasses import replace
 import numpy as np
 
 from zoo.arch.graph import INPUT, Graph, Node
-from zoo.arch.operator import Operator, Shape
+from zoo.arch.operator import Operator, Shape, channels_of
 from zoo.arch.operators import Add, ChannelPermute, ChannelShuffle, Conv2d, Flatten, Linear, ReLU
 from zoo.passes.placement import Place, Tensors
 from zoo.passes.rewrite import Weights, ordered
@@ -70,11 +70,17 @@ class _Walk:
             op.traits.elementwise and op.arity == 1 and not op.parameters() and self._whole(read[0])
         ):
             self.places[node.name] = self._each(node, read[0])
-        elif isinstance(op, Conv2d | Linear) and op.mixes_channels:
+        elif (
+            isinstance(op, Conv2d | Linear)
+            and op.mixes_channels
+            and not (isinstance(op, Linear) and len(self.shapes[node.name]) > 2)
+        ):
             groups = op.groups if isinstance(op, Conv2d) else 1
             self.places[node.name] = self._mix(node, op, groups, read[0])
-        elif op.mixes_channels or (
-            isinstance(op, Flatten) and self.shapes[node.name][1] != len(read[0])
+        elif (
+            op.mixes_channels
+            or self._is_broadcast(node, read)
+            or (isinstance(op, Flatten) and self.shapes[node.name][1] != len(read[0]))
         ):
             tensors = [
                 self.tensors.gather(node.name, value, np.arange(len(value))) for value in read
@@ -82,6 +88,11 @@ class _Walk:
             self.places[node.name] = self._add(node, op, tensors)
         else:
             self.places[node.name] = self._per_channel(node, read)
+
+    def _is_broadcast(self, node: Node, read: list[Place]) -> bool:
+        """Return whether a node's inputs do not have their channels beside each other."""
+        ranks = {len(self.shapes[name]) for name in node.inputs}
+        return not read or len(ranks) > 1 or len(set(map(len, read))) > 1
 
     def output(self, name: str) -> str:
         """Return the node of the new network that has the value of an output."""
@@ -158,7 +169,7 @@ class _Walk:
         self, node: Node, op: Operator, inputs: list[int], order: np.ndarray | None = None
     ) -> Place:
         """Add a node and return where the channels of its value are."""
-        size = self.shapes[node.name][1]
+        size = channels_of(self.shapes[node.name])
         name, channels = node.name, np.arange(size)
         if order is not None and not _natural(order):
             name, channels = f"{name}_reordered", np.argsort(order)
@@ -232,13 +243,13 @@ def _readers(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[tuple[
     Numbers in the order of the network; an output counts for nothing.
     """
     found: dict[str, list[set[int]]] = {
-        name: [set() for _ in range(shape[1])] for name, shape in shapes.items()
+        name: [set() for _ in range(channels_of(shape))] for name, shape in shapes.items()
     }
-    label = len(graph.nodes) * max(shape[1] for shape in shapes.values())
+    label = len(graph.nodes) * max(map(channels_of, shapes.values()))
     for node in reversed(graph.nodes):
         op, out = node.op, found[node.name]
         read = [channel for name in node.inputs for channel in found[name]]
-        order = op.moved([shapes[name][1] for name in node.inputs])
+        order = op.moved([channels_of(shapes[name]) for name in node.inputs])
         if order is not None:
             for i, channel in zip(order, out, strict=True):
                 read[i] |= channel

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.arch.graph import Graph, Node
+from zoo.arch.graph import Graph, Node, shape_read
+from zoo.arch.operator import channels_of
 from zoo.arch.operators import Dropout
 from zoo.passes.rewrite import Weights, ordered
 
@@ -20,7 +21,9 @@ def remove_dead_nodes(graph: Graph, weights: Weights | None = None) -> tuple[Gra
     nodes: list[Node] = []
     for node in graph.nodes:
         inputs = tuple(same.get(name, name) for name in node.inputs)
-        if node.name not in graph.outputs and _hands_on(node, shapes[node.inputs[0]][1]):
+        if node.name not in graph.outputs and _hands_on(
+            node, channels_of(shape_read(node, shapes))
+        ):
             same[node.name] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))

@@ -108,7 +108,8 @@ def gradient_gaps(graph: Graph, frozen: Arrays, batch: Arrays) -> tuple[Gap, ...
 
 
 def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterator[Told]:
-    x, made = values[node.inputs[0]], values[node.name]
+    made = values[node.name]
+    x = values[node.inputs[0]] if node.inputs else made
     for role in node.op.parameters():
         array = weights[f"{node.name}.{role}"]
         if array.size > 1 and array.min() == array.max():

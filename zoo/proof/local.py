@@ -15,8 +15,21 @@ import numpy as np
 
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.arch.operators import AddScalar, BatchNorm2d, Clamp, Dropout, MulScalar, Sigmoid, SiLU
+from zoo.arch.operators import (
+    AddScalar,
+    BatchNorm2d,
+    Clamp,
+    Dropout,
+    GroupNorm,
+    LayerNorm,
+    MulScalar,
+    ScaledDotProductAttention,
+    Sigmoid,
+    SiLU,
+    Softmax,
+)
 from zoo.passes import Weights
+from zoo.proof.local_tokens import token_magnitude
 
 Arrays = dict[str, np.ndarray]
 
@@ -127,6 +140,8 @@ def magnitude(
         return np.asarray(np.abs(inputs[0]) + abs(op.value))
     if isinstance(op, MulScalar | Clamp):
         return np.asarray(np.abs(exact))
+    if isinstance(op, LayerNorm | GroupNorm | Softmax | ScaledDotProductAttention):
+        return token_magnitude(op, inputs, held, exact)
     absolute = {role: np.abs(array) for role, array in held.items()}
     return np.asarray(apply(op, [np.abs(x) for x in inputs], absolute, False))
 

@@ -6,10 +6,10 @@ with what it has that no operator of ours does.
 
 from __future__ import annotations
 
-from zoo.adoption.rules import activations, layers, moves, pools
+from zoo.adoption.rules import activations, layers, moves, pools, tokens
 from zoo.adoption.rules.rule import Rule, UnfitError
 
-RULES: dict[str, Rule] = activations.RULES | layers.RULES | moves.RULES | pools.RULES
+RULES: dict[str, Rule] = activations.RULES | layers.RULES | moves.RULES | pools.RULES | tokens.RULES
 """Function → its rule."""
 
 __all__ = ["RULES", "Rule", "UnfitError"]

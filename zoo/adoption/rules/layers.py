@@ -48,8 +48,6 @@ def _batch_norm(call: Call, read: list[Shape], held: Held) -> list[Operator]:
 
 
 def _linear(call: Call, read: list[Shape], held: Held) -> list[Operator]:
-    if len(read[0]) != 2:
-        raise UnfitError(f"linear: its input must be flat (shape {read[0]})")
     out, features = held["weight"]
     return [Linear(in_features=features, out_features=out, bias="bias" in held)]
 

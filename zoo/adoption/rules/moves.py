@@ -5,13 +5,7 @@ from __future__ import annotations
 from zoo.adoption.program import Call
 from zoo.adoption.rules.rule import Held, Rule, UnfitError, expect, plain
 from zoo.arch import Operator, Shape
-from zoo.arch.operators import Add, ChannelPermute, ChannelShuffle, Concat, Flatten, Mul, Slice
-
-
-def _flatten(call: Call, read: list[Shape], held: Held) -> list[Operator]:
-    if len(call.shape) != 2 or call.shape[0] != read[0][0]:
-        raise UnfitError(f"{call.kind}: shape {read[0]} to {call.shape} must keep the images apart")
-    return [Flatten()]
+from zoo.arch.operators import Add, ChannelPermute, ChannelShuffle, Mul
 
 
 def _two(make: type[Operator]) -> Rule:
@@ -21,11 +15,6 @@ def _two(make: type[Operator]) -> Rule:
         return [make()]
 
     return rule
-
-
-def _cat(call: Call, read: list[Shape], held: Held) -> list[Operator]:
-    expect(call, dim=1)
-    return [Concat()]
 
 
 def _index_select(call: Call, read: list[Shape], held: Held) -> list[Operator]:
@@ -40,18 +29,9 @@ def _index_select(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     return [ChannelPermute(indices=indices)]
 
 
-def _slice(call: Call, read: list[Shape], held: Held) -> list[Operator]:
-    expect(call, dim=1, step=1)
-    return [Slice(start=call.options["start"], stop=call.options["end"])]
-
-
 RULES: dict[str, Rule] = {
     "add": _two(Add),
-    "cat": _cat,
     "channel_shuffle": plain(ChannelShuffle, "groups", "order"),
-    "flatten": _flatten,
     "index_select": _index_select,
     "mul": _two(Mul),
-    "reshape": _flatten,
-    "slice": _slice,
 }

@@ -5,6 +5,7 @@ What their weights start from is no part of what they compute: equality does not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -61,7 +62,7 @@ class BatchNorm2d(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(Operator):
-    """x @ weight.T + bias, as ``torch.nn.Linear``. (N, in_features) -> (N, out_features).
+    """x @ weight.T + bias, as ``torch.nn.Linear``. (N, …, in_features) -> (N, …, out_features).
 
     ``initial_scale`` is what the weights that are drawn are multiplied by.
     """
@@ -82,9 +83,12 @@ class Linear(Operator):
     initial_scale: float = field(default=1.0, compare=False)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        require(len(inputs[0]) == 2, f"the input must be flat (shape {inputs[0]})")
-        require_channels("in_features", self.in_features, inputs[0])
-        return (inputs[0][0], self.out_features)
+        require(
+            len(inputs[0]) >= 2 and inputs[0][-1] == self.in_features,
+            f"in_features (={self.in_features}) must equal the last axis of its input "
+            f"(shape {inputs[0]})",
+        )
+        return (*inputs[0][:-1], self.out_features)
 
     def parameters(self) -> Mapping[str, Parameter]:
         weight = Parameter(
@@ -98,4 +102,4 @@ class Linear(Operator):
         return {"weight": weight, "bias": Parameter((self.out_features,))}
 
     def macs(self, output: Shape) -> int:
-        return output[0] * self.out_features * self.in_features
+        return math.prod(output) * self.in_features

@@ -10,7 +10,7 @@ from zoo.arch.operator import Operator, Shape, Traits, require
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add(Operator):
-    """Sum of two values of one shape."""
+    """Sum of two values, broadcast as NumPy does: a position embedding is every image's."""
 
     traits = Traits(
         elementwise=True,
@@ -25,13 +25,12 @@ class Add(Operator):
     arity: ClassVar[int | None] = 2
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        require(inputs[0] == inputs[1], f"the inputs must have one shape (shapes {list(inputs)})")
-        return inputs[0]
+        return broadcast(*inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mul(Operator):
-    """A feature map times a value of its shape, or one gate per channel (N, C, 1, 1)."""
+    """Product of two values, broadcast as NumPy does: a gate per channel is (N, C, 1, 1)."""
 
     traits = Traits(
         elementwise=False,
@@ -46,9 +45,20 @@ class Mul(Operator):
     arity: ClassVar[int | None] = 2
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        first, second = inputs
-        require(
-            second in (first, (*first[:2], 1, 1)),
-            f"the second input must match the first or be (N, C, 1, 1) (shapes {list(inputs)})",
-        )
-        return first
+        return broadcast(*inputs)
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """Return the shape of values of these shapes side by side, by NumPy's rules.
+
+    Raises:
+        GraphError: they do not fit.
+    """
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    made = tuple(max(sizes) for sizes in zip(*padded, strict=True))
+    require(
+        all(n in (1, m) for shape in padded for n, m in zip(shape, made, strict=True)),
+        f"the inputs must have one shape, but for axes of 1 (shapes {list(shapes)})",
+    )
+    return made

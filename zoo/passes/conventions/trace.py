@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zoo.arch.graph import INPUT, Graph, Node
+from zoo.arch.operator import channels_of
 from zoo.arch.operators import Flatten, ReLU
 
 
@@ -96,15 +97,16 @@ def trace(graph: Graph) -> Trace:
         if isinstance(node.op, ReLU):
             values[node.name] = _rectified(read[0])
             continue
-        size = shapes[node.name][1]
+        size = channels_of(shapes[node.name])
         if isinstance(node.op, Flatten):
             if size == len(read[0]):  # of one pixel a channel: nothing but another rank
                 values[node.name] = read[0]
                 continue
             read = [read[0].take(np.arange(size) // (size // len(read[0])))]
         sign = node.op.traits.sign
+        alike = all(len(x) == size for x in read)
         nonnegative = sign == "nonnegative" or (
-            sign == "kept" and np.logical_and.reduce([x.nonnegative for x in read])
+            sign == "kept" and alike and np.logical_and.reduce([x.nonnegative for x in read])
         )
         nodes.append(node)
         inputs.append(tuple(read))

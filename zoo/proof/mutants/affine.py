@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.arch import Operator
 from zoo.arch.operators import Linear
-from zoo.proof.mutants.arithmetic import positive
+from zoo.proof.mutants.arithmetic import flipped, positive
 from zoo.proof.mutants.mutation import Arrays, Function, Mutation, Namespace, Site, simple
 
 
@@ -129,6 +129,6 @@ def linear() -> Iterator[Mutation]:
     yield simple(
         Linear,
         "inputs in reverse",
-        lambda ns, layer, x, op: layer(ns.take(x, list(range(op.in_features))[::-1], 1)),
+        lambda ns, layer, x, op: layer(flipped(ns, x, len(x.shape) - 1)),
         covers=("in_features",),
     )

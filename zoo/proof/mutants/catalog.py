@@ -18,6 +18,7 @@ from zoo.proof.mutants.maps import maps
 from zoo.proof.mutants.mutation import Mutant, Mutation, Site, sites
 from zoo.proof.mutants.norms import norms
 from zoo.proof.mutants.pools import pools
+from zoo.proof.mutants.tokens import tokens
 from zoo.proof.mutants.training import TRAININGS
 from zoo.proof.mutants.wiring import WIRINGS
 
@@ -41,7 +42,7 @@ def kinds() -> list[type[Operator]]:
 @cache
 def own() -> tuple[Mutation, ...]:
     """Return the mutations that are one operator's own."""
-    kinds = (conv, linear, pools, norms, activations, functions, channels, joins, maps)
+    kinds = (conv, linear, pools, norms, activations, functions, channels, joins, maps, tokens)
     return tuple(mutation for kind in kinds for mutation in kind())
 
 
@@ -80,5 +81,5 @@ def _setting(site: Site) -> object:
         type(op),
         *(getattr(op, name) for name in type(op).__dataclass_fields__ if name not in counts),
         getattr(op, "groups", 1) == getattr(op, "in_channels", 0),
-        max(site.inputs[0][2:], default=1) > 1,
+        max(site.inputs[0][2:] if site.inputs else (), default=1) > 1,
     )

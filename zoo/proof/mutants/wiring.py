@@ -67,7 +67,7 @@ def _doubled(graph: Graph, number: int, kind: type[Operator]) -> Moves:
 def _two_nodes(graph: Graph, first: tuple[type, ...], second: tuple[type, ...]) -> Moves:
     """Two nodes in a row change places: each does its work on the other's place."""
     for node in graph.nodes:
-        before = graph.by_name.get(node.inputs[0])
+        before = graph.by_name.get(node.inputs[0]) if node.inputs else None
         if (
             before is not None
             and isinstance(before.op, first)

@@ -19,17 +19,28 @@ from zoo.arch.operators import (
     BatchNorm2d,
     ChannelPermute,
     Clamp,
+    ConcatAlong,
     Conv2d,
     ConvTranspose2d,
+    Expand,
+    GroupNorm,
+    Index,
+    LayerNorm,
     LeakyReLU,
+    MatMul,
     MaxPool2d,
     Mish,
     MulScalar,
+    Narrow,
+    Normalize,
     Pad2d,
     Padding,
+    Permute,
     PReLU,
     Reduce,
     ReLU6,
+    Roll,
+    Softmax,
     Tanh,
     Upsample,
 )
@@ -65,6 +76,8 @@ def workbench(*, dropout: float = 0.2) -> Graph:
         x = g.max_pool(x, kernel_size=3, stride=1, padding="SAME_UPPER", name="max")
         x = g.avg_pool(x, kernel_size=3, stride=1, padding=(1, 1, 1, 1), name="avg")
         x = g.adaptive_avg_pool(x, (5, 4), name="adaptive")
+    with g.scope("tokens"):
+        x = _tokens(g, x)
     with g.scope("head"):
         x = g.hard_swish(g.batch_norm(g.conv(x, 20)))
         x = g.silu(g.batch_norm(g.conv(x, 20, name="second"), "second_bn"))
@@ -189,6 +202,45 @@ def _maps(g: GraphBuilder, x: str) -> str:
     gate = g.apply(Reduce(kind="amax", dim=(2, 3), keepdim=True), x, name="largest")
     gate = g.conv(gate, g.channels(x), bias=True, name="gate")
     return g.mul(x, g.sigmoid(gate, "weight"))
+
+
+def _tokens(g: GraphBuilder, x: str) -> str:
+    """Add what networks of tokens have: (N, C, 5, 4) -> (N, 20, 5, 4)."""
+    add, c = g.apply, g.channels(x)
+    x = g.apply(Permute(dims=(0, 2, 3, 1)), x, name="last")
+    x = g.reshape(g.apply(LayerNorm(normalized_shape=(c,), eps=1e-3, affine=True), x,
+                                 name="first_norm"), 20, c, name="flat")  # fmt: skip
+    x = g.linear(x, 16, bias=True, name="embed")
+    x = g.add(x, g.weight(20, 16, name="position"), name="placed")
+    x = add(Roll(shifts=(3, -1), dims=(1, 2)), x, name="rolled")
+    # A value that is the same of all images, beside those of each.
+    same = add(Expand(), g.weight(1, 20, 4, name="same"), x, name="expand")
+    x = add(ConcatAlong(dim=2), x, same, name="join")
+    y = g.layer_norm(x)
+    # A bias of the keys changes all scores of a query alike, which no softmax shows.
+    qkv = g.linear(y, 60, bias=False, name="qkv")
+    parts = []
+    for i, name in enumerate("qkv"):
+        part = add(Narrow(dim=2, start=20 * i, stop=20 * i + 20, step=1), qkv, name=f"{name}_part")
+        part = g.reshape(part, 20, 2, 10, name=f"{name}_heads")
+        parts.append(g.permute(part, 0, 2, 1, 3, name=name))
+    parts[0] = add(Normalize(dim=3, eps=1.5), parts[0], name="unit")
+    bias = add(Index(dim=0, indices=(4, 0, 2, 3, 1, *range(5, 20))),
+               g.weight(20, 20, name="table"), name="bias")  # fmt: skip
+    mask = g.weight(2, 20, 20, name="mask", trainable=False)
+    y = g.attention(*parts, g.add(mask, bias, name="masked"), scale=0.8)
+    y = g.reshape(g.permute(y, 0, 2, 1, 3, name="back"), 20, 20, name="joined")
+    y = g.linear(y, 20, bias=True, name="out")
+    x = g.add(x, y, name="sum")
+    turned = g.permute(x, 0, 2, 1, name="turned")
+    scores = add(Softmax(dim=2), add(MatMul(), x, turned, name="products"), name="softmax")
+    x = g.mul(x, scores, name="weighed")
+    x = g.linear(add(ConcatAlong(dim=2), x, scores, name="both"), 20, bias=True, name="mix")
+    odd = add(Narrow(dim=2, start=1, stop=20, step=2), x, name="odd")
+    even = add(Narrow(dim=2, start=0, stop=19, step=2), x, name="even")
+    x = add(ConcatAlong(dim=2), odd, even, name="again")
+    x = g.reshape(g.permute(x, 0, 2, 1, name="first"), 20, 5, 4, name="map")
+    return add(GroupNorm(num_groups=4, num_channels=20, eps=1e-3), x, name="group_norm")
 
 
 def _given(op: Operator) -> Operator:

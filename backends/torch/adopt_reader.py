@@ -1,0 +1,282 @@
+"""From what `torch.export` recorded to a program."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from backends.torch.adopt_call import Node, Options, UnknownError, arguments, value_of
+from backends.torch.adopt_calls import READ, SIZES
+from backends.torch.adopt_constants import Constants
+from zoo.adoption.program import Call, Program, refuse
+from zoo.errors import AdoptionError
+
+ROLES = ("weight", "bias", "running_mean", "running_var")
+"""Of the arrays that a layer computes with; any other is a value."""
+
+
+class Reader:
+    """What `torch.export` recorded, as it becomes a program."""
+
+    def __init__(
+        self, module: nn.Module, exported: ExportedProgram, shape: tuple[int, ...]
+    ) -> None:
+        self.exported, self.batch = exported, shape[0]
+        self.shape = (1, *shape[1:])
+        self.held: dict[str, str] = {}
+        self.images: list[str] = []
+        state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        self.trained = {name for name, _ in module.named_parameters()}
+        known = {}
+        for spec in exported.graph_signature.input_specs:
+            name, target = spec.arg.name, spec.target
+            if spec.kind is InputKind.USER_INPUT:
+                self.images.append(name)
+                continue
+            if target is None or target not in (held := state | dict(exported.constants)):
+                raise AdoptionError(f"{target or name}: a constant that is no tensor")
+            if target in state and held[target].is_floating_point():
+                self.held[name] = target
+            else:
+                known[name] = held[target].detach()
+        self.constants = Constants(known)
+        inputs = [n for n in exported.graph.nodes if n.name in self.images]
+        self.open = any(isinstance(n.meta["val"].shape[0], torch.SymInt) for n in inputs)
+        self.arrays = {
+            name: tensor.detach().numpy().copy()
+            for name, tensor in state.items()
+            if tensor.is_floating_point()
+        }
+        self.modules = frozenset(
+            name for name, part in module.named_modules() if name and not any(part.children())
+        )
+        self.parts: dict[str, list[str]] = {}
+        self.weights: set[str] = set()
+        self.made: set[str] = set()
+        self.same: dict[str, str] = {}
+
+    def program(self) -> Program:
+        """Return the program."""
+        calls: list[Call] = []
+        problems: list[str] = []
+        for node in self.exported.graph.nodes:
+            if node.op == "call_function":
+                try:
+                    calls += self._calls(node)
+                except UnknownError as error:
+                    problems.append(str(error))
+        refuse(problems)
+        outputs, as_tuple = self._outputs()
+        return Program(
+            self.images[0], self.shape, calls, outputs, as_tuple, self.arrays, self.modules,
+            constants=frozenset(self.made),
+        )  # fmt: skip
+
+    def _outputs(self) -> tuple[tuple[str, ...], bool]:
+        (node,) = (n for n in self.exported.graph.nodes if n.op == "output")
+        found = node.args[0]
+        spec = self.exported.call_spec.out_spec
+        nested = spec is not None and not spec.is_leaf()
+        if nested and (spec.type not in (tuple, list) or spec.num_leaves != spec.num_children):
+            raise AdoptionError(
+                f"it returns a {spec.type.__name__} of {spec.num_leaves} values: it must return a "
+                "tensor, or a tuple of tensors"
+            )
+        if len(self.images) != 1:
+            raise AdoptionError(f"it takes {len(self.images)} tensors: it must take one, of images")
+        return tuple(n.name for n in found), nested
+
+    def _calls(self, node: Node) -> Iterator[Call]:
+        target: Any = node.target
+        if target is operator.getitem:
+            source, index = node.args
+            assert isinstance(source, Node)
+            if source.name not in self.parts:
+                raise UnknownError(f"{self._place(node)}: {source.target} returns several values")
+            parts = self.parts[source.name]
+            if not node.users:
+                return
+            if not isinstance(index, int) or index >= len(parts):
+                raise UnknownError(f"{self._place(node)}: {source.target}: where a maximum is")
+            yield self._call(node, "identity", [parts[index]], {}, {})
+            return
+        if target in SIZES or not hasattr(target, "overloadpacket"):
+            return
+        kind = str(target.overloadpacket).removeprefix("aten.").removeprefix("parity_zoo.")
+        if kind.rstrip("_") in READ:
+            kind = kind.rstrip("_")
+        if kind.startswith("_assert") or self.constants.compute(node):
+            return
+        values = arguments(node)
+        if kind in ("chunk", "split", "split_with_sizes", "unbind"):
+            yield from self._parts(node, kind, values)
+        elif kind == "zero_":
+            yield from self._zeroed(node)
+        elif kind not in READ:
+            raise UnknownError(f"{self._place(node)}: {kind} is no operator of the zoo")
+        else:
+            yield from self._read(node, kind, values)
+
+    def _read(self, node: Node, kind: str, values: Options) -> Iterator[Call]:
+        try:
+            name, options = READ[kind](self.constants.filled(kind, values))
+        except UnknownError as error:
+            raise UnknownError(f"{self._place(node)}: {error}") from None
+        target: Any = node.target
+        inputs, held, added = [], {}, []
+        for role, value in values.items():
+            for part in value if isinstance(value, list | tuple) else [value]:
+                if not isinstance(part, Node) or not isinstance(value_of(part), torch.Tensor):
+                    continue
+                is_array = part.name in self.held or part.name in self.constants.known
+                if self.constants.tells(kind, part):
+                    continue  # the options have it
+                if is_array and role in ROLES:
+                    held[role] = self._array(part, node)
+                elif role == "bias" and name == "linear":
+                    added = [self._now(part.name)]
+                elif role in ROLES:
+                    raise UnknownError(f"{self._place(node)}: {kind}: its {role} is computed")
+                else:
+                    if is_array and part.name not in self.weights:
+                        yield self._weight(part, node)
+                    inputs.append(self._now(part.name))
+        call = self._call(node, name, inputs, options, held)
+        if added:
+            yield replace(call, name=f"{node.name}_product")
+            call = replace(call, kind="add", inputs=(f"{node.name}_product", *added), held={})
+        yield call
+        if kind != str(target.overloadpacket).rpartition(".")[2]:
+            self.same[inputs[0]] = node.name  # what it wrote over is what it made
+
+    def _now(self, name: str) -> str:
+        """Return the value that a name stands for, which was written over."""
+        while name in self.same:
+            name = self.same[name]
+        return name
+
+    def _array(self, part: Node, reader: Node) -> str:
+        """Return the full name of an array; a constant gets one of the module that reads it."""
+        if part.name in self.held:
+            return self.held[part.name]
+        return self._named(self.constants.known[part.name], reader)
+
+    def _named(self, value: torch.Tensor, reader: Node) -> str:
+        scope = self._scope(reader)
+        wanted = name = f"{scope}.constant" if scope else "constant"
+        number = 1
+        while name in self.arrays:
+            name, number = f"{wanted}_{number}", number + 1
+        self.arrays[name] = value.to(torch.float32).numpy().copy()
+        self.made.add(name)
+        return name
+
+    def _weight(self, part: Node, reader: Node) -> Call:
+        """Return an array as a value."""
+        self.weights.add(part.name)
+        return self._value(part.name, self._array(part, reader), reader)
+
+    def _constant(self, name: str, value: torch.Tensor, reader: Node) -> Call:
+        """Return a constant as a value."""
+        return self._value(name, self._named(value, reader), reader)
+
+    def _value(self, name: str, full: str, reader: Node) -> Call:
+        return Call(
+            name, "weight", (), self.arrays[full].shape, self._scope(reader),
+            {"trainable": full in self.trained}, {"weight": full}, _line(reader), -1,
+        )  # fmt: skip
+
+    def _zeroed(self, node: Node) -> Iterator[Call]:
+        """Yield what a value becomes of which a part is set to zero: a product with a mask."""
+        views, base = [node], node.args[0]
+        while isinstance(base, Node) and getattr(base.target, "is_view", False):
+            views.insert(0, base)
+            base = base.args[0]
+        if not isinstance(base, Node) or base.op != "call_function":
+            raise UnknownError(f"{self._place(node)}: zero_ is no operator of the zoo")
+        mask = torch.ones(self._shape(value_of(base)))
+        part = mask
+        for view in views:
+            part = view.target(part, *view.args[1:], **view.kwargs)  # type: ignore[operator]
+        held = self._constant(f"{node.name}_mask", mask, node)
+        yield held
+        source = self._now(base.name)
+        made = self._call(base, "mul", [source, held.name], {}, {})
+        self.same[source] = made.name = node.name
+        yield made
+
+    def _parts(self, node: Node, kind: str, values: Options) -> Iterator[Call]:
+        dim, single = values.get("dim", 0), kind == "unbind"
+        sizes = [1 if single else int(t.shape[dim]) for t in value_of(node)]
+        source = self._now(values["self"].name)
+        start, names = 0, []
+        for i, size in enumerate(sizes):
+            options = {"dim": dim, "start": start, "end": start + size, "step": 1}
+            if single:
+                options = {"dim": dim, "index": i}
+            call = self._call(node, "select" if single else "slice", [source], options, {})
+            call.name, call.shape = f"{node.name}_{i}", self._shape(value_of(node)[i])
+            call.images = self._axis(value_of(node)[i])
+            names.append(call.name)
+            start += size
+            yield call
+        self.parts[node.name] = names
+
+    def _call(
+        self, node: Node, kind: str, inputs: Sequence[str], options: Options, held: dict[str, str]
+    ) -> Call:
+        value = value_of(node)
+        if isinstance(value, tuple | list):  # the first of several: a maximum, and where it is
+            self.parts[node.name], value = [node.name], value[0]
+        shape: tuple[int, ...] = ()
+        images = 0
+        if isinstance(value, torch.Tensor):
+            shape, images = self._shape(value), self._axis(value)
+            if value.dtype != torch.float32:
+                raise UnknownError(f"{self._place(node)}: {kind}: makes {value.dtype}")
+        place = self._scope(node), options, held, _line(node)
+        return Call(node.name, kind, tuple(inputs), shape, *place, images)
+
+    def _axis(self, value: torch.Tensor) -> int:
+        """Return the axis that is open, which the images are on; -1 if there is none."""
+        found = [i for i, n in enumerate(value.shape) if isinstance(n, torch.SymInt)]
+        frozen = not self.open and value.shape[:1] == (self.batch,)
+        return found[0] if found else 0 if frozen else -1
+
+    def _shape(self, value: torch.Tensor) -> tuple[int, ...]:
+        """Return the shape for one image."""
+        axis = self._axis(value)
+        shape = [n.node.hint if isinstance(n, torch.SymInt) else int(n) for n in value.shape]
+        if axis >= 0:
+            if (
+                shape[axis] % self.batch
+                or sum(isinstance(n, torch.SymInt) for n in value.shape) > 1
+            ):
+                raise UnknownError(f"{tuple(value.shape)}: several axes depend on the images")
+            shape[axis] //= self.batch
+        return tuple(shape)
+
+    def _scope(self, node: Node) -> str:
+        stack = list((node.meta.get("nn_module_stack") or {}).values())
+        path = stack[-1][0] if stack else ""
+        return path.split("@")[0]  # a module that is called again has a number behind it
+
+    def _place(self, node: Node) -> str:
+        at, line = self._scope(node) or "the network itself", _line(node)
+        return f"{at} ({line})" if line else at
+
+
+def _line(node: Node) -> str:
+    """Return the last line of the user's code, or of a library's, that a call was made in."""
+    trace = [line.strip() for line in (node.stack_trace or "").splitlines() if "File " in line]
+    if not trace:
+        return ""
+    parts = trace[-1].split('"')
+    return f"{parts[1].rpartition('/')[2]}:{parts[2].split('line ')[1].split(',')[0]}"

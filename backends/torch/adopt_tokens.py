@@ -1,0 +1,64 @@
+"""The functions of ATen that networks of tokens call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from backends.torch.adopt_call import Options, Read, UnknownError, renamed, same
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _layer_norm(values: Options) -> tuple[str, Options]:
+    return "layer_norm", {
+        "normalized_shape": tuple(values["normalized_shape"]),
+        "eps": values["eps"],
+    }
+
+
+def _indices(values: Options) -> tuple[str, Options]:
+    """Read ``x[..., indices, ...]`` of constant whole numbers along one axis."""
+    found = [(i, index) for i, index in enumerate(values["indices"]) if index is not None]
+    if len(found) != 1:
+        raise UnknownError("index: along several axes at once")
+    ((dim, index),) = found
+    return "index", {"dim": dim, "indices": _constant("index", index)}
+
+
+def _constant(kind: str, index: Any) -> tuple[int, ...]:
+    if not isinstance(index, torch.Tensor) or index.dtype not in (torch.int64, torch.int32):
+        raise UnknownError(f"{kind}: its indices must be constant whole numbers")
+    return tuple(index.reshape(-1).tolist())
+
+
+def _index_select(values: Options) -> tuple[str, Options]:
+    return "index", {"dim": values["dim"], "indices": _constant("index_select", values["index"])}
+
+
+READ: dict[str, Read] = {
+    "bmm": renamed("matmul"),
+    "expand": renamed("expand"),
+    "expand_as": renamed("expand"),
+    "group_norm": renamed("group_norm", num_groups=same, eps=same),
+    "index": _indices,
+    "index_select": _index_select,
+    "layer_norm": _layer_norm,
+    "matmul": renamed("matmul"),
+    "permute": renamed("permute", dims=tuple),
+    "roll": renamed("roll", shifts=_numbers, dims=_numbers),
+    "scaled_dot_product_attention": renamed(
+        "scaled_dot_product_attention",
+        dropout_p=same, is_causal=same, scale=same, enable_gqa=same,
+    ),
+    "select": renamed("select", dim=same, index=same),
+    "softmax": renamed("softmax", dim=same, dtype=same),
+    "squeeze": renamed("reshape"),
+    "swapaxes": lambda values: ("transpose", {"dims": (values["axis0"], values["axis1"])}),
+    "unflatten": renamed("reshape"),
+    "unsqueeze": renamed("reshape"),
+}  # fmt: skip
+"""ATen's function → the program's, and its options."""

@@ -59,6 +59,7 @@ class Reader:
         marks: products that are something else.
         momenta: of batch norms, by the names of their running means; no file has them.
         modules: the Cells that hold no others; those that look so by default.
+        fixed: parameters that training leaves alone.
     """
 
     def __init__(
@@ -68,15 +69,19 @@ class Reader:
         marks: Marks | None = None,
         momenta: Mapping[str, float] | None = None,
         modules: frozenset[str] | None = None,
+        fixed: frozenset[str] = frozenset(),
     ) -> None:
         self.path, self.model = path, read(path)
         self.marks, self.momenta = marks or {}, momenta or {}
         self.live = marks is not None
         self.rows = self._images(size)
         self.shape = (1, *size[1:])
-        self.modules = modules
+        self.modules, self.fixed = modules, fixed
         self.calls: list[Call] = []
         self.made: dict[str, Call] = {}
+        self.arrays: dict[str, np.ndarray] = {}
+        self.weights: dict[str, Value] = {}
+        self.places: set[tuple[str, str]] = set()
         self.problems: list[str] = []
         self.visited = 0
 
@@ -103,7 +108,7 @@ class Reader:
             )
         names = {h.name for h in held.values() if isinstance(h, Held)} - set(self.marks)
         tensors = {t.name: t for t in model.parameters.values()}
-        used = {name for call in self.calls for name in call.held.values()}
+        used = {name for call in self.calls for name in call.held.values()} - set(self.arrays)
         refuse([
             f"{name}: dtype (={tensors[name].dtype}) must be float32"
             for name in sorted(used) if tensors[name].dtype != "float32"
@@ -112,8 +117,9 @@ class Reader:
         leaves = {s for s in scopes if not any(o.startswith(f"{s}.") for o in scopes)}
         return Program(
             image.name, self.shape, self.calls, tuple(v.name for v in outputs), as_tuple,
-            {name: self._array(tensors[name]) for name in sorted(names)},
+            {name: self._array(tensors[name]) for name in sorted(names)} | self.arrays,
             frozenset(leaves) if self.modules is None else self.modules,
+            constants=frozenset(self.arrays),
         )  # fmt: skip
 
     def _images(self, size: Sequence[int]) -> int:
@@ -165,7 +171,7 @@ class Reader:
     def _value(
         self, node: Node, env: Mapping[str, Any], where: str, moved: tuple[str, str], depth: int
     ) -> Any:
-        scope = node.scope.partition(".")[2] if self.live else node.scope
+        scope = node.scope
         if moved[0] and f"{scope}.".startswith(f"{moved[0]}."):
             scope = moved[1] + scope.removeprefix(moved[0])
         try:
@@ -194,21 +200,18 @@ class Reader:
         self.problems.append(f"{scope or 'the network itself'}: {problem}")
         return LOST
 
-    def one(self, shape: Any) -> Any:
-        """Return a shape for one image.
+    def constant(self, value: np.ndarray, scope: str) -> Held:
+        """Return a constant as an array that is called after the Cell that reads it."""
+        wanted = name = f"{scope}.constant" if scope else "constant"
+        number = 1
+        while name in self.arrays:
+            name, number = f"{wanted}_{number}", number + 1
+        self.arrays[name] = value.astype(np.float32)
+        return Held(name, value.shape)
 
-        Raises:
-            UnknownError: the file leaves it open.
-        """
-        if not isinstance(shape, tuple) or not all(isinstance(n, int) for n in shape):
-            raise UnknownError("what it makes is no tensor")
-        if shape and shape[0] > 0 and self.rows > 0 and shape[0] % self.rows == 0:
-            shape = (shape[0] // self.rows, *shape[1:])
-        elif shape and shape[0] < 0:
-            shape = (1, *shape[1:])
-        if any(n < 1 for n in shape):
-            raise UnknownError(f"its shape (={list(shape)}) must be fixed: export it with a size")
-        return shape
+    def is_trained(self, name: str) -> bool:
+        """Return whether an array is a parameter that training changes."""
+        return name not in self.arrays and name not in self.fixed
 
     def add(self, call: Call) -> Value:
         """Note a call; return what it makes."""
@@ -216,7 +219,7 @@ class Reader:
             call.name += "'"
         self.calls.append(call)
         self.made[call.name] = call
-        return Value(call.name, call.shape)
+        return Value(call.name, call.shape, images=call.images)
 
 
 def _moved(graph: Graph, inputs: Sequence[Any]) -> tuple[str, str]:

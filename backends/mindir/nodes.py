@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from backends.mindir.moves import READ as MOVES
+from backends.mindir.moves import turned
 from backends.mindir.place import At, Held, UnknownError, Value
 from zoo.adoption.program import Call
 
@@ -60,27 +64,69 @@ def _batch_norm(at: At) -> Any:
 
 
 def _matmul(at: At) -> Value:
-    if at.fixed(2, "transpose_a", False) or not at.fixed(3, "transpose_b", False):
-        raise UnknownError("MatMul: its second factor must be transposed, and its first not")
-    return _over_features(at, "linear", at[1].shape[0], {"weight": at.held(1, "weight", 2)})
+    first, second = bool(at.fixed(2, "transpose_a", False)), bool(at.fixed(3, "transpose_b", False))
+    if isinstance(at[1], Held) and len(at[1].shape) == 2 and second and not first:
+        return _over_features(at, "linear", at[1].shape[0], {"weight": at.held(1, "weight", 2)})
+    factors = []
+    for x, is_turned in ((at.tensor(0), first), (at.tensor(1), second)):
+        last = len(x.shape) - 1
+        order = [*range(last - 1), last, last - 1]
+        name = replace(at, name=f"{at.name}:turned")
+        factors.append(turned(name, x, order) if is_turned else x)
+    x = factors[0]
+    if x.images == 0 and x.shape[0] != 1 and x.root.shape[-1:] == x.shape[-1:]:
+        shape = (*x.root.shape[:-1], at.whole[-1])
+        made = at.emit("matmul", x.root, factors[1], shape=shape, images=x.root.images)
+        return at.viewed(made, (*x.shape[:-1], at.whole[-1]), x.images)
+    return at.emit("matmul", *factors)
+
+
+def _layer_norm(at: At) -> Any:
+    x, (start,) = at.tensor(), at.numbers(3, "begin_norm_axis")
+    shape = x.shape[start % len(x.shape) :]
+    held = {"weight": at.held(1, "weight", len(shape)), "bias": at.held(2, "bias", len(shape))}
+    options: dict[str, Any] = {"normalized_shape": shape, "eps": at.number(5, "epsilon")}
+    return (at.emit("layer_norm", x, held=held, **options),)
+
+
+def _group_norm(at: At) -> Any:
+    held = {"weight": at.held(2, "weight", 1), "bias": at.held(3, "bias", 1)}
+    (groups,) = at.numbers(1, "num_groups")
+    options: dict[str, Any] = {"num_groups": groups, "eps": at.number(4, "eps")}
+    return (at.emit("group_norm", at.tensor(), held=held, **options),)
+
+
+def _softmax(at: At) -> Value:
+    (axis,) = at.numbers(1, "axis")
+    return at.emit("softmax", at.tensor(), dim=axis, dtype=None)
+
+
+def _normalize(at: At) -> Value:
+    (axis,) = at.numbers(9, "axis")
+    eps = float(at.options.get("epsilon", 1e-4)) ** 0.5
+    return at.emit("normalize", at.tensor(), dim=axis, eps=eps)
 
 
 def _over_features(at: At, kind: str, features: int, held: Mapping[str, str]) -> Value:
     """Call what works on the last axis where the others are still apart."""
     x = at.tensor()
     root = x.root if x.shape[0] != 1 and x.root.shape[-1] == x.shape[-1] else x
-    made = at.emit(kind, root, shape=(*root.shape[:-1], features), held=held)
-    return made if root is x else replace(at.view(made, (*x.shape[:-1], features)), source=made)
+    shape = (*root.shape[:-1], features)
+    made = at.emit(kind, root, shape=shape, images=root.images, held=held)
+    return made if root is x else at.viewed(made, (*x.shape[:-1], features), x.images)
 
 
 def _bias(at: At) -> Value:
     x, bias = at.tensor(), at.held(1, "bias", 1)
     before: Call | None = at.reader.made.get(x.root.name)
     if before is None or before.kind not in ("conv2d", "linear") or "bias" in before.held:
-        raise UnknownError("BiasAdd: of what is no layer")
+        if x.root.shape[-1] != x.shape[-1] or len(x.shape) != 2:
+            raise UnknownError("BiasAdd: of what is no layer")
+        made = at.emit("add", x.root, at.tensor(1), shape=x.root.shape, images=x.root.images)
+        return at.viewed(made, x.shape, x.images) if x.source else made
     held = {**before.held, "bias": bias}
     made = replace(at.reader.add(replace(before, name=at.name, held=held)), scope=x.scope)
-    return made if x.source is None else replace(at.view(made, x.shape), source=made)
+    return made if x.source is None else at.viewed(made, x.shape, x.images)
 
 
 def _pool(at: At) -> Value:
@@ -117,16 +163,18 @@ def _padded_pool(at: At) -> Any:
         "padding": sides[-2:],
         "ceil_mode": bool(at.options.get("ceil_mode")),
     }
-    shape = at.shape if flat else (*at.shape[:2], *at.shape[3:])
+    whole = at.one(x.images)
+    shape = whole if flat else (*whole[:2], *whole[3:])
     if kind == "AvgPool3D":
         more: dict[str, Any] = {
             "count_include_pad": bool(at.options.get("count_include_pad", True)),
             "divisor_override": at.options.get("divisor_override") or None,
         }
-        return at.view(at.emit("avg_pool2d", map_, shape=shape, **options, **more), at.shape)
+        made = at.emit("avg_pool2d", map_, shape=shape, **options, **more)
+        return at.viewed(made, whole, x.images)
     dilation = at.pair(9, "dilation", 1)
     made = at.emit("max_pool2d", map_, shape=shape, **options, dilation=dilation)
-    return (made if flat else at.view(made, at.shape),)
+    return (made if flat else at.viewed(made, whole, x.images),)
 
 
 def _adaptive(at: At) -> Value:
@@ -136,8 +184,19 @@ def _adaptive(at: At) -> Value:
 
 
 def _mean(at: At) -> Value:
-    axes = at.numbers(1, "axis")
-    return at.emit("mean", at.tensor(), dim=list(axes), keepdim=bool(at.fixed(2, "keep_dims")))
+    return _reduced(at, "mean", at.tensor(), at.numbers(1, "axis"), at.fixed(2, "keep_dims"))
+
+
+def _sum(at: At) -> Value:
+    return _reduced(at, "sum", at.tensor(), at.numbers(1, "dim"), at.fixed(2, "keepdim"))
+
+
+def _reduced(at: At, kind: str, x: Value, axes: Sequence[int], keep: Any) -> Value:
+    dims = sorted(axis % len(x.shape) for axis in axes)
+    if x.images in dims:
+        raise UnknownError(f"{at.node.kind}: over the images")
+    images = x.images - (0 if keep else sum(d < x.images for d in dims))
+    return at.emit(kind, x, images=images, dim=dims, keepdim=bool(keep))
 
 
 def _pad(at: At) -> Value:
@@ -159,57 +218,148 @@ def _pads(at: At, sides: Any, mode: str, value: float) -> Value:
     )  # fmt: skip
 
 
+def _number(value: Any) -> float | None:
+    """Return what is one number; None for what is none."""
+    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "iuf":
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(np.float32(value).astype(str))
+
+
 def _two(kind: str) -> Read:
     def read(at: At) -> Value:
-        for x, other in ((at[0], at[1]), (at[1], at[0])):
-            if isinstance(other, Held) and other.name in at.reader.marks and isinstance(x, Value):
-                mark, p, scope = at.reader.marks[other.name]
-                inside = replace(x, scope=scope)
-                if mark == "scope":
-                    return inside
-                made = replace(at, scope=scope).emit(mark, inside, p=p)
-                return replace(made, scope=x.scope)
-        if not isinstance(at[0], Value) or not isinstance(at[1], Value):
-            raise UnknownError(f"{at.node.kind}: by a number or a parameter")
-        return at.emit(kind, at.tensor(0), at.tensor(1))
+        for i in (0, 1):
+            mark = at.reader.marks.get(at[1 - i].name) if isinstance(at[1 - i], Held) else None
+            if mark and isinstance(at[i], Value):
+                return _marked(at, at[i], *mark)
+        for i in (0, 1):
+            value = _number(at[i])
+            if value is not None and not (i == 0 and kind == "div"):
+                named, value = {
+                    "add": ("add_scalar", value),
+                    "sub": ("add_scalar", -value) if i else ("rsub_scalar", value),
+                    "mul": ("mul_scalar", value),
+                    "div": ("mul_scalar", 1 / value if value else math.inf),
+                }[kind]
+                return _by_value(at, named, at.tensor(1 - i), value=value)
+        if kind == "div":
+            raise UnknownError(f"{at.node.kind}: what it is divided by must be a number")
+        more: dict[str, Any] = {"alpha": -1.0} if kind == "sub" else {}
+        return at.emit("add_times" if kind == "sub" else kind, at.tensor(0), at.tensor(1), **more)
 
     return read
 
 
+def _marked(at: At, x: Value, kind: str, p: float, scope: str) -> Value:
+    inside = replace(x, scope=scope)
+    if kind == "scope":
+        return inside
+    return replace(replace(at, scope=scope).emit(kind, inside, p=p), scope=x.scope)
+
+
+def _by_value(at: At, kind: str, x: Value, **options: Any) -> Value:
+    """Call a function of each value where the axes are still apart."""
+    if x.images != 0 or x.shape[0] == 1:
+        return at.emit(kind, x, shape=x.shape, **options)
+    made = at.emit(kind, x.root, shape=x.root.shape, images=x.root.images, **options)
+    return at.viewed(made, x.shape, x.images)
+
+
 def _clip(at: At) -> Value:
-    return at.emit(
-        "hardtanh", at.tensor(), min_val=at.number(1, "min"), max_val=at.number(2, "max")
+    low, high = (
+        None if at.fixed(i, n) is None else at.number(i, n) for i, n in ((1, "min"), (2, "max"))
     )
+    return _by_value(at, "clamp", at.tensor(), min_val=low, max_val=high)
 
 
-def _plain(kind: str) -> Read:
-    return lambda at: at.emit(kind, at.tensor())
+def _end(name: str) -> Read:
+    """Read a maximum or minimum with a number; or with a multiple: a leaky ReLU."""
+
+    def read(at: At) -> Value:
+        for i in (0, 1):
+            value = _number(at[i])
+            if value is not None:
+                ends = {"min_val": None, "max_val": None} | {name: value}
+                return _by_value(at, "clamp", at.tensor(1 - i), **ends)
+            before: Call | None = at.reader.made.get(at.tensor(i).name)
+            slope = before.options["value"] if before and before.kind == "mul_scalar" else 1
+            if before and before.inputs == (at.tensor(1 - i).name,) and 0 <= slope < 1:
+                return at.emit("leaky_relu", at.tensor(1 - i), negative_slope=slope)
+        raise UnknownError(f"{at.node.kind}: with what is no number")
+
+    return read
+
+
+def _elu(at: At) -> Value:
+    return at.emit("elu", at.tensor(), alpha=at.number(1, "alpha"), scale=1, input_scale=1)
+
+
+def _prelu(at: At) -> Value:
+    return at.emit("prelu", at.tensor(), held={"weight": at.held(1, "weight", 1)})
+
+
+def _power(at: At) -> Value:
+    return at.emit("pow", at.tensor(), exponent=at.number(1, "power"))
+
+
+def _plain(kind: str, **options: Any) -> Read:
+    return lambda at: _by_value(at, kind, at.tensor(), **options)
 
 
 READ: dict[str, Read] = {
     "AdaptiveAvgPool2D": _adaptive,
     "Add": _two("add"),
+    "AddScalar": _two("add"),
+    "Adds": _two("add"),
     "AvgPool": _pool,
     "AvgPool3D": _padded_pool,
+    "BatchMatMul": _matmul,
     "BatchNorm": _batch_norm,
     "BiasAdd": _bias,
     "ClampScalar": _clip,
     "Conv2D": _conv,
+    "Div": _two("div"),
+    "Divs": _two("div"),
+    "Elu": _elu,
+    "Erf": _plain("erf"),
+    "GeLU": _plain("gelu", approximate="tanh"),
+    "GroupNorm": _group_norm,
     "HSigmoid": _plain("hardsigmoid"),
     "HSwish": _plain("hardswish"),
     "InplaceAddExt": _two("add"),
+    "InplaceAddsExt": _two("add"),
+    "InplaceMul": _two("mul"),
+    "InplaceMuls": _two("mul"),
+    "L2Normalize": _normalize,
+    "LayerNorm": _layer_norm,
     "MatMul": _matmul,
+    "MatMulExt": _matmul,
     "MaxPool": _pool,
     "MaxPool3DWithArgmax": _padded_pool,
     "MaxPoolWithArgmaxV2": _padded_pool,
+    "Maximum": _end("min_val"),
+    "Minimum": _end("max_val"),
+    "Mish": _plain("mish"),
     "Mul": _two("mul"),
+    "Muls": _two("mul"),
+    "Neg": lambda at: _by_value(at, "mul_scalar", at.tensor(), value=-1.0),
+    "PReLU": _prelu,
     "Pad": _pad,
     "PadV3": _pad,
+    "Pow": _power,
     "ReLU": _plain("relu"),
     "ReLU6": _plain("relu6"),
+    "RealDiv": _two("div"),
     "ReduceMean": _mean,
+    "ReduceSum": _sum,
     "SiLU": _plain("silu"),
     "Sigmoid": _plain("sigmoid"),
+    "Softmax": _softmax,
+    "Sub": _two("sub"),
+    "SubScalar": _two("sub"),
+    "SumExt": _sum,
+    "Tanh": _plain("tanh"),
     **MOVES,
 }
 """Primitive → what it means."""

@@ -38,13 +38,13 @@ def program(source: nn.Cell, images: np.ndarray) -> Program:
     with tempfile.TemporaryDirectory() as folder, undisturbed(source) as marks:
         path = Path(folder) / "network.mindir"
         try:
-            # Under a Cell of its own: what is compiled is kept with the Cell that it is for.
-            ms.export(_Network(source), Tensor(images), file_name=str(path), file_format="MINDIR")
+            ms.export(source, Tensor(images), file_name=str(path), file_format="MINDIR")
         except Exception as error:  # whatever a user's construct raises, or MindSpore refuses
             raise AdoptionError(
                 f"{type(source).__name__}: mindspore.export cannot take it: {_first_line(error)}"
             ) from error
-        found = Reader(path, images.shape, marks, momenta, leaves).program()
+        fixed = frozenset(p.name for p in source.get_parameters() if not p.requires_grad)
+        found = Reader(path, images.shape, marks, momenta, leaves, fixed).program()
     held = {p.name: p.asnumpy() for p in source.get_parameters() if p.dtype == ms.float32}
     found.arrays = {**held, **found.arrays}  # those that nothing depends on are told
     return found
@@ -78,15 +78,3 @@ def _norms(network: nn.Cell) -> Iterator[Any]:
     for _, cell in network.cells_and_names():
         if isinstance(cell, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             yield cell
-
-
-class _Network(nn.Cell):
-    """What is exported."""
-
-    def __init__(self, network: nn.Cell) -> None:
-        # Without a prefix the parameters keep the names that they have in the network.
-        super().__init__(auto_prefix=False)
-        self.network = network
-
-    def construct(self, x: Tensor) -> Any:
-        return self.network(x)

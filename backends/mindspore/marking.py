@@ -95,6 +95,7 @@ def undisturbed(network: nn.Cell) -> Iterator[Marks]:
     """
     marks: dict[str, tuple[str, float, str]] = {}
     kinds: dict[nn.Cell, type] = {}
+    compiled = set(network.compile_cache)
     hooks = {id(held): (held, dict(held)) for held in _hooks(network)}
     state, mode = np.random.get_state(), ms.get_context("mode")
 
@@ -106,6 +107,7 @@ def undisturbed(network: nn.Cell) -> Iterator[Marks]:
     try:
         for held, _ in hooks.values():
             held.clear()
+        network.compile_cache.clear()
         framed = {""}
         for path, cell in cells(network):
             kind = type(cell)
@@ -123,6 +125,10 @@ def undisturbed(network: nn.Cell) -> Iterator[Marks]:
         with LOCK, evaluating(network):
             yield marks
     finally:
+        # What was compiled under a name that it had before was compiled over.
+        compiled -= network.compile_cache
+        network.compile_cache.clear()
+        network.compile_cache.update(compiled)
         for cell, kind in kinds.items():
             cell.__class__ = kind
             for attribute in (MARK, EXIT):

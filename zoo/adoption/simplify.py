@@ -68,6 +68,8 @@ def paddings(program: Program) -> Program:
         before = made.get(call.inputs[0]) if call.inputs else None
         if before is None or before.kind != "pad" or before.options["mode"] != "constant":
             return
+        if call.options.get("padding") == "SAME_UPPER":
+            return
         top, left, bottom, right = before.options["sides"]
         given = call.options.get("padding", ())
         given = () if isinstance(given, str) else (*given, *given)[:4]

@@ -131,6 +131,9 @@ def _attributes(block: Block, children: dict[str, Text], idioms: Idioms) -> Iter
     for label, text in children.items():
         holder, _, name = label.rpartition(".")
         inside.setdefault(holder, {})[name] = text
+        while holder:  # what holds nothing but holders is one as well
+            holder = holder.rpartition(".")[0]
+            inside.setdefault(holder, {})
     listed = listed_holders(children)
     for holder in sorted(inside, key=lambda h: (h == "", -h.count("."))):
         if holder == "":
@@ -142,6 +145,7 @@ def _attributes(block: Block, children: dict[str, Text], idioms: Idioms) -> Iter
             inside.setdefault(outer, {})[name] = call(idioms.listed, rows)
             continue
         held = holder.replace(".", "_") + "_layers"
+        held = held if held.isidentifier() else f"at_{held}"
         yield f"        {held} = {idioms.module}()"
         for inner, text in found.items():
             yield from _assign(held, inner, text)

@@ -89,9 +89,9 @@ def adopt(
     its mode, its hooks and the random state included.
 
     Args:
-        source: a ``torch.nn.Module`` that makes one tensor of images (N, C, H, W), float32 on the
-            CPU; or an ONNX file, which is adopted as it is: for inference where its batch norms
-            were folded.
+        source: a ``torch.nn.Module`` or ``mindspore.nn.Cell`` that makes one tensor of images
+            (N, C, H, W), float32 on the CPU; or an ONNX or MINDIR file, which is adopted as it is:
+            for inference where it tells no more.
         example: such images, or their shape, square. More than the size matters only to networks
             that ask for more.
         name: what to call it; by default the name of its class.

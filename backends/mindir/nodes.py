@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from backends.mindir.functions import READ as FUNCTIONS
 from backends.mindir.moves import READ as MOVES
 from backends.mindir.moves import turned
 from backends.mindir.place import At, Held, UnknownError, Value
@@ -191,12 +189,28 @@ def _sum(at: At) -> Value:
     return _reduced(at, "sum", at.tensor(), at.numbers(1, "dim"), at.fixed(2, "keepdim"))
 
 
+def _max(at: At) -> Value:
+    return _reduced(at, "amax", at.tensor(), at.numbers(1, "axis"), at.fixed(2, "keep_dims"))
+
+
 def _reduced(at: At, kind: str, x: Value, axes: Sequence[int], keep: Any) -> Value:
     dims = sorted(axis % len(x.shape) for axis in axes)
     if x.images in dims:
         raise UnknownError(f"{at.node.kind}: over the images")
     images = x.images - (0 if keep else sum(d < x.images for d in dims))
     return at.emit(kind, x, images=images, dim=dims, keepdim=bool(keep))
+
+
+def _resize(at: At) -> Value:
+    names = enumerate(("align_corners", "half_pixel_centers"), 2)
+    corners, half = (bool(at.fixed(i, name, False)) for i, name in names)
+    bilinear = at.node.kind == "ResizeBilinearV2"
+    if corners == half if bilinear else corners or half:
+        raise UnknownError(
+            f"{at.node.kind}: align_corners (={corners}) and half_pixel_centers (={half})"
+        )
+    mode = "bilinear" if bilinear else "nearest"
+    return at.emit("upsample", at.tensor(), mode=mode, scale_factors=None, align_corners=corners)
 
 
 def _pad(at: At) -> Value:
@@ -218,119 +232,15 @@ def _pads(at: At, sides: Any, mode: str, value: float) -> Value:
     )  # fmt: skip
 
 
-def _number(value: Any) -> float | None:
-    """Return what is one number; None for what is none."""
-    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "iuf":
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(np.float32(value).astype(str))
-
-
-def _two(kind: str) -> Read:
-    def read(at: At) -> Value:
-        for i in (0, 1):
-            mark = at.reader.marks.get(at[1 - i].name) if isinstance(at[1 - i], Held) else None
-            if mark and isinstance(at[i], Value):
-                return _marked(at, at[i], *mark)
-        for i in (0, 1):
-            value = _number(at[i])
-            if value is not None and not (i == 0 and kind == "div"):
-                named, value = {
-                    "add": ("add_scalar", value),
-                    "sub": ("add_scalar", -value) if i else ("rsub_scalar", value),
-                    "mul": ("mul_scalar", value),
-                    "div": ("mul_scalar", 1 / value if value else math.inf),
-                }[kind]
-                return _by_value(at, named, at.tensor(1 - i), value=value)
-        if kind == "div":
-            raise UnknownError(f"{at.node.kind}: what it is divided by must be a number")
-        more: dict[str, Any] = {"alpha": -1.0} if kind == "sub" else {}
-        return at.emit("add_times" if kind == "sub" else kind, at.tensor(0), at.tensor(1), **more)
-
-    return read
-
-
-def _marked(at: At, x: Value, kind: str, p: float, scope: str) -> Value:
-    inside = replace(x, scope=scope)
-    if kind == "scope":
-        return inside
-    return replace(replace(at, scope=scope).emit(kind, inside, p=p), scope=x.scope)
-
-
-def _by_value(at: At, kind: str, x: Value, **options: Any) -> Value:
-    """Call a function of each value where the axes are still apart."""
-    if x.images != 0 or x.shape[0] == 1:
-        return at.emit(kind, x, shape=x.shape, **options)
-    made = at.emit(kind, x.root, shape=x.root.shape, images=x.root.images, **options)
-    return at.viewed(made, x.shape, x.images)
-
-
-def _clip(at: At) -> Value:
-    low, high = (
-        None if at.fixed(i, n) is None else at.number(i, n) for i, n in ((1, "min"), (2, "max"))
-    )
-    return _by_value(at, "clamp", at.tensor(), min_val=low, max_val=high)
-
-
-def _end(name: str) -> Read:
-    """Read a maximum or minimum with a number; or with a multiple: a leaky ReLU."""
-
-    def read(at: At) -> Value:
-        for i in (0, 1):
-            value = _number(at[i])
-            if value is not None:
-                ends = {"min_val": None, "max_val": None} | {name: value}
-                return _by_value(at, "clamp", at.tensor(1 - i), **ends)
-            before: Call | None = at.reader.made.get(at.tensor(i).name)
-            slope = before.options["value"] if before and before.kind == "mul_scalar" else 1
-            if before and before.inputs == (at.tensor(1 - i).name,) and 0 <= slope < 1:
-                return at.emit("leaky_relu", at.tensor(1 - i), negative_slope=slope)
-        raise UnknownError(f"{at.node.kind}: with what is no number")
-
-    return read
-
-
-def _elu(at: At) -> Value:
-    return at.emit("elu", at.tensor(), alpha=at.number(1, "alpha"), scale=1, input_scale=1)
-
-
-def _prelu(at: At) -> Value:
-    return at.emit("prelu", at.tensor(), held={"weight": at.held(1, "weight", 1)})
-
-
-def _power(at: At) -> Value:
-    return at.emit("pow", at.tensor(), exponent=at.number(1, "power"))
-
-
-def _plain(kind: str, **options: Any) -> Read:
-    return lambda at: _by_value(at, kind, at.tensor(), **options)
-
-
 READ: dict[str, Read] = {
     "AdaptiveAvgPool2D": _adaptive,
-    "Add": _two("add"),
-    "AddScalar": _two("add"),
-    "Adds": _two("add"),
     "AvgPool": _pool,
     "AvgPool3D": _padded_pool,
     "BatchMatMul": _matmul,
     "BatchNorm": _batch_norm,
     "BiasAdd": _bias,
-    "ClampScalar": _clip,
     "Conv2D": _conv,
-    "Div": _two("div"),
-    "Divs": _two("div"),
-    "Elu": _elu,
-    "Erf": _plain("erf"),
-    "GeLU": _plain("gelu", approximate="tanh"),
     "GroupNorm": _group_norm,
-    "HSigmoid": _plain("hardsigmoid"),
-    "HSwish": _plain("hardswish"),
-    "InplaceAddExt": _two("add"),
-    "InplaceAddsExt": _two("add"),
-    "InplaceMul": _two("mul"),
-    "InplaceMuls": _two("mul"),
     "L2Normalize": _normalize,
     "LayerNorm": _layer_norm,
     "MatMul": _matmul,
@@ -338,28 +248,16 @@ READ: dict[str, Read] = {
     "MaxPool": _pool,
     "MaxPool3DWithArgmax": _padded_pool,
     "MaxPoolWithArgmaxV2": _padded_pool,
-    "Maximum": _end("min_val"),
-    "Minimum": _end("max_val"),
-    "Mish": _plain("mish"),
-    "Mul": _two("mul"),
-    "Muls": _two("mul"),
-    "Neg": lambda at: _by_value(at, "mul_scalar", at.tensor(), value=-1.0),
-    "PReLU": _prelu,
     "Pad": _pad,
     "PadV3": _pad,
-    "Pow": _power,
-    "ReLU": _plain("relu"),
-    "ReLU6": _plain("relu6"),
-    "RealDiv": _two("div"),
+    "ReduceMax": _max,
     "ReduceMean": _mean,
     "ReduceSum": _sum,
-    "SiLU": _plain("silu"),
-    "Sigmoid": _plain("sigmoid"),
+    "ResizeBilinearV2": _resize,
+    "ResizeNearestNeighbor": _resize,
     "Softmax": _softmax,
-    "Sub": _two("sub"),
-    "SubScalar": _two("sub"),
     "SumExt": _sum,
-    "Tanh": _plain("tanh"),
+    **FUNCTIONS,
     **MOVES,
 }
 """Primitive → what it means."""

@@ -7,7 +7,7 @@ further graphs are read in the place of their calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +113,15 @@ class Reader:
             f"{name}: dtype (={tensors[name].dtype}) must be float32"
             for name in sorted(used) if tensors[name].dtype != "float32"
         ])  # fmt: skip
+        # Parameters may be called otherwise than the Cells that hold them.
+        owners = {held.rpartition(".")[0] for call in self.calls for held in call.held.values()}
         scopes = {call.scope for call in self.calls if call.scope}
-        leaves = {s for s in scopes if not any(o.startswith(f"{s}.") for o in scopes)}
+        around = {prefix for path in (*scopes, *owners) for prefix in _around(path)}
+        leaves = frozenset(scopes if self.modules is None else self.modules) - around
         return Program(
             image.name, self.shape, self.calls, tuple(v.name for v in outputs), as_tuple,
             {name: self._array(tensors[name]) for name in sorted(names)} | self.arrays,
-            frozenset(leaves) if self.modules is None else self.modules,
+            leaves,
             constants=frozenset(self.arrays),
         )  # fmt: skip
 
@@ -235,6 +238,11 @@ def _moved(graph: Graph, inputs: Sequence[Any]) -> tuple[str, str]:
                 theirs.pop(), ours.pop()
             return ".".join(theirs), ".".join(ours)
     return "", ""
+
+
+def _around(path: str) -> Iterator[str]:
+    while path := path.rpartition(".")[0]:
+        yield path
 
 
 def _kind(value: Any) -> str:

@@ -26,6 +26,6 @@ def visible(graph: Graph, paths: Iterable[str]) -> set[str]:
             seen.discard(node.name)
         if node.name not in known:
             for read in node.inputs:
-                if re.fullmatch(rf"{re.escape(read)}[._]\w+", node.name):
+                if re.fullmatch(rf"{re.escape(read)}_\w+", node.name):
                     seen -= {read, node.name}
     return seen | set(graph.outputs)

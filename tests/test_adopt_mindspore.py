@@ -235,6 +235,33 @@ def test_a_file_needs_no_mindspore(file):
     assert (done.stdout.strip(), done.stderr) == ("42", "")
 
 
+class Pairs(nn.Cell):
+    """As MindCV's ShuffleNet V2 shuffles: of each pair of channels, one passes."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 1)
+        self.second = nn.Conv2d(4, 8, 1)
+
+    def construct(self, x):
+        x = self.first(x)
+        n, c, h, w = x.shape
+        pairs = x.reshape(n * c // 2, 2, h * w).transpose(1, 0, 2).reshape(2, -1, c // 2, h, w)
+        return ops.concat((pairs[0], self.second(pairs[1])), 1).mean((2, 3))
+
+
+def test_images_that_are_moved_away_come_back(rng):
+    cell = Pairs()
+    net = zoo.adopt(cell, example=(2, 3, 8, 8))
+    found = [node.op for node in net.graph.nodes if node.op.traits.channels == "moved"]
+    assert found[:3] == [
+        operators.ChannelShuffle(groups=2, order="ng"),
+        operators.Slice(start=0, stop=4),
+        operators.Slice(start=4, stop=8),
+    ]
+    assert agreement(cell, net, "numpy", rng, 8) < 5e-6
+
+
 class Plain(nn.Cell):
     def __init__(self):
         super().__init__()

@@ -63,6 +63,29 @@ class HalvedUnit(nn.Module):
         return mixed(y, self.rows)
 
 
+class PairedUnit(nn.Module):
+    """The authors' unit of ShuffleNet V2: of each pair of channels, one is kept."""
+
+    def __init__(self, read, made, stride):
+        super().__init__()
+        hidden, main = made // 2, made - (read if stride == 2 else made // 2)
+        self.stride = stride
+        entered = read if stride == 2 else made // 2
+        self.work = nn.Sequential(
+            layer(entered, hidden), nn.ReLU(), layer(hidden, hidden, 3, stride, hidden),
+            layer(hidden, main), nn.ReLU(),
+        )  # fmt: skip
+        if stride == 2:
+            self.keep = nn.Sequential(layer(read, read, 3, 2, read), layer(read, read), nn.ReLU())
+
+    def forward(self, x):
+        if self.stride == 2:
+            return torch.cat([self.keep(x), self.work(x)], 1)
+        n, c, h, w = x.shape
+        pairs = x.reshape(n * c // 2, 2, h * w).permute(1, 0, 2).reshape(2, -1, c // 2, h, w)
+        return torch.cat([pairs[0], self.work(pairs[1])], 1)
+
+
 class Net(nn.Module):
     def __init__(self, unit, stem, widths, last, classes, bias):
         super().__init__()
@@ -92,6 +115,11 @@ def grouped(groups=3, stem=12, widths=(120, 240, 480), classes=10):
         return GroupedUnit(read, made, stride, groups, first)
 
     return Net(unit, stem, widths, 0, classes, False)
+
+
+def paired(stem=24, widths=(48, 96, 192), classes=10):
+    """Return the authors' ShuffleNet V2 0.5x."""
+    return Net(lambda *a: PairedUnit(*a[:3]), stem, widths, 1024, classes, False)
 
 
 def halved(stem=24, widths=(48, 96, 192), classes=10):

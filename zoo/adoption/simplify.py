@@ -122,6 +122,38 @@ def shuffles(program: Program) -> Program:
     return _each(program, shuffle)
 
 
+def strides(program: Program) -> Program:
+    """Let parts of channels that lie some apart be the parts of a shuffle that stand together."""
+    readers, shapes = program.readers(), program.shapes()
+    for call in program.calls:
+        source = shapes[call.inputs[0]] if call.inputs else ()
+        if call.kind != "reshape" or len(source) != 4 or len(call.shape) != 5:
+            continue
+        n, rows, columns, *size = call.shape
+        part = (n, rows, *size)
+        wanted = source == (n, rows * columns, *size)
+        if wanted and all(_is_column(p, readers[p.name], part) for p in readers[call.name]):
+            call.kind, call.shape = "channel_shuffle", source
+            call.options = {
+                "groups": min(rows, columns), "order": "gn" if rows <= columns else "ng"
+            }  # fmt: skip
+            for column in readers[call.name]:
+                start = column.options["start"] * rows
+                column.options = {"dim": 1, "start": start, "end": start + rows, "step": 1}
+                column.shape = part
+    return without_copies(program)
+
+
+def _is_column(call: Call, readers: list[Call], shape: tuple[int, ...]) -> bool:
+    bounds = {"dim": 2, "step": 1}
+    return (
+        call.kind == "slice"
+        and {name: call.options[name] for name in bounds} == bounds
+        and call.options["end"] == call.options["start"] + 1
+        and all(reader.kind == "reshape" and reader.shape == shape for reader in readers)
+    )
+
+
 def gates(program: Program) -> Program:
     """Let the gate of each channel be the second factor of a product, as `Mul` has it."""
 
@@ -192,6 +224,7 @@ REWRITES: tuple[Callable[[Program], Program], ...] = (
     shuffles,
     unread,
     moved,
+    strides,
     gates,
     swishes,
     gated,

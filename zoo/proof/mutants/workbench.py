@@ -198,8 +198,8 @@ def _maps(g: GraphBuilder, x: str) -> str:
     x = g.relu(g.batch_norm(g.conv(g.concat(found), 16, stride=2, name="joined"), "joined_bn"))
     kinds: tuple[Literal["mean", "sum", "amax"], ...] = ("mean", "sum", "amax")
     along = [g.apply(Reduce(kind=k, dim=(1,), keepdim=True), x, name=k) for k in kinds]
-    x = g.concat([x, *along], "reduced")
     gate = g.apply(Reduce(kind="amax", dim=(2, 3), keepdim=True), x, name="largest")
+    x = g.concat([x, *along], "reduced")
     gate = g.conv(gate, g.channels(x), bias=True, name="gate")
     return g.mul(x, g.sigmoid(gate, "weight"))
 

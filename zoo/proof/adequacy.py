@@ -15,13 +15,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, Conv2d, MaxPool2d
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, GroupNorm, LayerNorm, MaxPool2d
 from zoo.proof.flow import unreached
+from zoo.proof.kernels import ordinary
+from zoo.proof.local import in_units, magnitude
 from zoo.proof.seen import Told, blind_offsets, channels, scale_of, statistics
 
 Arrays = Mapping[str, np.ndarray]
@@ -31,6 +34,8 @@ FEWEST, SHARE = 8, 1e-4
 does to some of its values (the rest of a vector, an edge of a tile) may leave them out."""
 CROWDED = 16
 """Of fewer values than 8 times this, one in so many is enough."""
+TINY = 1e-6
+"""What is left of an eps that is forgotten."""
 BRANCH = 1e-3
 """How large each summand must be beside the sum: a smaller one could be left out."""
 
@@ -116,6 +121,8 @@ def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterat
             yield Told("parameter", f"{role} is {array.flat[0] + 0:g} in every place")
     if isinstance(node.op, BatchNorm2d):
         yield from statistics(node, weights, x, training)
+    elif isinstance(node.op, LayerNorm | GroupNorm):
+        yield from _epsilon(node, weights, x)
     elif isinstance(node.op, Conv2d | MaxPool2d):
         yield from blind_offsets(node.op, x, made)
     elif isinstance(node.op, Add):
@@ -124,6 +131,19 @@ def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterat
                 yield Told("branch", f"what {name} adds is next to nothing: it could be left out")
     if node.op.traits.channels != "moved":
         yield from channels(made)
+
+
+def _epsilon(node: Node, weights: Arrays, x: np.ndarray) -> Iterator[Told]:
+    """Tell if a norm's eps could be forgotten and nothing would be more than rounding."""
+    op = node.op
+    assert isinstance(op, LayerNorm | GroupNorm)
+    held = {role: weights[f"{node.name}.{role}"].astype(np.float64) for role in op.parameters()}
+    exact, without = (
+        apply(found, [x], held, False) for found in (op, replace(op, eps=op.eps * TINY))
+    )
+    shown = in_units(without, exact, magnitude(op, [x], held, exact, False))
+    if shown <= ordinary():
+        yield Told("statistics", f"eps (={op.eps:g}) hardly shows: the variances are too large")
 
 
 def _images(images: np.ndarray) -> Iterator[Told]:

@@ -31,6 +31,7 @@ from zoo.proof import ties
 from zoo.proof.levers import clear, levers
 from zoo.proof.reach import lively, place, refill, shift, stretch
 from zoo.proof.sights import sights
+from zoo.proof.streams import lower
 
 SPREAD = 0.2
 """How far running statistics are off what was seen, relative to its size."""
@@ -98,6 +99,8 @@ class _Walk:
     def __init__(self, graph: Graph, seed: int, training: bool, reach: bool) -> None:
         self.graph, self.seed, self.training, self.reach = graph, seed, training, reach
         self.drawn = arrays.randomize(graph, seed)
+        if reach:
+            lower(graph, self.drawn)
         self.found = {name: array.copy() for name, array in self.drawn.items()}
         self.rng = np.random.default_rng(seed)
         self.gates: dict[str, np.ndarray] = {}

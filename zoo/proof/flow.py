@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.arch import Graph, Node
 from zoo.arch.operators import Add, BatchNorm2d, Conv2d, GlobalAvgPool2d
+from zoo.proof.streams import of_keys
 
 ARRAY = 1e-9
 """How small the gradient of an array may be beside that of the whole network: what is below is
@@ -41,6 +42,8 @@ def unreached(
             for what, sizes in _parts(node, np.abs(found)):
                 limit = ROW if found.ndim > 1 else SINGLE
                 none = np.flatnonzero(~(sizes > limit * sizes.max()))
+                if len(none) and role == "bias":
+                    none = np.setdiff1d(none, list(of_keys(graph, node)))
                 if len(none):
                     named = ", ".join(map(str, none[:3])) + (", …" if len(none) > 3 else "")
                     yield (

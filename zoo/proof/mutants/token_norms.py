@@ -100,7 +100,10 @@ def layer_norm() -> Iterator[Mutation]:
 
     yield function(kind, "unbiased variance", unbiased)
     yield function(kind, "mean not taken away", uncentered)
-    yield function(kind, "over the axes before as well", of_all, "normalized_shape")
+    yield function(
+        kind, "over the axes before as well", of_all, "normalized_shape",
+        when=lambda s: len(s.inputs[0]) > 1 + len(s.op.normalized_shape),
+    )  # fmt: skip
     yield function(kind, "gradient of the statistics cut", detached, level="gradients")
 
 

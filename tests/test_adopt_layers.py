@@ -194,6 +194,23 @@ def test_a_difference_is_a_sum():
     assert net.graph.nodes[2].op == MulScalar(value=-2.0)
 
 
+class NormAct(nn.BatchNorm2d):
+    """As timm has it: a norm that is a module with modules inside."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.drop, self.act = nn.Identity(), nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.drop(super().forward(x)))
+
+
+def test_what_stands_inside_of_a_layer_is_called_beside_it():
+    net = zoo.adopt(nn.Sequential(NormAct(3), nn.Conv2d(3, 4, 1)), example=(2, 3, 8, 8))
+    assert [node.name for node in net.graph.nodes] == ["0", "0_act", "1"]
+    assert zoo.create(net)(torch.zeros(1, 3, 8, 8)).shape == (1, 4, 8, 8)
+
+
 REFUSED = [
     (lambda x: x / x, "div: what it is divided by must be a number"),
     (lambda x: torch.div(x, 2, rounding_mode="floor"), "div: what it is divided by must be"),

@@ -148,6 +148,9 @@ class _Names:
             wanted = f"{scope}_{kind}"
         else:
             wanted = f"{scope}.{kind}" if scope else kind
+        for owner in self._owners.values():
+            if wanted.startswith(f"{owner}."):  # a norm with an activation inside, as timm has them
+                wanted = f"{owner}_{wanted.removeprefix(f'{owner}.').replace('.', '_')}"
         name, number = wanted, 1
         while name in self._taken:
             name, number = f"{wanted}_{number}", number + 1

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 import backends
 import zoo
+from backends.torch.adopt_call import UnknownError
+from backends.torch.adopt_einsum import steps
 from zoo.arch.operators import (
     Expand,
     Linear,
@@ -133,7 +135,22 @@ class Shifted(nn.Module):
         return torch.cat([token, x], 1)
 
 
+class Einsums(nn.Module):
+    """Attention of einsums, as MaxViT's is (arXiv:2204.01697)."""
+
+    def __init__(self, equation="B H I D, B H J D -> B H I J"):
+        super().__init__()
+        self.qkv, self.equation = nn.Linear(WIDTH, 3 * WIDTH), equation
+
+    def forward(self, x):
+        y = self.qkv(x).view(x.shape[0], -1, 3, HEADS, WIDTH // HEADS)
+        q, k, v = (part.transpose(1, 2) for part in y.unbind(2))
+        scores = torch.einsum(self.equation, q, k).softmax(-1)
+        return x + torch.einsum("bhij, bhjd -> bihd", scores, v).flatten(2)
+
+
 NETWORKS = {
+    "einsums": lambda: ViT(Einsums),
     "ConvNeXt": ConvNeXt,
     "ViT": ViT,
     "MultiheadAttention": lambda: ViT(Sequences),
@@ -209,6 +226,12 @@ def test_what_computes_with_images_that_are_not_in_front_is_refused():
         AdoptionError, match=r"add reads \(3, 1, 16, 16\) with the images on axis 1"
     ):
         zoo.adopt(Turned(), example=(2, 3, 16, 16))
+
+
+@pytest.mark.parametrize("equation", ["BHID,BHJD->BIJ", "BHID,BHJE->BHIJ", "...ID,...JD->...IJ"])
+def test_einsums_that_are_no_product_of_matrices_are_refused(equation):
+    with pytest.raises(UnknownError, match=r"einsum: .* must (be a product|name the axes)"):
+        steps(equation, ("x", "y"), ((2, 3, 4, 5), (2, 3, 4, 5)))
 
 
 def test_another_size_that_would_make_several_images_of_one_is_refused():

@@ -15,6 +15,7 @@ from torch.export.graph_signature import InputKind
 from backends.torch.adopt_call import Node, Options, UnknownError, arguments, value_of
 from backends.torch.adopt_calls import READ, SIZES
 from backends.torch.adopt_constants import Constants
+from backends.torch.adopt_einsum import steps as einsum_steps
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError
 
@@ -117,6 +118,8 @@ class Reader:
         values = arguments(node)
         if kind in ("chunk", "split", "split_with_sizes", "unbind"):
             yield from self._parts(node, kind, values)
+        elif kind == "einsum":
+            yield from self._einsum(node, values)
         elif kind == "zero_":
             yield from self._zeroed(node)
         elif kind not in READ:
@@ -192,6 +195,15 @@ class Reader:
             name, "weight", (), self.arrays[full].shape, self._scope(reader),
             {"trainable": full in self.trained}, {"weight": full}, _line(reader), -1,
         )  # fmt: skip
+
+    def _einsum(self, node: Node, values: Options) -> Iterator[Call]:
+        read = [part for part in values["tensors"] if part.name not in self.held]
+        names = tuple(self._now(part.name) for part in read)
+        shapes = tuple(self._shape(value_of(part)) for part in read)
+        for end, kind, inputs, shape, dims in einsum_steps(values["equation"], names, shapes):
+            own = tuple(f"{node.name}{n}" if n.startswith("_") else n for n in inputs)
+            call = self._call(node, kind, own, {"dims": dims} if dims else {}, {})
+            yield replace(call, name=f"{node.name}{end}", shape=shape)
 
     def _zeroed(self, node: Node) -> Iterator[Call]:
         """Yield what a value becomes of which a part is set to zero: a product with a mask."""

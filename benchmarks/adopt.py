@@ -86,7 +86,8 @@ def _try(network: Network, names: list[str], level: str, again: bool) -> None:
     proven = level == "forward" or row.get("proof", {}).get("level") == level
     if "errors" in row and proven and (not left or network.parameters > LARGEST):
         return
-    row = row | _adopted(network, left, None if proven else level)
+    row = {k: v for k, v in row.items() if k not in ("refused", "failed")}
+    row |= _adopted(network, left, None if proven else level)
     if "refused" not in row and "failed" not in row:
         row["errors"] = found["networks"].get(key, {}).get("errors", {}) | row["errors"]
     # Others may have written in the meantime.

@@ -51,7 +51,8 @@ def torchvision_networks() -> Iterator[Network]:
             "torchvision", name, make.__module__.rpartition(".")[2],
             lambda make=make: randomized(make(weights=None)),  # type: ignore[misc]
             weights.meta["num_params"], run_torch,
-            (224,) if name.startswith(("vit", "maxvit")) else (*SIZES[:3], nominal),
+            # Whose windows and positions are made for one size.
+            (nominal,) if name.startswith(("vit", "maxvit", "swin")) else (*SIZES[:3], nominal),
         )  # fmt: skip
 
 

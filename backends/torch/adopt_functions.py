@@ -5,9 +5,9 @@ from __future__ import annotations
 from backends.torch.adopt_call import Node, Options, Read, UnknownError, renamed, same
 
 
-def _clamp(low: str, high: str) -> Read:
+def _clamp(low: str, high: str, kind: str = "clamp") -> Read:
     return lambda values: (
-        "clamp", {"min_val": values.get(low), "max_val": values.get(high)},
+        kind, {"min_val": values.get(low), "max_val": values.get(high)},
     )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ READ: dict[str, Read] = {
     "gelu": renamed("gelu", approximate=same),
     "hardsigmoid": renamed("hardsigmoid"),
     "hardswish": renamed("hardswish"),
-    "hardtanh": _clamp("min_val", "max_val"),
+    "hardtanh": _clamp("min_val", "max_val", "hardtanh"),
     "leaky_relu": renamed("leaky_relu", negative_slope=float),
     "mish": renamed("mish"),
     "mul": _product,

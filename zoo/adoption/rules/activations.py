@@ -60,6 +60,7 @@ RULES: dict[str, Rule] = {
     "gelu": plain(GELU, "approximate"),
     "hardsigmoid": plain(HardSigmoid),
     "hardswish": plain(HardSwish),
+    "hardtanh": _clamp,
     "leaky_relu": plain(LeakyReLU, "negative_slope"),
     "mish": plain(Mish),
     "mul_scalar": _mul_scalar,

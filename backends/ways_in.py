@@ -31,6 +31,9 @@ class WayIn(Protocol):
             AdoptionError: it cannot be read, or has what no operator of ours is.
         """
 
+    def inner(self, source: Any) -> Any:
+        """Return the network in what wraps one and computes the same."""
+
     def original(self, source: Any, theirs: Mapping[str, str]) -> Trainable[Any]:
         """Return what runs a user's own module as if it were a backend.
 

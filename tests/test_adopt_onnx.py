@@ -127,7 +127,7 @@ REFUSED = {
     "control flow": (
         lambda: model([node("If", "c", then_branch=_branch(), else_branch=_branch())],
                       [("c", np.array(True))]),
-        "If is no operator of the zoo",
+        "If is control flow",
     ),
     "by a constant": (
         lambda: model([node("Mul", "x", "held")], [("held", np.float32([2, 3]))]),

@@ -35,11 +35,14 @@ class Adopted(Checkpoint):
     Attributes:
         original: the user's own module.
         theirs: our name of an array → the name it has there.
+        output_names: what the values that it returns are called there (``"aux.0"`` where they are
+            in dictionaries or tuples of tuples; here they are one tuple); ``""`` for one alone.
         recognized: which network of a family it is, and how; None if it is of none.
     """
 
     original: Any = None
     theirs: Mapping[str, str] = field(default_factory=dict)
+    output_names: tuple[str, ...] = ()
     recognized: Recognized | None = None
 
     @property
@@ -110,6 +113,7 @@ def adopt(
     """
     images = _images(example)
     framework, reader = backends.way_in(source)
+    source = reader.inner(source)
     found = canonical(reader.program(source, images))
     from_file = isinstance(source, str | Path)
     called = name or (Path(source).stem if from_file else type(source).__name__)
@@ -131,6 +135,7 @@ def adopt(
         notes=notes,
         original=None if from_file else source,
         theirs=theirs,
+        output_names=found.output_names,
         recognized=known if isinstance(known, Recognized) else None,
     )
 

@@ -142,7 +142,14 @@ def _text(data: memoryview) -> str:
 
 
 def _float(dtype: str) -> Callable[[memoryview], float]:
-    return lambda data: float(np.frombuffer(data, dtype)[0])
+    size = np.dtype(dtype).itemsize
+
+    def read(data: memoryview) -> float:
+        if len(data) != size:
+            raise WeightsError(f"a number of {len(data)} bytes must have {size}")
+        return float(np.frombuffer(data, dtype)[0])
+
+    return read
 
 
 MESSAGES: dict[str, dict[int, tuple[str, Any]]] = {

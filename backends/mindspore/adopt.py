@@ -50,6 +50,11 @@ def program(source: nn.Cell, images: np.ndarray) -> Program:
     return found
 
 
+def inner(source: nn.Cell) -> nn.Cell:
+    """Return the Cell: nothing that wraps one is looked into."""
+    return source
+
+
 def original(source: nn.Cell, theirs: Mapping[str, str]) -> Any:
     """Return what runs a Cell as if it were a backend; see `Original`."""
     return Original(source, theirs)

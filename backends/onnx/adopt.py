@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from backends.onnx.adopt_bounds import require_plain, rounds
 from backends.onnx.adopt_fold import Known, UnknownError, fold, reshaped
 from backends.onnx.adopt_nodes import READ
+from backends.onnx.bounds import inferred_shapes
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError, InputError
 
@@ -24,6 +26,7 @@ MAX_BYTES = 1 << 31
 """Of a file: what protobuf admits."""
 ROUNDS = 100
 """Of folding: as many reshapes may follow each other that each ask for the shape before."""
+UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 MAX_VALUES = 1 << 29
 """Of an array that a file declares."""
 SUFFIXES = (".onnx",)
@@ -51,6 +54,7 @@ def program(source: Any, images: np.ndarray) -> Program:
         raise
     except Exception as error:  # protobuf's DecodeError, which is not public
         raise AdoptionError(f"{path}: is no ONNX model: {error}") from None
+    require_plain(path, model)
     return _Reader(path, model, images.shape).program()
 
 
@@ -79,6 +83,9 @@ class _Reader:
                 calls += self._calls(node)
             except UnknownError as error:
                 problems.append(f"{node.name or node.output[0]}: {error}")
+            except UNFIT as error:  # attributes and arrays of other kinds than the operator has
+                told = f"{node.op_type} is not what it should be ({type(error).__name__}: {error})"
+                problems.append(f"{node.name or node.output[0]}: {told}")
         refuse(problems)
         outputs = tuple(value.name for value in self.model.graph.output)
         used = {name for call in calls for name in call.held.values()}
@@ -93,7 +100,7 @@ class _Reader:
             )
         return Program(
             self.input, self.shape, calls, outputs, len(outputs) > 1, arrays,
-            frozenset(self.modules | leaves), notes,
+            frozenset(self.modules | leaves), notes, output_names=outputs,
         )  # fmt: skip
 
     def _array(self, tensor: TensorProto) -> np.ndarray:
@@ -133,14 +140,14 @@ class _Reader:
     def _folded(self) -> list[NodeProto]:
         """Fold what is constant, which tells more shapes, as far as it goes; return the rest."""
         nodes = list(self.model.graph.node)
-        for _ in range(ROUNDS):
+        for _ in range(rounds(len(nodes), ROUNDS)):
             self.known.shapes = self._shapes()
             left = []
             told = self._reshaped(nodes)
             for node in nodes:
                 try:
                     folded = fold(node, self.known)
-                except UnknownError:
+                except UNFIT:  # UnknownError is one
                     folded = False
                 if not folded:
                     left.append(node)
@@ -159,10 +166,12 @@ class _Reader:
         """State the shapes of reshapes that inference leaves open; return how many there were."""
         shapes, count = self.known.shapes, 0
         for node in nodes:
-            if node.op_type != "Reshape" or node.output[0] in shapes:
+            if node.op_type != "Reshape" or node.output[0] in shapes or len(node.input) < 2:
                 continue
             if node.input[0] in shapes and node.input[1] in self.known.constants:
                 shape = reshaped(node, shapes[node.input[0]], self.known)
+                if not all(0 <= n <= MAX_VALUES for n in shape):
+                    continue
                 value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, shape)
                 self.model.graph.value_info.append(value)
                 count += 1
@@ -170,7 +179,7 @@ class _Reader:
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         try:
-            inferred = shape_inference.infer_shapes(self.model, data_prop=True)
+            inferred = inferred_shapes(self.model)
         except Exception as error:  # InferenceError and what C++ throws
             raise AdoptionError(f"{self.path}: its shapes contradict: {error}") from None
         found = {}
@@ -236,6 +245,11 @@ def _plain(name: str) -> str:
     """Return a node's name as a path of modules."""
     kept = "".join(c if c.isalnum() or c in "_-." else "_" for c in name)
     return ".".join(part for part in kept.split(".") if part)
+
+
+def inner(source: Any) -> Any:
+    """Return the file."""
+    return source
 
 
 def original(source: Any, theirs: Any) -> Any:

@@ -14,6 +14,10 @@ SMALL = 4096
 """Values of what is folded: shapes, bounds, permutations."""
 
 
+MOST = 1 << 20
+"""Values that a function may make before it is known how many it makes."""
+
+
 class UnknownError(ValueError):
     """What a node does is not known here."""
 
@@ -51,7 +55,7 @@ def fold(node: NodeProto, known: Known) -> bool:
         known.constants[node.output[0]] = known.constants[node.input[0]]
         return True
     given = [known.constants.get(name) for name in node.input if name]
-    if node.op_type not in FOLDED or not given or any(v is None or v.size > SMALL for v in given):
+    if node.op_type not in FOLDED or not given or not _is_small(node, given):
         return False
     values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     try:
@@ -62,6 +66,14 @@ def fold(node: NodeProto, known: Known) -> bool:
         return False
     known.constants[node.output[0]] = found
     return True
+
+
+def _is_small(node: NodeProto, given: list[Any]) -> bool:
+    """Return whether all is known that a function reads, and it cannot make many values of it."""
+    if any(value is None or value.size > SMALL for value in given):
+        return False
+    sizes = [max(value.size, 1) for value in given]
+    return (sum(sizes) if node.op_type == "Concat" else math.prod(sizes[:2])) <= MOST
 
 
 def reshaped(node: NodeProto, shape: tuple[int, ...], known: Known) -> tuple[int, ...]:
@@ -81,7 +93,10 @@ def _constant(node: NodeProto) -> np.ndarray:
         if math.prod(value.dims) > 1 << 29 or min(value.dims, default=0) < 0:
             raise UnknownError(f"Constant: shape {list(value.dims)} is not possible")
         return np.asarray(numpy_helper.to_array(value))
-    return np.asarray(value)
+    found = np.asarray(value)
+    if found.dtype.kind not in "biuf":
+        raise UnknownError(f"Constant: must be numbers, not {found.dtype}")
+    return found
 
 
 def _slice(values: dict[str, Any], x: Any, starts: Any, ends: Any, *rest: Any) -> Any:

@@ -131,12 +131,14 @@ def _transpose(node: NodeProto, values: dict[str, Any], known: Known, opset: int
 
 
 def _cut(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    starts, ends, *rest = (known.constant(n, "Slice: a bound") for n in node.input[1:] if n)
+    names = [name for name in node.input[1:] if name]
+    starts, ends, *rest = (known.constant(n, "Slice: a bound").ravel() for n in names)
     axes = rest[0] if rest else np.arange(len(starts))
     steps = rest[1] if len(rest) > 1 else np.ones(len(starts), int)
     if len(starts) != 1 or node.input[0] not in known.shapes:
         raise UnknownError("Slice: it must cut one axis")
-    axis, size = int(axes[0]), known.shapes[node.input[0]][int(axes[0])]
+    axis = int(axes[0])
+    size = known.shapes[node.input[0]][axis]
     start, end, step = (int(v[0]) for v in (starts, ends, steps))
     start, end, _ = slice(start, end).indices(size)
     options = {"dim": axis, "start": start, "end": end, "step": step}

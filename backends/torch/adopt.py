@@ -18,9 +18,11 @@ import torch
 from torch import nn
 from torch.export import Dim, export
 
+from backends.torch.adopt_module import own_gradients, require_plain
 from backends.torch.adopt_reader import Reader
+from backends.torch.live import unwrap
 from backends.torch.original import Original
-from zoo.adoption.program import Program, refuse
+from zoo.adoption.program import Program
 from zoo.errors import AdoptionError
 
 
@@ -35,16 +37,24 @@ def program(source: nn.Module, images: np.ndarray) -> Program:
         AdoptionError: `torch.export` cannot take it, or it computes with what is no float32 image
             batch.
     """
-    _require_plain(source)
+    require_plain(source)
     example = torch.from_numpy(images)
-    with _undisturbed(source):
-        try:
+    try:
+        with _undisturbed(source), own_gradients():
             exported = export(source, (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
-        except Exception as error:  # whatever a user's forward raises, or torch.export refuses
-            raise AdoptionError(
-                f"{type(source).__name__}: torch.export cannot take it: {_first_line(error)}"
-            ) from error
+    except AdoptionError:
+        raise
+    except Exception as error:  # whatever a user's forward raises, or torch.export refuses
+        raise AdoptionError(
+            f"{type(source).__name__}: torch.export cannot take it: {_first_line(error)}"
+        ) from error
     return Reader(source, exported, images.shape).program()
+
+
+def inner(source: nn.Module) -> nn.Module:
+    """Return the module in what wraps one: DataParallel, torch.compile, AveragedModel."""
+    found: nn.Module = unwrap(source)
+    return found
 
 
 def original(source: nn.Module, theirs: Mapping[str, str]) -> Any:
@@ -55,21 +65,6 @@ def original(source: nn.Module, theirs: Mapping[str, str]) -> Any:
 def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-def _require_plain(module: nn.Module) -> None:
-    if isinstance(module, torch.jit.ScriptModule):
-        raise AdoptionError("a TorchScript module is code of its own: adopt what it was made from")
-    wrong = [
-        f"{name}: {what} (={found}) must be {wanted}"
-        for name, tensor in (*module.named_parameters(), *module.named_buffers())
-        for what, found, wanted in (
-            ("dtype", tensor.dtype, torch.float32),
-            ("device", tensor.device.type, "cpu"),
-        )
-        if found != wanted and (what == "device" or tensor.is_floating_point())
-    ]
-    refuse(wrong)
 
 
 @torch.library.custom_op("parity_zoo::stochastic_depth", mutates_args=())

@@ -16,6 +16,7 @@ from backends.torch.adopt_call import Node, Options, UnknownError, arguments, va
 from backends.torch.adopt_calls import READ, SIZES
 from backends.torch.adopt_constants import Constants
 from backends.torch.adopt_einsum import steps as einsum_steps
+from backends.torch.adopt_module import first_names, named_leaves
 from zoo.adoption.program import Call, Program, refuse
 from zoo.errors import AdoptionError
 
@@ -35,9 +36,10 @@ class Reader:
         self.images: list[str] = []
         state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         self.trained = {name for name, _ in module.named_parameters()}
+        first = first_names(module)
         known = {}
         for spec in exported.graph_signature.input_specs:
-            name, target = spec.arg.name, spec.target
+            name, target = spec.arg.name, first.get(spec.target or "", spec.target)
             if spec.kind is InputKind.USER_INPUT:
                 self.images.append(name)
                 continue
@@ -74,25 +76,32 @@ class Reader:
                 except UnknownError as error:
                     problems.append(str(error))
         refuse(problems)
-        outputs, as_tuple = self._outputs()
+        found, as_tuple, notes = self._outputs()
         return Program(
-            self.images[0], self.shape, calls, outputs, as_tuple, self.arrays, self.modules,
-            constants=frozenset(self.made),
+            self.images[0], self.shape, calls, tuple(value for _, value in found), as_tuple,
+            self.arrays, self.modules, notes, frozenset(self.made),
+            tuple(name for name, _ in found),
         )  # fmt: skip
 
-    def _outputs(self) -> tuple[tuple[str, ...], bool]:
-        (node,) = (n for n in self.exported.graph.nodes if n.op == "output")
-        found = node.args[0]
-        spec = self.exported.call_spec.out_spec
-        nested = spec is not None and not spec.is_leaf()
-        if nested and (spec.type not in (tuple, list) or spec.num_leaves != spec.num_children):
-            raise AdoptionError(
-                f"it returns a {spec.type.__name__} of {spec.num_leaves} values: it must return a "
-                "tensor, or a tuple of tensors"
-            )
+    def _outputs(self) -> tuple[list[tuple[str, str]], bool, list[str]]:
+        """Return what is returned (how it is called, the value), if in a tuple, and notes."""
         if len(self.images) != 1:
             raise AdoptionError(f"it takes {len(self.images)} tensors: it must take one, of images")
-        return tuple(n.name for n in found), nested
+        (node,) = (n for n in self.exported.graph.nodes if n.op == "output")
+        spec = self.exported.call_spec.out_spec
+        leaves = list(zip(named_leaves(spec), node.args[0], strict=True))
+        left = [name for name, value in leaves if value is None]
+        refuse(
+            f"it returns {name or 'a value'} (={value!r}), which must be a tensor"
+            for name, value in leaves
+            if value is not None and not isinstance(value, Node)
+        )
+        notes = [f"it returns None as {name}: left out" for name in left]
+        found = [(name, value.name) for name, value in leaves if value is not None]
+        if any(not name.isdigit() for name, _ in found if name):
+            told = ", ".join(name for name, _ in found)
+            notes.append(f"it returns {told}: a tuple of these")
+        return found, not spec.is_leaf(), notes
 
     def _calls(self, node: Node) -> Iterator[Call]:
         target: Any = node.target

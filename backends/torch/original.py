@@ -17,6 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from backends.torch import about
+from backends.torch.adopt_module import tensors
+from backends.torch.live import unwrap
 from backends.torch.reference import PlainTrainer
 from backends.torch.run import DTYPES, LEVELS
 from zoo.adoption.original import RANDOM, visible
@@ -38,7 +40,7 @@ class Original:
     __name__ = "backends.torch"
 
     def __init__(self, module: nn.Module, theirs: Mapping[str, str]) -> None:
-        self.module, self.theirs = module, theirs
+        self.module, self.theirs = unwrap(module), theirs
         self.describe = about.describe
 
     def visible(self, graph: Graph) -> set[str]:
@@ -169,4 +171,4 @@ def in_mode(model: nn.Module, training: bool) -> nn.Module:
 
 def _several(output: Any, count: int) -> tuple[torch.Tensor, ...]:
     """Return the tensors of an output that were adopted: in training, auxiliary ones follow."""
-    return (output,) if isinstance(output, torch.Tensor) else tuple(output[:count])
+    return tensors(output)[:count]

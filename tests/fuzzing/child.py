@@ -110,29 +110,36 @@ def child(args: argparse.Namespace) -> None:
         read(path)  # imports what it needs, and shows that the samples are valid
     # Pillow warns of what it reads all the same; as errors these would end what users see go on.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM, signal.SIGPROF])
-    now, armed = _memory(), 0.0
+    armed = 0.0
     for number in range(args.first, args.first + args.cases):
         put(case(args.door, valid, args.seed, number), path)
         print(number, file=said)
         if time.monotonic() - armed > 1:  # a thread each time
             armed = time.monotonic()
             faulthandler.dump_traceback_later(2 * args.patience, exit=True, file=sys.stderr)
-        before = now
-        resource.setrlimit(resource.RLIMIT_DATA, (before["VmData"] + MEMORY, hard))
-        Path("/proc/self/clear_refs").write_text("5")  # the most that is counted from here
-        start = time.process_time()
-        verdict, why = examine(read, path, args.patience)
-        spent, now = time.process_time() - start, _memory()
-        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
-        grown = now["VmHWM"] - before["VmRSS"]
-        if verdict != "failed" and grown > MEMORY:
-            verdict, why = "failed", f"used {grown} bytes, more than {MEMORY}: {why}"
+        verdict, why, spent, grown = judged(read, path, args.patience)
         print(
             json.dumps([verdict, why[:4000] if verdict == "failed" else "", spent, grown]),
             file=said,
         )
+
+
+def judged(
+    read: Callable[[Path], Any], path: Path, patience: float = PATIENCE
+) -> tuple[str, str, float, int]:
+    """Return what `examine` does within the limit on memory, the seconds and bytes that it took."""
+    hard, before = resource.getrlimit(resource.RLIMIT_DATA)[1], _memory()
+    resource.setrlimit(resource.RLIMIT_DATA, (before["VmData"] + MEMORY, hard))
+    Path("/proc/self/clear_refs").write_text("5")  # the most that is counted from here
+    start = time.process_time()
+    verdict, why = examine(read, path, patience)
+    spent, now = time.process_time() - start, _memory()
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    grown = now["VmHWM"] - before["VmRSS"]
+    if verdict != "failed" and grown > MEMORY:
+        verdict, why = "failed", f"used {grown} bytes, more than {MEMORY}: {why}"
+    return verdict, why, spent, grown
 
 
 def _memory() -> dict[str, int]:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fuzzing import datasets, samples
+from fuzzing import datasets, networks, samples
 from fuzzing.mutate import damage
 from fuzzing.samples import Case
 from weights.formats import FORMATS
@@ -169,6 +169,21 @@ def read_exported(path: Path) -> Any:
     return zoo.predict(path, picture, workers=0)
 
 
+def read_adopted(path: Path) -> Any:
+    import zoo
+
+    net = zoo.adopt(path, example=(2, 3, networks.SIZE, networks.SIZE))
+    return net.summary(), net.spec.sha256
+
+
+def read_graph(path: Path) -> Any:
+    import zoo
+    from zoo.sources import source
+
+    spec = zoo.spec_from_json(_text_of(path))
+    return zoo.cost(spec.graph), compile(source(spec), "graph", "exec")
+
+
 def read_truth(path: Path) -> Any:
     from zoo.images import find_pictures, read_truth
 
@@ -214,5 +229,7 @@ DOORS: dict[str, Door] = {
         for kind in ("tar", "gz", "bz2", "xz")
     },
     "arrays": Door(datasets.arrays, read_dataset, 60),
+    "adopted": Door(networks.foreign, read_adopted, 6, ".onnx"),
+    "graph": Door(networks.graphs, read_graph, 6),
     "exported": Door(samples.exported, read_exported, 2, ".onnx"),
 }

@@ -171,6 +171,7 @@ FRAMES: tuple[tuple[bytes, Change], ...] = (
     (b"\xfd7zXZ\x00", _packed(lambda data: lzma.compress(data, preset=0), lzma.decompress)),
     (b"\x89PNG\r\n", _png),
     (b"\x08", lambda data, rng: message(data, rng, inner)),  # what ONNX's files start with
+    (b"\n\x031.", lambda data, rng: message(data, rng, inner)),  # and MindSpore's of networks
 )
 
 

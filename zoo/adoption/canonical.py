@@ -24,12 +24,14 @@ class Canonical:
         weights: canonical name → float32 array.
         theirs: canonical name → the name that the user's network has for it.
         notes: what is to be known of how it was read.
+        output_names: what the outputs are called there.
     """
 
     graph: Graph
     weights: dict[str, np.ndarray]
     theirs: dict[str, str]
     notes: tuple[str, ...]
+    output_names: tuple[str, ...] = ()
 
 
 def canonical(program: Program) -> Canonical:
@@ -38,6 +40,7 @@ def canonical(program: Program) -> Canonical:
     Raises:
         AdoptionError: it has something that no operator of ours is; all of it is told at once.
     """
+    _require_order(program)
     program = simplified(program)
     _require_batches(program)
     shapes = program.shapes()
@@ -75,7 +78,22 @@ def canonical(program: Program) -> Canonical:
         told = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         program.notes.append(f"no output depends on {told}: left out")
     theirs = {ours: name for ours, name in held_by.items() if name not in program.constants}
-    return Canonical(graph, weights, theirs, tuple(program.notes))
+    return Canonical(graph, weights, theirs, tuple(program.notes), program.output_names)
+
+
+def _require_order(program: Program) -> None:
+    """Refuse calls that read what nothing before them makes, or nothing at all."""
+    made = {program.input}
+    problems = []
+    for call in program.calls:
+        wrong = [name for name in call.inputs if name not in made]
+        told = f"{call.place}: {call.kind} reads"
+        problems += [f"{told} {name}, which no call before makes" for name in wrong]
+        made.add(call.name)
+    if not program.outputs:
+        problems.append("it returns nothing")
+    unmade = [name for name in program.outputs if name not in made]
+    refuse(problems + [f"output {name} is made by nothing" for name in unmade])
 
 
 def _operators(
@@ -132,7 +150,9 @@ class _Names:
     def __init__(self, program: Program) -> None:
         self._leaves = program.modules
         self._owners = {call.name: _owner(call) for call in program.calls if call.held}
-        self._taken: set[str] = {INPUT, *self._owners.values()}
+        self._holders = set(self._owners.values())
+        self._taken: set[str] = {INPUT, *self._holders}
+        self._numbers: dict[str, int] = {}
         self._given: set[str] = set()
 
     def of(self, call: Call, further: str) -> str:
@@ -141,21 +161,28 @@ class _Names:
         if owner and not further and owner not in self._given:
             self._given.add(owner)
             return owner
-        scope, kind = call.scope, _snake(further) or call.kind
-        if scope in self._leaves and not further and scope not in self._owners.values():
+        scope, kind = self._outside(call.scope), _snake(further) or call.kind
+        leaf = call.scope in self._leaves
+        if leaf and not further and scope not in self._holders:
             wanted = scope
-        elif scope in self._owners.values() or scope in self._leaves:
+        elif scope in self._holders or leaf or scope != call.scope:
             wanted = f"{scope}_{kind}"
         else:
             wanted = f"{scope}.{kind}" if scope else kind
-        for owner in self._owners.values():
-            if wanted.startswith(f"{owner}."):  # a norm with an activation inside, as timm has them
-                wanted = f"{owner}_{wanted.removeprefix(f'{owner}.').replace('.', '_')}"
-        name, number = wanted, 1
+        name, number = wanted, self._numbers.get(wanted, 1)
         while name in self._taken:
             name, number = f"{wanted}_{number}", number + 1
+        self._numbers[wanted] = number
         self._taken.add(name)
         return name
+
+    def _outside(self, scope: str) -> str:
+        """Return a scope that lies in no layer: ``bn1.act`` of a norm ``bn1`` is ``bn1_act``."""
+        parts = scope.split(".")
+        for i in range(1, len(parts)):
+            if ".".join(parts[:i]) in self._holders:
+                return f"{'.'.join(parts[:i])}_{'_'.join(parts[i:])}"
+        return scope
 
 
 def _owner(call: Call) -> str:

@@ -7,7 +7,7 @@ of a framework.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,7 @@ class Program:
         constants: those of them that it computes, and has no name for.
         modules: the paths of its modules that hold no others.
         notes: what is to be known of how it was read.
+        output_names: what the values that it returns are called there; "" for one alone.
     """
 
     input: str
@@ -79,6 +80,7 @@ class Program:
     modules: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
     constants: frozenset[str] = frozenset()
+    output_names: tuple[str, ...] = ()
 
     def shapes(self) -> dict[str, Shape]:
         """Return the shape of every value."""
@@ -93,10 +95,10 @@ class Program:
         return found
 
 
-def refuse(problems: list[str]) -> None:
+def refuse(problems: Iterable[str]) -> None:
     """Raise `AdoptionError` with everything that stands in the way, if anything does."""
-    if problems:
-        unique = list(dict.fromkeys(problems))
+    unique = list(dict.fromkeys(problems))
+    if unique:
         more = f"\n  … and {len(unique) - MOST} more" if len(unique) > MOST else ""
         listed = "".join(f"\n  {problem}" for problem in unique[:MOST])
         raise AdoptionError(f"the network cannot be adopted:{listed}{more}")

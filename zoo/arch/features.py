@@ -58,7 +58,7 @@ def feature_info(graph: Graph) -> FeatureInfo:
     is the last value there which everything flows through. Of a network of several outputs they are
     those of the first. Other graphs have none.
     """
-    if len(graph.outputs) > 1:
+    if graph.returns_tuple:
         graph = dataclasses.replace(graph.select(graph.outputs[:1]), origin=graph.origin)
     head = head_of(graph)
     if head is None:

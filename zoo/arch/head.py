@@ -35,12 +35,12 @@ class Head:
 def head_of(graph: Graph) -> Head | None:
     """Return where the head of a whole network is; None for other graphs.
 
-    Whole is what came from a spec and has one output: a part of a network, or its form for
-    inference, has no head that could be asked for.
+    Whole is what came from a spec and returns one value, and not in a tuple: a part of a network,
+    or its form for inference, has no head that could be asked for.
     """
     classes = getattr(graph.origin, "num_classes", None)
     through = list(joints(graph))
-    if classes is None or not through or graph.outputs != (through[-1].name,):
+    if classes is None or graph.as_tuple or not through or graph.outputs != (through[-1].name,):
         return None
     shapes = graph.shapes()
     classifier, before = None, through

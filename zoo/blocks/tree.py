@@ -120,7 +120,7 @@ class _Cut:
         inside = {node.name for node in nodes}
         for key in _sorted(items, self.readers, self.order):
             found = items[key]
-            if len(found) == 1 and found[0].name in (_join(path, key), path):
+            if len(found) == 1 and not found[0].name.startswith(f"{_join(path, key)}."):
                 steps.append(self._leaf(key, found[0], inside))
             else:
                 steps.append(self._block(_join(path, key), key, found))

@@ -30,6 +30,18 @@ MODELS: dict[str, Spec] = {}
 """None by name: they come from files and modules."""
 
 
+def _classes(body: Graph) -> int:
+    """Return how many values an image gets: in a row, or at each place of a map.
+
+    Raises:
+        SpecError: there is no such output.
+    """
+    shape = body.shapes()[body.outputs[0]] if body.outputs else ()
+    if len(shape) < 2:
+        raise SpecError(f"body: its first output (shape {shape}) must be (N, classes)")
+    return shape[1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class GraphSpec(Spec):
     """A network that is its graph.
@@ -54,6 +66,7 @@ class GraphSpec(Spec):
         super().__post_init__()
         if not isinstance(self.body, Graph):
             raise SpecError(f"body must be a graph, not {type(self.body).__name__}")
+        _ = _classes(self.body)
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise SpecError(
                 f"name (={self.name!r:.80}) must be letters, digits, and any of _ . + -"
@@ -74,7 +87,7 @@ class GraphSpec(Spec):
         return cls(
             name=re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII)[:MAX_NAME].strip("_") or "network",
             body=dataclasses.replace(body, origin=None),
-            num_classes=body.shapes()[body.outputs[0]][1],
+            num_classes=_classes(body),
             in_channels=body.in_channels,
             image_size=height,
         )
@@ -85,7 +98,7 @@ class GraphSpec(Spec):
 
     def expand(self) -> Graph:
         nodes = list(self.body.nodes)
-        classes = self.body.shapes()[self.body.outputs[0]][1]
+        classes = _classes(self.body)
         if self.num_classes != classes:
             last = classifier_of(self.body)
             if last is None:

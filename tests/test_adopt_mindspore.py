@@ -327,6 +327,24 @@ def test_our_own_networks_come_back_as_equal_graphs(name):
     assert all(np.array_equal(net[key], array) for key, array in held.items())
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "name",
+    [
+        "densenet121", "ghostnet_050", "googlenet", "mobilenet_v1_025",
+        "mobilenet_v2_035_128", "mobilenet_v3_small_100", "mobilevit_xx_small", "poolformer_s12",
+        "resnet18", "shufflenet_v1_g3_05", "shufflenet_v2_x0_5", "squeezenet1_0",
+    ],
+)  # fmt: skip
+def test_mindcvs_networks(name, rng):
+    import mindcv
+
+    cell = randomized(mindcv.create_model(name, num_classes=10))
+    net = zoo.adopt(cell, example=(2, 3, 64, 64))
+    limit = 1e-5 if len(net.graph.parameters) > 450 else 5e-6  # of more than 150 layers
+    assert agreement(cell, net, "torch", rng, 64) < limit
+
+
 # ── The proof with the original at the table ─────────────────────────────────────────────────────
 
 

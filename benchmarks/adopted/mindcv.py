@@ -11,70 +11,70 @@ from typing import Any
 
 import numpy as np
 
-NETWORKS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "BiT_resnet50": ("bit", (64,)),
-    "cait_xxs24_224": ("cait", (224,)),
-    "cmt_tiny": ("cmt", (160,)),
-    "coat_tiny": ("coat", (224,)),
-    "convit_tiny": ("convit", (224,)),
-    "convnext_tiny": ("convnext", (64,)),
-    "crossvit_9": ("crossvit", (240,)),
-    "densenet121": ("densenet", (64,)),
-    "dpn92": ("dpn", (64,)),
-    "edgenext_xx_small": ("edgenext", (64,)),
-    "efficientnet_b0": ("efficientnet", (64,)),
-    "ghostnet_050": ("ghostnet", (64,)),
-    "googlenet": ("googlenet", (64,)),
-    "hrnet_w32": ("hrnet", (64,)),
-    "inception_v3": ("inceptionv3", (96,)),
-    "inception_v4": ("inceptionv4", (96,)),
-    "mae_b_16_224_finetune": ("mae", (224,)),
-    "mixnet_s": ("mixnet", (64,)),
-    "mlp_mixer_s_p16": ("mlpmixer", (224,)),
-    "mnasnet_050": ("mnasnet", (64,)),
-    "mobilenet_v1_025": ("mobilenetv1", (64,)),
-    "mobilenet_v2_035_128": ("mobilenetv2", (64,)),
-    "mobilenet_v3_small_100": ("mobilenetv3", (64,)),
-    "mobilevit_xx_small": ("mobilevit", (64,)),
-    "nasnet_a_4x1056": ("nasnet", (64,)),
-    "pit_ti": ("pit", (224,)),
-    "pnasnet": ("pnasnet", (64,)),
-    "poolformer_s12": ("poolformer", (64,)),
-    "pvt_v2_b0": ("pvtv2", (64,)),
-    "regnet_x_200mf": ("regnet", (64,)),
-    "repmlp_t224": ("repmlp", (224,)),
-    "repvgg_a0": ("repvgg", (64,)),
-    "res2net50": ("res2net", (64,)),
-    "resnest50": ("resnest", (64,)),
-    "resnet18": ("resnet", (64,)),
-    "resnetv2_50": ("resnetv2", (64,)),
-    "seresnet18": ("senet", (64,)),
-    "shufflenet_v1_g3_05": ("shufflenetv1", (64,)),
-    "shufflenet_v2_x0_5": ("shufflenetv2", (64,)),
-    "skresnet18": ("sknet", (64,)),
-    "squeezenet1_0": ("squeezenet", (64,)),
-    "swin_tiny": ("swintransformer", (224,)),
-    "swinv2_tiny_window8": ("swintransformerv2", (256,)),
-    "visformer_tiny": ("visformer", (224,)),
-    "vit_b_32_224": ("vit", (224,)),
-    "xception": ("xception", (64,)),
-    "xcit_tiny_12_p16_224": ("xcit", (64,)),
+NETWORKS: dict[str, tuple[str, int, tuple[int, ...]]] = {
+    "BiT_resnet50": ("bit", 25549352, (64,)),
+    "cait_xxs24_224": ("cait", 11936488, (224,)),
+    "cmt_tiny": ("cmt", 9417426, (160,)),
+    "coat_tiny": ("coat", 5498540, (224,)),
+    "convit_tiny": ("convit", 5710512, (224,)),
+    "convnext_tiny": ("convnext", 28589128, (64,)),
+    "crossvit_9": ("crossvit", 8553296, (240,)),
+    "densenet121": ("densenet", 7978856, (64,)),
+    "dpn92": ("dpn", 37668392, (64,)),
+    "edgenext_xx_small": ("edgenext", 1327216, (64,)),
+    "efficientnet_b0": ("efficientnet", 5288548, (64,)),
+    "ghostnet_050": ("ghostnet", 2587292, (64,)),
+    "googlenet": ("googlenet", 6991272, (64,)),
+    "hrnet_w32": ("hrnet", 41228840, (64,)),
+    "inception_v3": ("inceptionv3", 27161264, (96,)),
+    "inception_v4": ("inceptionv4", 42679816, (96,)),
+    "mae_b_16_224_finetune": ("mae", 86567656, (224,)),
+    "mixnet_s": ("mixnet", 4134606, (64,)),
+    "mlp_mixer_s_p16": ("mlpmixer", 18527752, (224,)),
+    "mnasnet_050": ("mnasnet", 2218512, (64,)),
+    "mobilenet_v1_025": ("mobilenetv1", 470072, (64,)),
+    "mobilenet_v2_035_128": ("mobilenetv2", 1677128, (64,)),
+    "mobilenet_v3_small_100": ("mobilenetv3", 2542856, (64,)),
+    "mobilevit_xx_small": ("mobilevit", 1272504, (64,)),
+    "nasnet_a_4x1056": ("nasnet", 5289978, (64,)),
+    "pit_ti": ("pit", 4847272, (224,)),
+    "pnasnet": ("pnasnet", 5064487, (64,)),
+    "poolformer_s12": ("poolformer", 11915176, (64,)),
+    "pvt_v2_b0": ("pvtv2", 3666760, (64,)),
+    "regnet_x_200mf": ("regnet", 2684792, (64,)),
+    "repmlp_t224": ("repmlp", 38296680, (224,)),
+    "repvgg_a0": ("repvgg", 9108968, (64,)),
+    "res2net50": ("res2net", 25699120, (64,)),
+    "resnest50": ("resnest", 27483240, (64,)),
+    "resnet18": ("resnet", 11689512, (64,)),
+    "resnetv2_50": ("resnetv2", 25553064, (64,)),
+    "seresnet18": ("senet", 11779624, (64,)),
+    "shufflenet_v1_g3_05": ("shufflenetv1", 717324, (64,)),
+    "shufflenet_v2_x0_5": ("shufflenetv2", 1365792, (64,)),
+    "skresnet18": ("sknet", 11958056, (64,)),
+    "squeezenet1_0": ("squeezenet", 1248424, (64,)),
+    "swin_tiny": ("swintransformer", 28288354, (224,)),
+    "swinv2_tiny_window8": ("swintransformerv2", 28347154, (256,)),
+    "visformer_tiny": ("visformer", 10321368, (224,)),
+    "vit_b_32_224": ("vit", 88224232, (224,)),
+    "xception": ("xception", 22855952, (64,)),
+    "xcit_tiny_12_p16_224": ("xcit", 6716272, (64,)),
 }
-"""Network → the module that it is of, and sizes of images that it admits."""
+"""Network → the module that it is of, its parameters, and sizes of images that it admits."""
 
 Maker = tuple[str, Callable[[], Any], int, tuple[int, ...]]
 
 
 def makers() -> dict[str, Maker]:
-    """Return network → its module, what makes it, its parameters (0: not told), sizes of images."""
+    """Return network → its module, what makes it, its parameters, sizes of images."""
     import backends
 
     backends.load(
         "mindspore"
     )  # before an operator runs, so that its convolutions are the fast ones
     return {
-        name: (module, lambda name=name: make(name), 0, sizes)  # type: ignore[misc]
-        for name, (module, sizes) in NETWORKS.items()
+        name: (module, lambda name=name: make(name), count, sizes)  # type: ignore[misc]
+        for name, (module, count, sizes) in NETWORKS.items()
     }
 
 

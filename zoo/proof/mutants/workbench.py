@@ -197,7 +197,8 @@ def _maps(g: GraphBuilder, x: str) -> str:
     found = _behind_norms(g, x, settings, 8)
     x = g.relu(g.batch_norm(g.conv(g.concat(found), 16, stride=2, name="joined"), "joined_bn"))
     kinds: tuple[Literal["mean", "sum", "amax"], ...] = ("mean", "sum", "amax")
-    along = [g.apply(Reduce(kind=k, dim=(1,), keepdim=True), x, name=k) for k in kinds]
+    reductions: dict[str, Operator] = {k: Reduce(kind=k, dim=(1,), keepdim=True) for k in kinds}
+    along = _behind_norms(g, x, reductions, 4)
     gate = g.apply(Reduce(kind="amax", dim=(2, 3), keepdim=True), x, name="largest")
     x = g.concat([x, *along], "reduced")
     gate = g.conv(gate, g.channels(x), bias=True, name="gate")

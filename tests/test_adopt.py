@@ -283,11 +283,6 @@ class Pair(nn.Module):
         return x + y
 
 
-class Named(nn.Module):
-    def forward(self, x):
-        return {"logits": x.relu()}
-
-
 class Shared(nn.Module):
     def __init__(self):
         super().__init__()
@@ -315,7 +310,6 @@ class Across(nn.Module):
 REFUSED = [
     (Choosing, r"Choosing: torch\.export cannot take it: "),
     (Pair, r"Pair: torch\.export cannot take it: "),
-    (Named, r"it returns a dict of 1 values: it must return a tensor"),
     (Shared, r"conv\.weight: is shared by conv and conv_conv2d, which no layer of ours"),
     (lambda: nn.Conv2d(3, 4, 1).double(), r"weight: dtype \(=torch\.float64\) must be torch\."),
     (lambda: nn.Conv2d(3, 4, 1, device="meta"), r"weight: device \(=meta\) must be cpu"),

@@ -20,7 +20,12 @@ class SymmetricPool2d(nn.Cell):
     """
 
     def __init__(
-        self, kind: type, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool = False
+        self,
+        kind: type,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        ceil_mode: bool = False,
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride, self.padding = (

@@ -54,10 +54,11 @@ class Original:
         return {ours: found[name] for ours, name in self.theirs.items()}
 
     def set_parameters(self, model: nn.Cell, arrays: Arrays) -> None:
-        """Copy arrays into a copy, by their names."""
+        """Copy arrays into a copy, by their names; constants it makes for itself."""
         found = self.parameters(model)
-        for name, array in arrays.items():
-            found[name].set_data(Tensor(array, found[name].dtype))
+        for name, parameter in found.items():
+            if name in arrays:
+                parameter.set_data(Tensor(arrays[name], parameter.dtype))
 
     def get_parameters(self, model: nn.Cell) -> Arrays:
         """Return copies of a copy's arrays, by ours."""
@@ -88,7 +89,7 @@ class Original:
         outputs = (value.asnumpy().copy() for value in several[: len(graph.outputs)])
         seen |= zip(graph.outputs, outputs, strict=True)
         names, found = self.visible(graph), self.get_parameters(model)
-        statistics = {n: found[n] for n, p in graph.parameters.items() if not p.trainable}
+        statistics = {n: a for n, a in found.items() if not graph.parameters[n].trainable}
         return {name: value for name, value in seen.items() if name in names}, statistics
 
     def gradients(

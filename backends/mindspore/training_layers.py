@@ -93,7 +93,7 @@ def prepare(network: nn.Cell, graph: Graph, precision: str) -> Parameter | None:
         if isinstance(cell, ChannelShuffle | Gather):
             put(network, node.name, Permute(cell.indices))
         elif isinstance(cell, nn.Dropout | StochasticDepth):
-            key = key or make_key()
+            key = make_key() if key is None else key
             drawn = cell if isinstance(cell, nn.Dropout) else cell.drop
             path = node.name if drawn is cell else f"{node.name}.drop"
             put(network, path, Dropout(drawn.p, key, number))

@@ -22,6 +22,8 @@ def _gelu(e: Emission, node: Node, op: operators.GELU, shape: Shape) -> None:
         cube = e.add("Mul", f"{name}.cube", [x, e.add("Mul", f"{name}.square", [x, x])])
         y = e.add("Add", f"{name}.bent", [x, number("Mul", "bend", cube, 0.044715)])
         y = e.add("Tanh", f"{name}.tanh", [number("Mul", "scaled", y, math.sqrt(2 / math.pi))])
+        # OpenCV crashes where it makes one node of these itself; run-times drop the Identity.
+        y = e.add("Identity", f"{name}.bounded", [y])
     gate = number("Add", "gate", y, 1.0)
     whole = e.add("Mul", f"{name}.whole", [x, gate])
     e.add("Mul", name, [whole, e.constant(f"{name}.half", 0.5)])

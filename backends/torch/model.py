@@ -121,10 +121,17 @@ def freeze(module: nn.Module) -> nn.Module:
     With filters whose channels are last, convolutions make such values too, and oneDNN's kernels
     for that layout are the fast ones.
     """
-    module.eval().requires_grad_(False)
+    return in_layout(module.eval().requires_grad_(False), torch.channels_last)
+
+
+def in_layout(module: nn.Module, layout: torch.memory_format) -> nn.Module:
+    """Return the module with its filters in a layout.
+
+    ``Module.to`` would ask it of arrays of five axes as well, which have no such layout.
+    """
     for parameter in module.parameters():
         if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            parameter.data = parameter.data.contiguous(memory_format=layout)
     return module
 
 

@@ -42,21 +42,35 @@ class Original:
     def __init__(self, module: nn.Module, theirs: Mapping[str, str]) -> None:
         self.module, self.theirs = unwrap(module), theirs
         self.describe = about.describe
+        self._paths: dict[tuple[int, ...], set[str]] = {}
 
     def visible(self, graph: Graph) -> set[str]:
         """Return the nodes whose values a module of theirs hands out, and the outputs."""
-        return visible(graph, (path for path, _ in self.module.named_modules()))
+        return visible(graph, self._called(graph))
+
+    def _called(self, graph: Graph) -> set[str]:
+        """Return the paths of the modules that are called; of others only the arrays are used."""
+        if graph.input_shape in self._paths:
+            return self._paths[graph.input_shape]
+        model, called = in_mode(self.build(graph), False), set[str]()
+        for path, part in model.named_modules():
+            part.register_forward_hook(lambda module, x, made, path=path: called.add(path))
+        with torch.no_grad():
+            model(torch.zeros(2, *graph.input_shape[1:]))
+        self._paths[graph.input_shape] = called
+        return called
 
     def build(self, graph: Graph) -> nn.Module:
         """Return a copy of the module."""
         return copy.deepcopy(self.module)
 
     def set_parameters(self, model: nn.Module, arrays: Arrays) -> None:
-        """Copy arrays into a copy, by their names."""
+        """Copy arrays into a copy, by their names; constants it makes for itself."""
         state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         with torch.no_grad():
             for name, array in arrays.items():
-                state[self.theirs[name]].copy_(torch.from_numpy(array))
+                if name in self.theirs:
+                    state[self.theirs[name]].copy_(torch.from_numpy(array))
 
     def get_parameters(self, model: nn.Module) -> Arrays:
         """Return copies of a copy's arrays, by ours."""
@@ -126,7 +140,7 @@ class Original:
 
     def _arrays(self, model: nn.Module, graph: Graph, trainable: bool) -> Arrays:
         found = self.get_parameters(model)
-        return {n: found[n] for n, p in graph.parameters.items() if p.trainable == trainable}
+        return {n: a for n, a in found.items() if graph.parameters[n].trainable == trainable}
 
 
 class OriginalTrainer(PlainTrainer):

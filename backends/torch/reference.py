@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.torch.model import build
+from backends.torch.model import build, in_layout
 from backends.torch.parameters import set_parameters
 from zoo.arch import Graph
 from zoo.recipes import SGD, Recipe
@@ -44,7 +44,7 @@ class PlainTrainer:
         names: Mapping[str, str] | None = None,
     ) -> None:
         self.graph, self.recipe, self.dtype, self.layout = graph, recipe, dtype, layout
-        self.module = module.to(dtype).to(memory_format=layout)
+        self.module = in_layout(module.to(dtype), layout)
         held = (*module.state_dict(), *dict(module.named_parameters()))
         self.names = names if names is not None else {name: name for name in held}
         self.start()
@@ -93,7 +93,7 @@ class PlainTrainer:
         """Return copies of parameters and running statistics."""
         state = self.module.state_dict()
         found = {ours: state[name].numpy().copy() for name, ours in self.names.items()}
-        return {name: found[name] for name in self.graph.parameters}
+        return {name: found[name] for name in self.graph.parameters if name in found}
 
     def slots(self) -> dict[str, Arrays]:
         """Return copies of what the optimizer remembers."""

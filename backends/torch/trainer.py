@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.torch.model import build
+from backends.torch.model import build, in_layout
 from backends.torch.parameters import get_parameters, set_parameters
 from backends.torch.strided import thin
 from zoo.arch import Graph, operators
@@ -45,7 +45,7 @@ class Trainer:
         self.module: nn.Module = build(graph)
         set_parameters(self.module, weights)
         # Filters whose channels are last make such values, for which the kernels are the fast ones.
-        self.module = self.module.to(memory_format=torch.channels_last)
+        in_layout(self.module, torch.channels_last)
         self.module.to(self.fabric.device).train()
         if self.fabric.device.type == "cpu":
             thin(self.module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -56,10 +57,21 @@ def error(graph: Graph, *forms: bool) -> float:
     return float(max(np.abs(values - exact).max() for values in found) / np.abs(exact).max())
 
 
+REFUSED = {
+    "pad and crop": "paddings[i].first >= 0",
+    "transposed group conv, dilated": "Gemm",  # it takes no notice of the dilation
+}
+"""Row → what OpenCV says."""
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("name", TABLE)
 def test_operators(name: str, size: tuple[int, int]) -> None:
-    assert error(network(TABLE[name], size)) <= TOLERANCE
+    if name in REFUSED:
+        with pytest.raises(cv2.error, match=re.escape(REFUSED[name])):
+            error(network(TABLE[name], size))
+    else:
+        assert error(network(TABLE[name], size)) <= TOLERANCE
 
 
 @pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x_cifar", "*plus_small"])

@@ -47,7 +47,8 @@ def without_copies(program: Program) -> Program:
         still = call.kind in ("reshape", "flatten") and call.shape == shapes[call.inputs[0]]
         alone = call.kind == "cat" and len(call.inputs) == 1
         idle = call.kind in IDLE and call.options[IDLE[call.kind][0]] == IDLE[call.kind][1]
-        if call.kind in COPIES or still or alone or idle:
+        bare = call.kind == "pad" and not any(call.options["sides"])
+        if call.kind in COPIES or still or alone or idle or bare:
             same[call.name] = source = call.inputs[0]
             # A module whose last call hands on what one inside of it made is that one.
             inside = source in made and made[source].scope.startswith(f"{call.scope}.")

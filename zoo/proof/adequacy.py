@@ -129,7 +129,7 @@ def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterat
         for name in node.inputs:
             if not scale_of(values[name]) >= BRANCH * scale_of(made):
                 yield Told("branch", f"what {name} adds is next to nothing: it could be left out")
-    if node.op.traits.channels != "moved":
+    if node.inputs and node.op.traits.channels != "moved":
         yield from channels(made)
 
 

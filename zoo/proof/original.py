@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import backends
-from zoo.arch import Spec
+from zoo.arch import Graph, Spec
+from zoo.arch.operators import Weight
 from zoo.errors import SpecError
+from zoo.passes import Weights
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import Case
+from zoo.proof.steps import Run, Work
 from zoo.proof.translated import Translated
 
 ORIGINAL = "original"
@@ -18,13 +21,30 @@ ORIGINAL = "original"
 
 @dataclass(frozen=True)
 class OriginalCandidate(Candidate):
-    """A user's own module, by the names that it shares with the graph."""
+    """A user's own module, by the names that it shares with the graph.
+
+    Attributes:
+        constants: the arrays that it makes for itself.
+    """
+
+    constants: tuple[str, ...] = ()
 
     def visible(self, case: Case) -> set[str]:
         """Return the nodes that end a module of theirs, and the outputs."""
         engine: Any = self.backend
         found: set[str] = engine.visible(case.graph)
         return found & super().visible(case)
+
+    def training(self, case: Case, work: Work) -> Run:
+        """Return what steps of the module come to; what it makes for itself stays as it is."""
+        run = super().training(case, work)
+        kept = {name: case.weights[True][name] for name in self.constants}
+        return replace(run, statistics=kept | dict(run.statistics))
+
+    def parameters(self, weights: Weights) -> Weights:
+        """Return what the module hands out; the constants it makes for itself are ours."""
+        found = super().parameters(weights)
+        return {name: weights[name] for name in self.constants} | found
 
 
 def of_original(model: Any, spec: Spec, *, optimize: bool) -> OriginalCandidate:
@@ -38,7 +58,19 @@ def of_original(model: Any, spec: Spec, *, optimize: bool) -> OriginalCandidate:
         raise SpecError(f"backend {ORIGINAL!r}: only of a network that zoo.adopt made of a module")
     if optimize or spec.graph.parameters != model.spec.graph.parameters:
         raise SpecError(f"backend {ORIGINAL!r}: the module is proven as it is")
-    return OriginalCandidate(ORIGINAL, original_of(model), spec.graph)
+    constants = tuple(constants_of(model, spec.graph))
+    return OriginalCandidate(ORIGINAL, original_of(model), spec.graph, constants=constants)
+
+
+def constants_of(model: Any, graph: Graph) -> Weights:
+    """Return the arrays of a network that are part of it, and no weights: masks and the like."""
+    known = getattr(model, "weights", {})
+    held = {
+        f"{node.name}.weight"
+        for node in graph.nodes
+        if isinstance(node.op, Weight) and not node.op.trainable
+    }
+    return {name: known[name] for name in held & set(known)}
 
 
 def original_of(net: Any) -> Any:

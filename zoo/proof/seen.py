@@ -53,6 +53,7 @@ def channels(values: np.ndarray) -> Iterator[Told]:
     A channel without pixels has as few values as there are images, which may be alike by chance:
     such a channel is asked not to be zero, and all of them together to vary.
     """
+    values = np.atleast_2d(values)
     rows = _rows(_sample(values))
     low, high = rows.min(1), rows.max(1)
     scale = float(max(high.max(), -low.min()))
@@ -162,8 +163,7 @@ def _sample(values: np.ndarray) -> np.ndarray:
     if values.ndim < 4:
         return values
     steps = (-(-n // SAMPLE) for n in values.shape[2:])
-    rows, columns = (slice(step // 2, None, step) for step in steps)
-    return values[:, :, rows, columns]
+    return values[(slice(None), slice(None), *(slice(step // 2, None, step) for step in steps))]
 
 
 def _rows(values: np.ndarray) -> np.ndarray:

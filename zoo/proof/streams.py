@@ -103,9 +103,11 @@ def _is_key(graph: Graph, reader: Node, number: int) -> bool:
 
 
 def _scores(graph: Graph, node: Node) -> Iterator[Node]:
+    last = graph.shapes()[node.name][-1:]
     for reader in graph.nodes:
         if node.name in reader.inputs:
-            if isinstance(reader.op, Add | MulScalar):
+            moved = isinstance(reader.op, Reshape) and reader.op.shape[-1:] == last
+            if moved or isinstance(reader.op, Add | MulScalar):
                 yield from _scores(graph, reader)
             else:
                 yield reader

@@ -35,7 +35,13 @@ class ConventionError(ZooError, ValueError):
 
 
 class AdoptionError(ZooError, ValueError):
-    """A network from elsewhere that has something which no operator of ours is."""
+    """A network from elsewhere that has something which no operator of ours is.
+
+    Attributes:
+        problems: all that stands in the way, where several things do.
+    """
+
+    problems: tuple[str, ...] = ()
 
 
 class ExportError(ZooError, ValueError):

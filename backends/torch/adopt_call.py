@@ -45,3 +45,12 @@ def renamed(kind: str, **names: Callable[[Any], Any]) -> Read:
 def same(value: Any) -> Any:
     """Return an option as it is."""
     return value
+
+
+def line_of(node: Node) -> str:
+    """Return the last line of the user's code, or of a library's, that a call was made in."""
+    trace = [line.strip() for line in (node.stack_trace or "").splitlines() if "File " in line]
+    if not trace:
+        return ""
+    parts = trace[-1].split('"')
+    return f"{parts[1].rpartition('/')[2]}:{parts[2].split('line ')[1].split(',')[0]}"

@@ -12,12 +12,12 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from backends.torch.adopt_call import Node, Options, UnknownError, arguments, value_of
+from backends.torch.adopt_call import Node, Options, UnknownError, arguments, line_of, value_of
 from backends.torch.adopt_calls import READ, SIZES
 from backends.torch.adopt_constants import Constants
 from backends.torch.adopt_einsum import steps as einsum_steps
 from backends.torch.adopt_module import first_names, named_leaves
-from zoo.adoption.program import Call, Program, refuse
+from zoo.adoption.program import UNREAD, Call, Program, refuse
 from zoo.errors import AdoptionError
 
 ROLES = ("weight", "bias", "running_mean", "running_var")
@@ -75,12 +75,13 @@ class Reader:
                     calls += self._calls(node)
                 except UnknownError as error:
                     problems.append(str(error))
-        refuse(problems)
+                    read = [self._now(n.name) for n in node.all_input_nodes[:1]]
+                    calls.append(Call(node.name, UNREAD, tuple(read), ()))
         found, as_tuple, notes = self._outputs()
         return Program(
             self.images[0], self.shape, calls, tuple(value for _, value in found), as_tuple,
             self.arrays, self.modules, notes, frozenset(self.made),
-            tuple(name for name, _ in found),
+            tuple(name for name, _ in found), tuple(problems),
         )  # fmt: skip
 
     def _outputs(self) -> tuple[list[tuple[str, str]], bool, list[str]]:
@@ -202,7 +203,7 @@ class Reader:
     def _value(self, name: str, full: str, reader: Node) -> Call:
         return Call(
             name, "weight", (), self.arrays[full].shape, self._scope(reader),
-            {"trainable": full in self.trained}, {"weight": full}, _line(reader), -1,
+            {"trainable": full in self.trained}, {"weight": full}, line_of(reader), -1,
         )  # fmt: skip
 
     def _einsum(self, node: Node, values: Options) -> Iterator[Call]:
@@ -262,7 +263,7 @@ class Reader:
             shape, images = self._shape(value), self._axis(value)
             if value.dtype != torch.float32:
                 raise UnknownError(f"{self._place(node)}: {kind}: makes {value.dtype}")
-        place = self._scope(node), options, held, _line(node)
+        place = self._scope(node), options, held, line_of(node)
         return Call(node.name, kind, tuple(inputs), shape, *place, images)
 
     def _axis(self, value: torch.Tensor) -> int:
@@ -290,14 +291,5 @@ class Reader:
         return path.split("@")[0]  # a module that is called again has a number behind it
 
     def _place(self, node: Node) -> str:
-        at, line = self._scope(node) or "the network itself", _line(node)
+        at, line = self._scope(node) or "the network itself", line_of(node)
         return f"{at} ({line})" if line else at
-
-
-def _line(node: Node) -> str:
-    """Return the last line of the user's code, or of a library's, that a call was made in."""
-    trace = [line.strip() for line in (node.stack_trace or "").splitlines() if "File " in line]
-    if not trace:
-        return ""
-    parts = trace[-1].split('"')
-    return f"{parts[1].rpartition('/')[2]}:{parts[2].split('line ')[1].split(',')[0]}"

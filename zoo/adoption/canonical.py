@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zoo.adoption.program import Call, Program, refuse
+from zoo.adoption.program import UNREAD, Call, Program, refuse
 from zoo.adoption.rules import RULES, UnfitError
 from zoo.adoption.simplify import simplified
 from zoo.arch import INPUT, Graph, Node, Operator
-from zoo.errors import GraphError
+from zoo.errors import AdoptionError, GraphError
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ def canonical(program: Program) -> Canonical:
     Raises:
         AdoptionError: it has something that no operator of ours is; all of it is told at once.
     """
+    if program.problems:
+        try:
+            canonical(replace(program, problems=()))
+        except AdoptionError as error:
+            refuse((*program.problems, *error.problems))
+        except Exception:
+            pass
+        refuse(program.problems)
     _require_order(program)
     program = simplified(program)
     _require_batches(program)
@@ -103,6 +111,8 @@ def _operators(
     problems: list[str],
 ) -> list[Operator]:
     rule = RULES.get(call.kind)
+    if call.kind == UNREAD:
+        return []
     if rule is None:
         problems.append(f"{call.place}: {call.kind} is no operator of the zoo")
         return []

@@ -16,6 +16,8 @@ import numpy as np
 from zoo.arch import Shape
 from zoo.errors import AdoptionError
 
+UNREAD = "unread"
+"""The kind of a call that could not be read, so that those around it can be looked at."""
 MOST = 20
 """Of the things that are wrong, an error lists so many."""
 
@@ -69,6 +71,7 @@ class Program:
         modules: the paths of its modules that hold no others.
         notes: what is to be known of how it was read.
         output_names: what the values that it returns are called there; "" for one alone.
+        problems: what could not be read; an ``UNREAD`` call stands for each.
     """
 
     input: str
@@ -81,6 +84,7 @@ class Program:
     notes: list[str] = field(default_factory=list)
     constants: frozenset[str] = frozenset()
     output_names: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def shapes(self) -> dict[str, Shape]:
         """Return the shape of every value."""
@@ -101,4 +105,6 @@ def refuse(problems: Iterable[str]) -> None:
     if unique:
         more = f"\n  … and {len(unique) - MOST} more" if len(unique) > MOST else ""
         listed = "".join(f"\n  {problem}" for problem in unique[:MOST])
-        raise AdoptionError(f"the network cannot be adopted:{listed}{more}")
+        error = AdoptionError(f"the network cannot be adopted:{listed}{more}")
+        error.problems = tuple(unique)
+        raise error

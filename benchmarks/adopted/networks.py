@@ -52,7 +52,7 @@ def torchvision_networks() -> Iterator[Network]:
             lambda make=make: randomized(make(weights=None)),  # type: ignore[misc]
             weights.meta["num_params"], run_torch,
             # Whose windows and positions are made for one size.
-            (nominal,) if name.startswith(("vit", "maxvit", "swin")) else (*SIZES[:3], nominal),
+            {"vit": (224,), "max": (nominal,), "swi": (nominal,)}.get(name[:3], (*SIZES[:3], nominal)),
         )  # fmt: skip
 
 

@@ -47,12 +47,13 @@ def torchvision_networks() -> Iterator[Network]:
         weights = next(iter(models.get_model_weights(name)))
         make = getattr(models, name)
         nominal = weights.transforms().crop_size[0]
+        # Of those whose windows and positions are made for one size.
+        fixed = {"vit": 224, "max": nominal, "swi": nominal}.get(name[:3])
         yield Network(
             "torchvision", name, make.__module__.rpartition(".")[2],
             lambda make=make: randomized(make(weights=None)),  # type: ignore[misc]
             weights.meta["num_params"], run_torch,
-            # Whose windows and positions are made for one size.
-            {"vit": (224,), "max": (nominal,), "swi": (nominal,)}.get(name[:3], (*SIZES[:3], nominal)),
+            (fixed,) if fixed else (*SIZES[:3], nominal),
         )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from zoo.arch.operators import (
     Clamp,
     ConcatAlong,
     ConvTranspose2d,
+    Exp,
     Expand,
     GroupNorm,
     Index,
@@ -98,6 +99,7 @@ def _built() -> Kinds:
     g.linear(g.flatten(g.dropout(g.global_avg_pool(x), 0.2)), 4, bias=True, name="linear")
     for op in (
         GELU(approximate="tanh"), LeakyReLU(negative_slope=0.1), PReLU(num_parameters=12), Tanh(),
+        Exp(),
         ELU(alpha=0.5), Mish(), Clamp(min_val=-1, max_val=None), AddScalar(value=1.5),
         MulScalar(value=0.5),
     ):  # fmt: skip

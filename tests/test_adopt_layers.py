@@ -23,6 +23,7 @@ from zoo.arch.operators import (
     Clamp,
     Conv2d,
     ConvTranspose2d,
+    Exp,
     LeakyReLU,
     MaxPool2d,
     Mish,
@@ -67,6 +68,7 @@ ROWS = {
     "prelu_of_one": (nn.PReLU(), [PReLU(num_parameters=1)]),
     "elu": (nn.ELU(0.7), [ELU(alpha=0.7)]),
     "tanh": (nn.Tanh(), [Tanh()]),
+    "exp": (lambda x: torch.exp(-x), [MulScalar(value=-1.0), Exp()]),
     "mish": (nn.Mish(), [Mish()]),
     "hardtanh": (nn.Hardtanh(), [Clamp(min_val=-1.0, max_val=1.0)]),
     "gelu_by_hand": (
@@ -162,7 +164,7 @@ def net(theirs):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_layer_is_the_operators_that_it_is(name, net):
-    names = {name} | {f"{name}_{kind}" for kind in ("add_scalar", "mul_scalar")}
+    names = {name} | {f"{name}_{kind}" for kind in ("add_scalar", "mul_scalar", "exp")}
     assert [n.op for n in net.graph.nodes if n.name in names] == ROWS[name][1]
 
 
@@ -211,9 +213,33 @@ def test_what_stands_inside_of_a_layer_is_called_beside_it():
     assert zoo.create(net)(torch.zeros(1, 3, 8, 8)).shape == (1, 4, 8, 8)
 
 
+class Cosine(nn.Module):
+    """As Swin V2's attention has it: what is the same of all images stands first in a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Conv2d(3, 8, 1)
+        self.scale = nn.Parameter(torch.rand(8, 1, 1))
+        self.shift = nn.Parameter(torch.rand(1, 8, 4, 4))
+
+    def forward(self, x):
+        y = F.normalize(self.project(x), dim=1) * self.scale.clamp(max=4.6).exp()
+        return 16 * torch.sigmoid(self.shift) + y
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_the_same_of_all_images_is_not_written_over(backend, rng):
+    theirs = Cosine().eval()
+    net = zoo.adopt(theirs, example=(2, 3, 4, 4))
+    assert agreement(theirs, net, backend, rng, 4) < 5e-6
+
+
 REFUSED = [
-    (lambda x: x / x, "div: what it is divided by must be a number"),
-    (lambda x: torch.div(x, 2, rounding_mode="floor"), "div: what it is divided by must be"),
+    (lambda x: x / x, "div is no operator of the zoo"),
+    (
+        lambda x: torch.div(x, 2, rounding_mode="floor"),
+        r"div: rounding_mode \(='floor'\) must be None",
+    ),
     (lambda x: F.interpolate(x, scale_factor=1.7), r"scale_factors \(=\(1\.7, 1\.7\)\) must be"),
     (lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float(), "is no operator|where a max"),
     (lambda x: x.sum(), "sum: over all axes"),

@@ -124,7 +124,8 @@ def kinks(op):
     others = [np.zeros(shape)] * ((op.arity or 1) - 1)
     near = [run(op, [np.broadcast_to(ends + h, shape), *others], 2)[0, :, 0] for h in NEAR]
     slopes = (near[1] - near[0]) / (NEAR[1] - NEAR[0])
-    jumps = np.abs(np.diff(slopes)).max(0)
+    # Beside the slope itself: a smooth function may be steep.
+    jumps = (np.abs(np.diff(slopes)) / np.abs(slopes[:, :-1]).clip(1)).max(0)
     return tuple((ends[:-1][jumps > JUMP] + STEP / 2).tolist())
 
 

@@ -117,6 +117,7 @@ READ: dict[str, Read] = {
     "HSigmoid": _plain("hardsigmoid"),
     "HSwish": _plain("hardswish"),
     "InplaceAddExt": _two("add"),
+    "Exp": _plain("exp"),
     "InplaceAddsExt": _two("add"),
     "InplaceMul": _two("mul"),
     "InplaceMuls": _two("mul"),

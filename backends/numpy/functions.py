@@ -37,6 +37,7 @@ FUNCTIONS: dict[type[Operator], Callable[[Any, Array], Array]] = {
     operators.LeakyReLU: lambda op, x: _leaky(x, op.negative_slope),
     operators.ELU: lambda op, x: np.where(x > 0, x, op.alpha * np.expm1(np.minimum(x, 0))),
     operators.Tanh: lambda op, x: np.tanh(x),
+    operators.Exp: lambda op, x: np.exp(x),
     operators.Mish: lambda op, x: x * np.tanh(np.logaddexp(0, x)),
     operators.Clamp: lambda op, x: np.clip(x, op.min_val, op.max_val),
     operators.AddScalar: lambda op, x: x + op.value,

@@ -111,6 +111,7 @@ READ: dict[str, Read] = {
     "Sigmoid": plain("sigmoid"),
     "Softplus": plain("softplus"),
     "Sub": _two("sub"),
+    "Exp": plain("exp"),
     "Tanh": plain("tanh"),
 }
 """Operator → what it means."""

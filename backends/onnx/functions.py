@@ -68,12 +68,17 @@ def _tanh(e: Emission, node: Node, op: operators.Tanh, shape: Shape) -> None:
     e.add("Tanh", node.name, node.inputs)
 
 
+def _exp(e: Emission, node: Node, op: operators.Exp, shape: Shape) -> None:
+    e.add("Exp", node.name, node.inputs)
+
+
 FUNCTIONS: dict[type[Operator], tuple[str, Emit]] = {
     operators.GELU: ("Erf", _gelu),
     operators.LeakyReLU: ("LeakyRelu", _leaky),
     operators.PReLU: ("PRelu", _prelu),
     operators.ELU: ("Elu", _elu),
     operators.Tanh: ("Tanh", _tanh),
+    operators.Exp: ("Exp", _exp),
     operators.Mish: ("Softplus", _mish),
     operators.Clamp: ("Clip", _clamp),
     operators.AddScalar: ("Add", _by("Add")),

@@ -37,9 +37,9 @@ def _product(values: Options) -> tuple[str, Options]:
 
 def _quotient(values: Options) -> tuple[str, Options]:
     other = values["other"]
-    if isinstance(other, Node) or values.get("rounding_mode"):
-        raise UnknownError("div: what it is divided by must be a number")
-    return "mul_scalar", {"value": 1 / float(other)}
+    if values.get("rounding_mode"):
+        raise UnknownError(f"div: rounding_mode (={values['rounding_mode']!r}) must be None")
+    return ("div", {}) if isinstance(other, Node) else ("mul_scalar", {"value": 1 / float(other)})
 
 
 def _power(values: Options) -> tuple[str, Options]:
@@ -62,6 +62,7 @@ READ: dict[str, Read] = {
     "div": _quotient,
     "elu": renamed("elu", alpha=same, scale=same, input_scale=same),
     "erf": renamed("erf"),
+    "exp": renamed("exp"),
     "gelu": renamed("gelu", approximate=same),
     "hardsigmoid": renamed("hardsigmoid"),
     "hardswish": renamed("hardswish"),

@@ -47,6 +47,7 @@ READ: dict[str, Read] = {
     "index": _indices,
     "index_select": _index_select,
     "layer_norm": _layer_norm,
+    "linalg_vector_norm": renamed("vector_norm", ord=same, dim=same, keepdim=same),
     "matmul": renamed("matmul"),
     "permute": renamed("permute", dims=tuple),
     "roll": renamed("roll", shifts=_numbers, dims=_numbers),

@@ -159,7 +159,9 @@ class _Names:
 
     def __init__(self, program: Program) -> None:
         self._leaves = program.modules
-        self._owners = {call.name: _owner(call) for call in program.calls if call.held}
+        owners = {call.name: _owner(call) for call in program.calls if call.held}
+        self._holders = set(owners.values())
+        self._owners = {name: self._outside(owner) for name, owner in owners.items()}
         self._holders = set(self._owners.values())
         self._taken: set[str] = {INPUT, *self._holders}
         self._numbers: dict[str, int] = {}

@@ -25,6 +25,28 @@ def gated(program: Program) -> Program:
     return program
 
 
+def normalized(program: Program) -> Program:
+    """Turn x over max(|x|, eps), as ``torch.nn.functional.normalize`` has it, into one function."""
+    made: dict[str, Call] = {}
+    for call in program.calls:
+        made[call.name] = call
+        if call.kind != "div" or len(call.inputs) != 2:
+            continue
+        x, below = call.inputs
+        spread = made.get(below)
+        if spread is not None and spread.kind == "expand":
+            below = spread.inputs[0]
+        held = made.get(below)
+        norm = made.get(held.inputs[0]) if held is not None and held.kind == "clamp" else None
+        if held is None or norm is None or norm.kind != "vector_norm" or norm.inputs != (x,):
+            continue
+        dims, eps = norm.options["dim"], held.options["min_val"]
+        whole = norm.options["ord"] == 2 and norm.options["keepdim"] and len(dims or ()) == 1
+        if whole and eps and held.options["max_val"] is None:
+            call.kind, call.inputs, call.options = "normalize", (x,), {"dim": dims[0], "eps": eps}
+    return program
+
+
 def _factors(name: str, made: Made, stop: str = "", depth: int = 4) -> tuple[float, list[str]]:
     """Return the number and the values that a product is made of; ``stop`` is not taken apart."""
     call = made.get(name) if depth and name != stop else None

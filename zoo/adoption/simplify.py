@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from zoo.adoption.gates import gated
+from zoo.adoption.gates import gated, normalized
 from zoo.adoption.moves import moved
 from zoo.adoption.program import Call, Program
 
@@ -221,6 +221,7 @@ def _each(
 REWRITES: tuple[Callable[[Program], Program], ...] = (
     without_copies,
     multiples,
+    normalized,
     paddings,
     shuffles,
     unread,

@@ -260,12 +260,13 @@ def _overwriting(graph: Graph) -> Iterator[str]:
     """Yield the nodes that may write over their last input, which saves them memory.
 
     Nothing else reads that input, it is no output, and the operator that made it neither hands out
-    a view (Slice) nor keeps its result for the backward pass (Sigmoid).
+    a view (Slice) nor keeps its result for the backward pass (Sigmoid). Of two images, what is the
+    same of all has another shape than what it is added to.
     """
     readers: dict[str, int] = defaultdict(int)
     for name in (*graph.outputs, *(name for node in graph.nodes for name in node.inputs)):
         readers[name] += 1
-    shapes = graph.shapes()
+    shapes = graph.shapes((2, *graph.input_shape[1:]))
     for node in graph.nodes:
         source = graph.by_name.get(node.inputs[-1]) if node.op.traits.overwrites else None
         if source is None or readers[source.name] != 1:

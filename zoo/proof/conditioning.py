@@ -188,7 +188,11 @@ class _Walk:
         """Move what an activation sees into its regions and clear of its kinks."""
         found = list(sights(self.graph, node.name)) if self.reach else []
         for lever in levers(self.graph, node.inputs[0]):
+            if isinstance(self.graph.by_name[lever.node].op, Linear) and x.ndim > 2:
+                x, found = np.moveaxis(x, -1, 1), []  # a view: what is moved is moved in place
             own = x[:, lever.channels]
+            if own.shape[1] != len(self.found[f"{lever.node}.bias"]):
+                return  # what moves axes lies between
             gate = self.gates[lever.gate] if lever.gate else np.ones((1,) * own.ndim)
             moves = np.zeros(own.shape[1])
             if self.reach:

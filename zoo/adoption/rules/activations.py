@@ -10,6 +10,7 @@ from zoo.arch.operators import (
     GELU,
     AddScalar,
     Clamp,
+    Exp,
     HardSigmoid,
     HardSwish,
     LeakyReLU,
@@ -70,5 +71,6 @@ RULES: dict[str, Rule] = {
     "rsub_scalar": _rsub_scalar,
     "sigmoid": plain(Sigmoid),
     "silu": plain(SiLU),
+    "exp": plain(Exp),
     "tanh": plain(Tanh),
 }

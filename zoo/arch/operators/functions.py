@@ -104,6 +104,13 @@ class Tanh(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exp(Operator):
+    """exp(x), e.g. of the logarithm of a scale (Swin V2, arXiv:2111.09883)."""
+
+    traits = _function("nonnegative", result="saved")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mish(Operator):
     """x tanh(log(1 + exp(x))) (arXiv:1908.08681)."""
 

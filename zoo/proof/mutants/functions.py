@@ -14,6 +14,7 @@ from zoo.arch.operators import (
     GELU,
     AddScalar,
     Clamp,
+    Exp,
     LeakyReLU,
     Mish,
     MulScalar,
@@ -184,6 +185,19 @@ def tanh() -> Iterator[Mutation]:
     yield from _cut_at_zero(kind)
 
 
+def exp() -> Iterator[Mutation]:
+    """The exponential function, which has no kinks."""
+    kind = Exp
+    yield _instead(kind, "powers of two", lambda ns, x, op: ns.exp(math.log(2) * x))
+    yield _instead(kind, "less one", lambda ns, x, op: ns.exp(x) - 1)
+    yield _instead(
+        kind, "Taylor's third order", lambda ns, x, op: 1 + x + x * x / 2 + x * x * x / 6
+    )
+    yield _instead(kind, "steeper by a thousandth", lambda ns, x, op: ns.exp(1.001 * x))
+    yield _gradient(kind, "gradient of one", lambda ns, x, op: x * 1.0)
+    yield from _cut_at_zero(kind)
+
+
 def _mish(ns: Namespace, x: Any) -> Any:
     e = ns.exp(at_most(x, 20))
     return x * (e * (e + 2)) / (e * (e + 2) + 2)
@@ -255,5 +269,5 @@ def scalars() -> Iterator[Mutation]:
 
 def functions() -> Iterator[Mutation]:
     """Return the mutations of all of them."""
-    for mutations in (gelu, leaky_relu, prelu, elu, tanh, mish, clamp, scalars):
+    for mutations in (gelu, leaky_relu, prelu, elu, tanh, exp, mish, clamp, scalars):
         yield from mutations()

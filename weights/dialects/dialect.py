@@ -24,17 +24,19 @@ from typing import Literal
 import numpy as np
 
 from weights.canonical import Weights
-from zoo.arch import Graph, Node, Shape
-from zoo.arch.operators import BatchNorm2d, Conv2d
+from zoo.arch import Graph, Node, Operator, Shape
+from zoo.arch.operators import BatchNorm2d, Conv2d, GroupNorm, LayerNorm, PReLU
 from zoo.errors import WeightsError
 
-MINDSPORE_ROLES = {
-    "weight": "gamma",
-    "bias": "beta",
-    "running_mean": "moving_mean",
-    "running_var": "moving_variance",
+_AFFINE = {"weight": "gamma", "bias": "beta"}
+_STATISTICS = {"running_mean": "moving_mean", "running_var": "moving_variance"}
+MINDSPORE_ROLES: dict[type[Operator], dict[str, str]] = {
+    BatchNorm2d: _AFFINE | _STATISTICS,
+    LayerNorm: _AFFINE,
+    GroupNorm: _AFFINE,
+    PReLU: {"weight": "w"},
 }
-"""PyTorch's names for what a batch norm holds → MindSpore's."""
+"""Operator → PyTorch's names for what it holds → MindSpore's, where it has others."""
 
 PIECES = ".convs."
 """What stands between the name of a split convolution and the number of the group."""
@@ -47,7 +49,7 @@ _REPEATED = (
 )
 """Canonical names of layers that repeat → their pattern."""
 
-_CANONICAL_ROLES = {theirs: ours for ours, theirs in MINDSPORE_ROLES.items()}
+_CANONICAL_ROLES = {theirs: ours for ours, theirs in (_AFFINE | _STATISTICS).items()}
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,8 @@ class Dialect:
         return {ours: arrays[theirs] for theirs, ours in self.names(graph).items()}
 
     def _role(self, node: Node, role: str) -> str:
-        renamed = self.framework == "mindspore" and isinstance(node.op, BatchNorm2d)
-        return MINDSPORE_ROLES[role] if renamed else role
+        renamed = MINDSPORE_ROLES.get(type(node.op), {}) if self.framework == "mindspore" else {}
+        return renamed.get(role, role)
 
     def _layers(self, graph: Graph) -> Iterator[tuple[Node, str, bool]]:
         """Yield (node, their name of it, whether it is a list of convolutions with them).

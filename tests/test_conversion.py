@@ -367,9 +367,9 @@ def test_destinations_are_kept(theirs, tmp_path):
     path.write_bytes(b"old")
     for bad, text in {
         path: f"{path}: exists and is kept; force=True (--force) replaces it",
-        tmp_path: f"{tmp_path}: the suffix must be one of .safetensors, .zoo, .pth, ",
+        tmp_path: f"{tmp_path}: the suffix must be one of .safetensors, .zoo, ",
         tmp_path / "no" / "x.pth": f"{tmp_path / 'no' / 'x.pth'}: the folder {tmp_path / 'no'} ",
-        tmp_path / "x.h5": f"{tmp_path / 'x.h5'}: the suffix must be one of .safetensors, .zoo, .pth, ",
+        tmp_path / "x.h5": f"{tmp_path / 'x.h5'}: the suffix must be one of .safetensors, .zoo, ",
     }.items():
         with pytest.raises((zoo.OutputError, zoo.WeightsError)) as error:
             zoo.convert(theirs, bad)

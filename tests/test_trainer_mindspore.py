@@ -27,6 +27,7 @@ from trainer_material import (
 )
 
 import backends
+from zoo.arch.builder import GraphBuilder
 from zoo.errors import InputError, SpecError
 
 WORKER = Path(__file__).with_name("trainer_worker_mindspore.py")
@@ -83,6 +84,27 @@ def test_dropout_is_independent_draws_with_the_right_rate(graph_mode, p):
 def test_networks_without_dropout_draw_nothing(engine):
     graph = small_network()
     assert engine.trainer(graph, small_weights(graph), small_recipe(MOMENTUM))._key is None
+
+
+def test_several_dropouts_share_a_key_and_draw_each_by_itself(engine):
+    from mindspore import Tensor
+
+    from backends.mindspore.training_layers import Dropout, prepare, set_key
+
+    g = GraphBuilder(3, 8)
+    x = g.dropout(g.dropout(g.input, 0.5, name="first"), 0.25, name="second")
+    graph = g.build(g.linear(g.flatten(g.global_avg_pool(x)), 4, bias=True, name="linear"))
+    network = engine.build(graph)
+    key = prepare(network, graph, "float32")
+    found = [cell for cell in network.cells() if isinstance(cell, Dropout)]
+    x = Tensor(np.ones((2, 3, 8, 8), np.float32))
+    set_key(key, 0, 0)
+    first, second = ((cell.set_train()(x).asnumpy() > 0) for cell in found)
+    set_key(key, 0, 1)  # which both of them follow
+    again = [cell(x).asnumpy() > 0 for cell in found]
+    assert (first != second).any()
+    assert (first != again[0]).any()
+    assert (second != again[1]).any()
 
 
 def test_float16_is_near_and_bfloat16_is_refused(engine):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
 import pytest
+import torch
 from test_adopt_tokens import NETWORKS, drawn
 
 import zoo
@@ -33,6 +35,22 @@ def test_training_is_proven_beside_the_original(name):
         adopted(name), backends=["original", "torch", "mindspore"], level="training"
     )
     assert {finding.status for finding in report.findings} == {"passed"}
+
+
+@pytest.mark.exhaustive
+def test_masks_are_part_of_the_network():
+    """Swin's, which its blocks make for themselves; the layer qkv is not called, only used."""
+    from torchvision.models.swin_transformer import SwinTransformer
+
+    torch.manual_seed(0)
+    theirs = SwinTransformer([4, 4], 16, [2], [2], [4, 4], num_classes=5)
+    net = zoo.adopt(drawn(lambda: theirs), example=(2, 3, 32, 32))
+    report = zoo.parity(net, backends=["original", "torch"], level="training")
+    assert {finding.status for finding in report.findings} == {"passed"}
+    (mask,) = (name for name in net.weights if name.endswith("constant.weight"))
+    others = dataclasses.replace(net, weights=net.weights | {mask: net.weights[mask] * 0})
+    report = zoo.parity(others, backends=["original", "torch"])
+    assert {finding.backend for finding in report.failures} == {"original"}
 
 
 def test_gradients_are_proven():

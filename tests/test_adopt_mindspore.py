@@ -342,11 +342,12 @@ def test_mindcvs_networks(name, rng):
     cell = randomized(mindcv.create_model(name, num_classes=10))
     if name == "mobilenet_v2_035_128":
         # With statistics of nothing that it sees, nearly all that it hands on is 0 or 6, and any
-        # float32 is 1e-4 off float64.
+        # float32 is 1e-4 off float64; with its own, each of the two is 3e-6 off.
         for _ in range(40):
             cell.set_train(True)(Tensor(rng.standard_normal((8, 3, 64, 64)).astype(np.float32)))
     net = zoo.adopt(cell, example=(2, 3, 64, 64))
-    limit = 1e-5 if len(net.graph.parameters) > 450 else 5e-6  # of more than 150 layers
+    deep = len(net.graph.parameters) > 450  # of more than 150 layers
+    limit = 1e-5 if deep or name == "mobilenet_v2_035_128" else 5e-6
     assert agreement(cell, net, "torch", rng, 64) < limit
 
 

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 import backends
 import zoo
+from zoo.adoption.canonical import canonical
+from zoo.adoption.program import Call, Program
 from zoo.arch import operators
 from zoo.cli import app
 
@@ -441,3 +443,12 @@ def test_what_makes_no_network_is_told(text, message, tmp_path):
     done = CliRunner().invoke(app, ["port", text, "--out", str(tmp_path / "port")])
     assert message in str(done.exception)
     assert not (tmp_path / "port").exists()
+
+
+def test_values_that_make_no_operator_are_told():
+    """Files of strangers may tell anything."""
+    options = {"kernel_size": (2, 2), "stride": (2, 2), "padding": (), "ceil_mode": False}
+    call = Call("pool", "max_pool2d", ("x",), (1, 3, 4, 4), options=options)
+    program = Program("x", (1, 3, 8, 8), [call], ("pool",), False, {})
+    with pytest.raises(zoo.AdoptionError, match="max_pool2d: its values do not fit"):
+        canonical(program)

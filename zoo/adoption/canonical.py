@@ -121,7 +121,9 @@ def _operators(
         return rule(call, read, held)
     except (UnfitError, GraphError) as error:
         problems.append(f"{call.place}: {error}")
-        return []
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of a file of strangers
+        problems.append(f"{call.place}: {call.kind}: its values do not fit ({error})")
+    return []
 
 
 def _shared(theirs: Mapping[str, str]) -> list[str]:

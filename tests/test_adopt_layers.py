@@ -214,7 +214,7 @@ def test_what_stands_inside_of_a_layer_is_called_beside_it():
 
 
 class Cosine(nn.Module):
-    """As Swin V2's attention has it: what is the same of all images stands first in a sum."""
+    """As Swin V2's attention has it: what is the same of all images stands last in a sum."""
 
     def __init__(self):
         super().__init__()
@@ -224,7 +224,7 @@ class Cosine(nn.Module):
 
     def forward(self, x):
         y = F.normalize(self.project(x), dim=1) * self.scale.clamp(max=4.6).exp()
-        return 16 * torch.sigmoid(self.shift) + y
+        return y + 16 * torch.sigmoid(self.shift)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

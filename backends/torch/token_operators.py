@@ -6,7 +6,7 @@ from typing import Any
 
 from zoo.arch import Operator, operators
 from zoo.blocks import Argument, Inline, Layer
-from zoo.blocks.idioms import Entry, narrowed
+from zoo.blocks.idioms import Entry, group_norm, held, narrowed
 
 
 def _layer_norm(op: operators.LayerNorm, shape: Any) -> Layer:
@@ -21,25 +21,9 @@ def _layer_norm(op: operators.LayerNorm, shape: Any) -> Layer:
     )
 
 
-def _group_norm(op: operators.GroupNorm, shape: Any) -> Layer:
-    return Layer(
-        "nn.GroupNorm",
-        (
-            Argument("num_groups", op.num_groups),
-            Argument("channels", op.num_channels),
-            Argument("eps", op.eps, "eps", 1e-5),
-        ),
-    )
-
-
-def _weight(op: operators.Weight, shape: Any) -> Layer:
-    trainable = Argument("trainable", op.trainable, "trainable", True)
-    return Layer("Weight", (Argument("shape", op.shape), trainable))
-
-
 TOKENS: dict[type[Operator], Entry] = {
     operators.LayerNorm: _layer_norm,
-    operators.GroupNorm: _group_norm,
+    operators.GroupNorm: group_norm,
     operators.Normalize: lambda op, shape: Inline(
         "F.normalize({0}, dim={dim}, eps={eps})", (Argument("dim", op.dim), Argument("eps", op.eps))
     ),
@@ -50,7 +34,7 @@ TOKENS: dict[type[Operator], Entry] = {
     operators.ScaledDotProductAttention: lambda op, shape: Inline(
         "F.scaled_dot_product_attention({all}, scale={scale})", (Argument("scale", op.scale),)
     ),
-    operators.Weight: _weight,
+    operators.Weight: held,
     operators.Expand: lambda op, shape: Inline(
         "{0}.expand({1}.shape[0]" + ", -1" * (len(shape) - 1) + ")"
     ),

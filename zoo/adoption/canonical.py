@@ -45,9 +45,10 @@ def canonical(program: Program) -> Canonical:
             canonical(replace(program, problems=()))
         except AdoptionError as error:
             refuse((*program.problems, *error.problems))
-        except Exception:
-            pass
-        refuse(program.problems)
+        except Exception:  # what is read of the calls around a hole may be anything
+            refuse(program.problems)
+        else:
+            refuse(program.problems)
     _require_order(program)
     program = simplified(program)
     _require_batches(program)

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from zoo.arch import Operator, Shape
-from zoo.arch.operators import Narrow, Pad2d, Slice, Window
+from zoo.arch.operators import GroupNorm, Narrow, Pad2d, Slice, Weight, Window
 from zoo.blocks.layout import Name
 
 REQUIRED = object()
@@ -124,6 +124,24 @@ def narrowed(op: Narrow, shape: Shape) -> Inline:
     every = ":{step}" if op.step > 1 else ""
     form = "{0}[" + ":, " * op.dim + "{start}:{stop}" + every + "]"
     return Inline(form, bounds if op.step > 1 else bounds[:2])
+
+
+def group_norm(op: GroupNorm, shape: Shape) -> Layer:
+    """Return a group norm, which both frameworks spell alike."""
+    return Layer(
+        "nn.GroupNorm",
+        (
+            Argument("num_groups", op.num_groups),
+            Argument("channels", op.num_channels),
+            Argument("eps", op.eps, "eps", 1e-5),
+        ),
+    )
+
+
+def held(op: Weight, shape: Shape) -> Layer:
+    """Return what holds an array that is a value, a helper of each framework."""
+    trainable = Argument("trainable", op.trainable, "trainable", True)
+    return Layer("Weight", (Argument("shape", op.shape), trainable))
 
 
 @dataclass(frozen=True)

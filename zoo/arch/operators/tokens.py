@@ -11,8 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from zoo.arch.operator import Operator, Parameter, Shape, Traits, require
+from zoo.arch.operator import Operator, Parameter, Result, Shape, Traits, require
 from zoo.arch.operators.norms import require_axis
+
+
+def _move(result: Result) -> Traits:
+    """Return the traits of what moves values between places, channels among them."""
+    return Traits(
+        elementwise=False,
+        channels="mixed",
+        sign="kept",
+        kinks=(),
+        rounds=False,
+        overwrites=False,
+        result=result,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +93,7 @@ class Expand(Operator):
 class Permute(Operator):
     """Axis i of the output is axis ``dims[i]`` of the input, as ``torch.permute``."""
 
-    traits = Traits(
-        elementwise=False,
-        channels="mixed",
-        sign="kept",
-        kinks=(),
-        rounds=False,
-        overwrites=False,
-        result="view",
-    )
+    traits = _move("view")
 
     dims: tuple[int, ...]
 
@@ -110,15 +115,7 @@ class Permute(Operator):
 class Reshape(Operator):
     """The same values in order as (…, *shape): axis 0 is what is left for it."""
 
-    traits = Traits(
-        elementwise=False,
-        channels="mixed",
-        sign="kept",
-        kinks=(),
-        rounds=False,
-        overwrites=False,
-        result="view",
-    )
+    traits = _move("view")
 
     shape: tuple[int, ...]
 
@@ -138,15 +135,7 @@ class Reshape(Operator):
 class Roll(Operator):
     """Values moved along axes, the last ones to the front, as ``torch.roll``; shape kept."""
 
-    traits = Traits(
-        elementwise=False,
-        channels="mixed",
-        sign="kept",
-        kinks=(),
-        rounds=False,
-        overwrites=False,
-        result="own",
-    )
+    traits = _move("own")
 
     shifts: tuple[int, ...]
     dims: tuple[int, ...]
@@ -171,15 +160,7 @@ class Roll(Operator):
 class Index(Operator):
     """The places ``indices`` of an axis, one after the other, as ``torch.index_select``."""
 
-    traits = Traits(
-        elementwise=False,
-        channels="mixed",
-        sign="kept",
-        kinks=(),
-        rounds=False,
-        overwrites=False,
-        result="own",
-    )
+    traits = _move("own")
 
     dim: int
     indices: tuple[int, ...]
@@ -207,15 +188,7 @@ class Index(Operator):
 class Narrow(Operator):
     """Places ``start`` to ``stop`` (exclusive) of an axis, every ``step``-th; `Slice` of others."""
 
-    traits = Traits(
-        elementwise=False,
-        channels="mixed",
-        sign="kept",
-        kinks=(),
-        rounds=False,
-        overwrites=False,
-        result="view",
-    )
+    traits = _move("view")
 
     dim: int
     start: int
@@ -244,15 +217,7 @@ class Narrow(Operator):
 class ConcatAlong(Operator):
     """Join along an axis that is not the channels', which `Concat` does."""
 
-    traits = Traits(
-        elementwise=False,
-        channels="mixed",
-        sign="kept",
-        kinks=(),
-        rounds=False,
-        overwrites=False,
-        result="own",
-    )
+    traits = _move("own")
 
     arity: ClassVar[int | None] = None
 

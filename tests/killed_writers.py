@@ -11,6 +11,7 @@ alone, and whatever else then lies about is counted.
 """
 
 import contextlib
+import fnmatch
 import hashlib
 import http.server
 import json
@@ -135,9 +136,11 @@ def started(write: Callable[[], object]) -> int:
 def unfinished(folder: Path) -> set[tuple[str, int]]:
     """Return the names and times of what is no finished file."""
     found = set()
-    for path in folder.rglob("*.part"):
-        with contextlib.suppress(FileNotFoundError):
-            found.add((path.name, path.stat().st_mtime_ns))
+    # os.walk bears what is removed while it looks; rglob raises.
+    for inside, _, files in os.walk(folder):
+        for name in fnmatch.filter(files, "*.part"):
+            with contextlib.suppress(FileNotFoundError):
+                found.add((name, os.stat(Path(inside, name)).st_mtime_ns))
     return found
 
 

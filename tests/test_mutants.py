@@ -73,14 +73,13 @@ def test_the_workbench_has_every_operator_and_admits_every_mutation(workbench):
     assert {(m.op.__name__, m.name) for m in catalog.mutations()} - made == set()
 
 
-BLURRED = {
-    ("ReLU6", "gradient passes above 6"),
-    ("Narrow", "gradient off by a thousandth"),
-    ("Normalize", "gradient off by a thousandth"),
-}
-"""Mutants that are seen, and named at a parameter that is not the nearest: what lies above 6 is so
-little, or one branch of many so small a part, that the nearest are moved by less than is admitted.
+BLURRED = {("ReLU6", "gradient passes above 6")}
+"""Mutants that are seen, and named at a parameter that is not the nearest: so little lies above 6
+that the nearest is moved by less than is admitted.
 """
+FAINT = "gradient off by a thousandth"
+"""In one branch of many it moves the nearest parameter by about what is admitted: whether that one
+or the next is named first is decided by how a processor rounds. One in five may be."""
 
 
 def judged(workbench, backend, sample=None, levels=None):
@@ -94,7 +93,10 @@ def judged(workbench, backend, sample=None, levels=None):
 
 def require_seen_and_named(verdicts):
     assert [v for v in verdicts if v.status not in SEEN] == []
-    blurred = {(v.operator, v.mutation) for v in verdicts if v.status == "killed" and not v.exact}
+    killed = [v for v in verdicts if v.status == "killed"]
+    faint = [v for v in killed if v.mutation == FAINT]
+    assert sum(not v.exact for v in faint) <= 0.2 * len(faint)
+    blurred = {(v.operator, v.mutation) for v in killed if not v.exact and v.mutation != FAINT}
     assert blurred <= BLURRED
     equivalent = [v for v in verdicts if v.status == "equivalent"]
     assert len(equivalent) <= 0.03 * len(verdicts)

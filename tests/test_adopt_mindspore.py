@@ -10,6 +10,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import pytest
+from catalog_rows import EACH_KIND, small
 from conftest import BACKENDS
 from mindspore import Parameter, Tensor, nn, ops
 
@@ -309,12 +310,12 @@ def canonical(op, graph, name):
 
 
 @pytest.mark.sweep(quick=["resnet9"])
-@pytest.mark.parametrize("name", zoo.list_models())
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_our_own_networks_come_back_as_equal_graphs(name):
-    size = min(64, zoo.spec(name).image_size)
-    cell = zoo.create(name, backend="mindspore", image_size=size)
-    net = zoo.adopt(cell, example=(2, 3, size, size))
-    graph = zoo.spec(name, image_size=size).graph
+    spec = small(name)
+    cell = zoo.create(spec, backend="mindspore")
+    net = zoo.adopt(cell, example=(2, 3, spec.image_size, spec.image_size))
+    graph = spec.graph
     called = {"input": "input"}
     left = {(canonical(node.op, graph, node.name), node.inputs): node for node in graph.nodes}
     assert len(net.graph.nodes) == len(left)

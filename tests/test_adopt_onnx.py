@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from catalog_rows import EACH_KIND, small
 from onnx import TensorProto, helper, numpy_helper
 from test_adopt import SIZE, Theirs, randomized
 
@@ -26,13 +27,13 @@ QUICK = [
 
 @pytest.mark.sweep(quick=QUICK)
 @pytest.mark.parametrize("group_conv", ["native", "split"])
-@pytest.mark.parametrize("name", zoo.list_models())
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_what_we_export_comes_back_as_an_equal_graph(name, group_conv, tmp_path):
-    size = min(64, zoo.spec(name).image_size)
-    graph = zoo.spec(name, image_size=size).graph
+    spec = small(name)
+    graph, size = spec.graph, spec.image_size
     if group_conv == "split":
         graph, _ = split_group_conv(graph)
-    zoo.export(name, tmp_path / "net.onnx", image_size=size, group_conv=group_conv)
+    zoo.export(spec, tmp_path / "net.onnx", group_conv=group_conv)
     net = zoo.adopt(tmp_path / "net.onnx", example=(2, 3, size, size))
     momentum = {n.name: n.op.momentum for n in graph.nodes if hasattr(n.op, "momentum")}
     assert net.graph.outputs == graph.outputs
@@ -46,7 +47,7 @@ def test_what_we_export_comes_back_as_an_equal_graph(name, group_conv, tmp_path)
             assert ours.op.indices(channels) == op.indices(channels)
             op = ours.op
         assert (ours.op, ours.inputs) == (op, theirs.inputs)
-    wanted = zoo.get_weights(zoo.create(name, backend="numpy", image_size=size))
+    wanted = zoo.get_weights(zoo.create(spec, backend="numpy"))
     if group_conv == "native":
         assert all(np.array_equal(net[key], array) for key, array in wanted.items())
 

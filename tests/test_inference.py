@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from catalog_rows import EACH_KIND, small
 
 import backends
 import weights as arrays
@@ -36,16 +37,10 @@ from zoo.passes import (
 from zoo.passes.rewrite import Rewrite
 from zoo.proof.conditioning import well_conditioned_weights
 
-LARGE = {"se_shufflenet_v2_164": {"stage_repeats": (2, 3, 3, 2)}}
 EXACT = 3e-6
 """Weights are rounded to float32 once more by a fold, which moves values by as much as computing in
 float32 does (1.4e-6 is measured); the reference itself computes in float64."""
 ENGINES = ["numpy", "torch", "mindspore", "onnx", "openvino"]
-
-
-def small(name: str) -> zoo.Spec:
-    spec = zoo.spec(name, **LARGE.get(name, {}))
-    return spec.replace(image_size=min(spec.image_size, 64))
 
 
 def run(graph: Graph, weights: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
@@ -69,7 +64,7 @@ def kinds(graph: Graph) -> list[type]:
 @pytest.mark.sweep(
     quick=["resnet9", "*v1_0.5x_g3", "*v1_1.0x_g1", "*v2_0.5x", "*v2_50", "*plus_small"]
 )
-@pytest.mark.parametrize("name", zoo.list_models())
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_the_form_for_inference_computes_what_the_network_does(name: str) -> None:
     graph = small(name).graph
     x = images(graph)

@@ -139,6 +139,24 @@ class Mish(nn.Cell):
         return x * n / (n + 2)
 
 
+class CropAndPad2d(nn.Cell):
+    """Constant padding of which some sides are negative.
+
+    MindSpore's own crops as well, but in PyNative mode it computes other values as soon as it has
+    computed a gradient (2.10).
+    """
+
+    def __init__(self, padding: tuple[int, int, int, int], value: float = 0.0) -> None:
+        super().__init__()
+        self.left, self.right, self.top, self.bottom = (max(-side, 0) for side in padding)
+        self.pad = nn.ConstantPad2d(tuple(max(side, 0) for side in padding), value)
+
+    def construct(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        x = x[:, :, self.top : height - self.bottom, self.left : width - self.right]
+        return self.pad(x)
+
+
 class Upsample(nn.Cell):
     """A map of another size, given whole factors or the size itself."""
 

@@ -5,6 +5,7 @@ MindSpore's defaults differ from PyTorch's. A value is left out where MindSpore'
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mindspore import Tensor, nn, ops
@@ -39,6 +40,11 @@ def _conv(op: operators.Conv2d, shape: Any) -> Layer:
             Argument("bias", op.bias, "has_bias", False),
         ),
     )
+
+
+def _padded(op: operators.Pad2d, shape: Any) -> Layer:
+    layer = padded(op, shape)
+    return replace(layer, name="CropAndPad2d") if min(op.sides) < 0 else layer
 
 
 def _max_pool(op: operators.MaxPool2d, shape: Any) -> Layer:
@@ -170,7 +176,7 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.Reduce: lambda op, shape: Inline(
         f"ops.{op.kind}({{0}}, {op.dim}, {KEEPS[op.kind]}={op.keepdim})"
     ),
-    operators.Pad2d: padded,
+    operators.Pad2d: _padded,
     operators.Upsample: _upsample,
     operators.ConvTranspose2d: _conv_transpose,
     operators.Dropout: _dropout,

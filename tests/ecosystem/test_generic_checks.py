@@ -7,6 +7,7 @@ import io
 
 import pytest
 import torch
+from catalog_rows import EACH_KIND
 from ecosystem_material import error, images, made
 
 import zoo
@@ -24,10 +25,7 @@ RECORDED = {
 
 @pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x_cifar", "*plus_small"])
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
-@pytest.mark.parametrize(
-    "name",
-    zoo.list_models(),
-)
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_classification_model(name):
     model = made(name)
     x = images(3)  # 32×32, which all of them admit

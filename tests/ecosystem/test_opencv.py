@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import openvino
 import pytest
+from catalog_rows import EACH_KIND, small
 from onnx import ModelProto
 from operator_table import SIZES, TABLE, network
 
@@ -26,8 +27,6 @@ from zoo.models import realization
 from zoo.proof.conditioning import well_conditioned_weights
 
 TOLERANCE = 5e-6
-FEW_UNITS = {"se_shufflenet_v2_164": {"stage_repeats": (2, 3, 3, 2)}}
-
 engine = backends.load("onnx")
 
 
@@ -75,11 +74,9 @@ def test_operators(name: str, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x_cifar", "*plus_small"])
-@pytest.mark.parametrize("name", zoo.list_models())
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_networks(name: str) -> None:
-    spec = zoo.spec(name, **FEW_UNITS.get(name, {}))
-    graph = spec.replace(image_size=min(spec.image_size, 64)).graph
-    assert error(graph, False, True) <= TOLERANCE
+    assert error(small(name).graph, False, True) <= TOLERANCE
 
 
 @pytest.mark.sweep(quick=["64-*"])

@@ -1,0 +1,42 @@
+"""The networks of the catalog that stand for all of them in tests that take seconds a network."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import zoo
+from zoo.arch.operators import Conv2d
+
+
+def kind(name):
+    """Return what networks of a kind have in common: all but how wide and how deep they are."""
+    spec = zoo.spec(name)
+    convolutions = [node.op for node in spec.graph.nodes if isinstance(node.op, Conv2d)]
+    values = (getattr(spec, field.name) for field in dataclasses.fields(spec))
+    return (
+        spec.family,
+        *(len(value) if isinstance(value, tuple) else value for value in values
+          if isinstance(value, bool | str | tuple)),
+        spec.conventions,
+        any(1 < op.groups < op.in_channels for op in convolutions),
+    )  # fmt: skip
+
+
+def smallest_of_each_kind():
+    """Return the names of the networks with the fewest parameters, one for each kind."""
+    found = {}
+    for name in sorted(zoo.list_models(), key=lambda name: zoo.cost(name).params):
+        found.setdefault(kind(name), name)
+    return sorted(found.values())
+
+
+def small(name):
+    """Return the spec of a network with images of at most 64×64, and not as deep as the deepest."""
+    spec = zoo.spec(name, **FEW_UNITS.get(name, {}))
+    return spec.replace(image_size=min(spec.image_size, 64))
+
+
+FEW_UNITS = {"se_shufflenet_v2_164": {"stage_repeats": (2, 3, 3, 2)}}
+EACH_KIND = smallest_of_each_kind()
+"""Other networks differ from these in numbers alone. All of them are proven by benchmarks/parity.py
+(benchmarks/results/parity.json), and the tests that take milliseconds run over all."""

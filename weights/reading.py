@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,7 +52,14 @@ class Reading:
             return like
         if like is not None and like.num_classes == 0 and "classifier.weight" not in outer:
             return self._without_classifier(conventions)
-        return self._spec(outer, conventions)
+        try:
+            return self._spec(outer, conventions)
+        except SpecError:
+            if like is None or like.family != self.dialect.family:
+                raise
+            # Not a network that shapes tell: the one that is expected, if they are its.
+            classes = outer.get("classifier.weight", (like.num_classes,))[0]
+            return replace(like, num_classes=classes, conventions=conventions)
 
     def _without_classifier(self, conventions: Conventions) -> Spec:
         # What a classifier would read is what some layer makes; the arrays tell which.

@@ -4,26 +4,27 @@ A rule is a pair of patterns, canonical and theirs::
 
     ("stage{stage}.{unit}.expand.conv", "features.{flat}.branch_main_2.2")
 
-``{stage}`` and ``{unit}`` are numbers, ``{flat}`` counts the units of all stages from 0, and
-``{stage-2}`` or ``{unit+1}`` are what stands there when the other side counts from elsewhere.
-``{index}`` counts the convolutions of a stem that has several.
-``{flat:xception}`` is such a number in the rules for one kind of unit: where units are of several
-kinds, one name of theirs may be another layer in each; all names of a unit are read as of one kind,
-the one that knows most of them. A ``.*`` at the end of theirs says that the layer is a list of
-convolutions, one a group (``….convs.0``, ``….convs.1``, …), as MindSpore's tutorial has it.
+Its numbers are explained in `weights.dialects.rules`. ``{flat:xception}`` is one in the rules for
+one kind of unit: where units are of several kinds, a layer may have another name in each, and one
+name may be another layer. Rules without a kind are for all. A unit is of the kind that knows all
+its layers, or most of their names; of several, of the one that knows the fewest beside them.
+A ``.*`` at the end of theirs says that the layer is a list of convolutions, one a group
+(``….convs.0``, ``….convs.1``, …), as MindSpore's tutorial has it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from weights.canonical import Weights
+from weights.dialects.pieces import PIECES
+from weights.dialects.rules import Rule, located, unnumbered
 from zoo.arch import Graph, Node, Operator, Shape
 from zoo.arch.operators import BatchNorm2d, Conv2d, GroupNorm, LayerNorm, PReLU
 from zoo.errors import WeightsError
@@ -37,17 +38,6 @@ MINDSPORE_ROLES: dict[type[Operator], dict[str, str]] = {
     PReLU: {"weight": "w"},
 }
 """Operator → PyTorch's names for what it holds → MindSpore's, where it has others."""
-
-PIECES = ".convs."
-"""What stands between the name of a split convolution and the number of the group."""
-
-_PLACEHOLDER = re.compile(r"\{(\w+)([+-]\d+)?(?::(\w+))?\}")
-_NUMBER = re.compile("[0-9]+")
-_REPEATED = (
-    (re.compile(r"stage(?P<stage>\d+)\.(?P<unit>\d+)\.(.+)"), r"stage{stage}.{unit}.\3"),
-    (re.compile(r"stem\.(?P<index>\d+)\.(.+)"), r"stem.{index}.\2"),
-)
-"""Canonical names of layers that repeat → their pattern."""
 
 _CANONICAL_ROLES = {theirs: ours for ours, theirs in (_AFFINE | _STATISTICS).items()}
 
@@ -90,7 +80,7 @@ class Dialect:
     @property
     def splits(self) -> bool:
         """Whether some layers are lists of convolutions."""
-        return any(theirs.endswith(".*") for _, theirs in self.rules)
+        return any(rule.in_pieces for rule in self._table)
 
     def names(self, graph: Graph) -> dict[str, str]:
         """Return their name → canonical name, for every parameter of a network.
@@ -134,32 +124,81 @@ class Dialect:
         renamed = MINDSPORE_ROLES.get(type(node.op), {}) if self.framework == "mindspore" else {}
         return renamed.get(role, role)
 
+    @cached_property
+    def _table(self) -> tuple[Rule, ...]:
+        return tuple(Rule(*rule) for rule in self.rules)
+
+    @cached_property
+    def _kinds(self) -> dict[str, tuple[Rule, ...]]:
+        """Kind of unit → the rules for it, those of its own first; the smallest kind first."""
+        within = [rule for rule in self._table if rule.in_unit]
+        kinds = dict.fromkeys(rule.kind for rule in within)
+        found = {
+            kind: tuple(
+                {
+                    rule.canonical: rule
+                    for rule in sorted(within, key=lambda rule: rule.kind == kind)
+                    if rule.kind in (kind, "")
+                }.values()
+            )
+            for kind in kinds
+        }
+        return dict(sorted(found.items(), key=lambda item: len(item[1])))
+
+    def _kind(self, unit: str, layers: set[str]) -> str:
+        """Return the kind of unit that has these layers: the smallest."""
+        names = {kind: {rule.canonical for rule in rules} for kind, rules in self._kinds.items()}
+        fitting = [kind for kind in names if layers <= names[kind]]
+        if fitting[1:] and len(names[fitting[0]]) == len(names[fitting[1]]):
+            raise WeightsError(
+                f"dialect {self.name}: {unit} is a unit of two kinds, {' and '.join(fitting[:2])}"
+            )
+        return fitting[0] if fitting else ""
+
     def _layers(self, graph: Graph) -> Iterator[tuple[Node, str, bool]]:
         """Yield (node, their name of it, whether it is a list of convolutions with them).
 
         Raises:
             WeightsError: the code base has no name for a layer.
         """
-        table = dict(self.rules)
-        units: dict[tuple[int, int], int] = {}
-        for node in graph.nodes:
-            if not node.op.parameters():
-                continue
-            pattern, numbers = _located(node.name)
+        layers = [(node, *located(node.name)) for node in graph.nodes if node.op.parameters()]
+        units: dict[tuple[int, int], set[str]] = {}
+        for _, pattern, numbers in layers:
+            if "unit" in numbers:
+                units.setdefault((numbers["stage"], numbers["unit"]), set()).add(pattern)
+        counts = {"units": len(units), "stages": len({stage for stage, _ in units})}
+        places = {
+            (stage, unit): (counts | {"flat": flat}, self._kind(f"stage{stage}.{unit}", inside))
+            for flat, ((stage, unit), inside) in enumerate(units.items())
+        }
+        outer = {rule.canonical: rule for rule in self._table if not rule.in_unit}
+        within = {
+            kind: {rule.canonical: rule for rule in rules} for kind, rules in self._kinds.items()
+        }
+        for node, pattern, numbers in layers:
+            table, more = outer, counts
+            if "unit" in numbers:
+                more, kind = places[numbers["stage"], numbers["unit"]]
+                table = within.get(kind, {})
             if pattern not in table:
                 raise WeightsError(
                     f"dialect {self.name} has no name for {node.name}: no {self.family} of its "
                     f"code base has such a layer"
                 )
-            if "unit" in numbers:
-                position = numbers["stage"], numbers["unit"]
-                numbers = {**numbers, "flat": units.setdefault(position, len(units))}
-            theirs = _PLACEHOLDER.sub(_filled(numbers), table[pattern])
-            yield node, theirs.removesuffix(".*"), theirs.endswith(".*")
+            rule = table[pattern]
+            yield node, rule.fill({**numbers, **more}), rule.in_pieces
 
     def may_name(self, name: str) -> bool:
         """Return whether a name could be one of theirs, with some numbers or others."""
-        return _unnumbered(name.rpartition(".")[0]) in self._parsers
+        return unnumbered(name.rpartition(".")[0]) in self._parsers
+
+    @cached_property
+    def _parsers(self) -> dict[str, list[Rule]]:
+        """Their layers without the numbers → the few rules that it can be."""
+        parsers: dict[str, list[Rule]] = {}
+        for rule in self._table:
+            parsers.setdefault(rule.unnumbered, []).append(rule)
+        return parsers
 
     def skeleton(self, shapes: Mapping[str, Shape]) -> Skeleton:
         """Return what their names say, without knowing which network they are of.
@@ -167,111 +206,65 @@ class Dialect:
         Args:
             shapes: their name → shape, split convolutions taken together.
         """
-        outer: dict[str, str] = {}
-        units: dict[tuple[int, ...], dict[str, dict[str, str]]] = {}
+        layers: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for name in shapes:
             layer, _, role = name.rpartition(".")
-            if self.framework == "torch" and role in _CANONICAL_ROLES:
-                continue
-            role = _CANONICAL_ROLES.get(role, role)
-            for pattern, kind, numbers in self._parse(layer):
-                if not numbers:
-                    outer[name] = f"{pattern}.{role}"
-                else:
-                    inside = pattern.partition("{unit}.")[2]
-                    kinds = units.setdefault(numbers, {})
-                    kinds.setdefault(kind, {})[name] = f"{inside}.{role}"
-        known = [max(units[position].values(), key=len) for position in sorted(units)]
-        named = {name for names in (outer, *known) for name in names}
+            if self.framework != "torch" or role not in _CANONICAL_ROLES:
+                layers[layer].append((name, _CANONICAL_ROLES.get(role, role)))
+        units = self._units(layers)
+        ours = dict(self._outer(layers, len(units)))
+        named = {ours[layer]: layer for layer in ours}
+        outer = {
+            f"{canonical}.{role}": name
+            for canonical, layer in named.items()
+            for name, role in layers[layer]
+        }
+        known = [
+            {f"{inside}.{role}": name for layer, inside in unit for name, role in layers[layer]}
+            for unit in units
+        ]
+        taken = {name for names in (outer, *known) for name in names.values()}
         return Skeleton(
-            {ours: shapes[name] for name, ours in outer.items()},
-            [{ours: shapes[name] for name, ours in unit.items()} for unit in known],
-            [name for name in shapes if name not in named],
+            {ours: shapes[name] for ours, name in outer.items()},
+            [{ours: shapes[name] for ours, name in unit.items()} for unit in known],
+            [name for name in shapes if name not in taken],
         )
 
-    @cached_property
-    def _parsers(self) -> dict[str, list[tuple[re.Pattern[str], str, str, dict[str, int]]]]:
-        """Their layers without the numbers → the few rules that it can be.
+    def _units(self, layers: Iterable[str]) -> list[list[tuple[str, str]]]:
+        """Return the units in order: (their layer, the name inside the unit) of each layer."""
+        kinds: dict[tuple[int, ...], dict[str, dict[str, str]]] = {}
+        for layer in layers:
+            for rule in self._parsers.get(unnumbered(layer), ()):
+                if rule.in_unit and (place := rule.read(layer)) is not None:
+                    inside = rule.canonical.partition("{unit}.")[2]
+                    for kind in [rule.kind] if rule.kind else self._kinds:
+                        names = kinds.setdefault(place, {}).setdefault(kind, {})
+                        if rule.kind or layer not in names:
+                            names[layer] = inside
+        sizes = {kind: len(rules) for kind, rules in self._kinds.items()}
+        return [
+            list(found[max(found, key=lambda kind: (len(found[kind]), -sizes[kind]))].items())
+            for _, found in sorted(kinds.items())
+        ]
 
-        A rule is (pattern, canonical pattern, kind of unit, placeholder → what to subtract).
+    def _outer(self, layers: Iterable[str], units: int) -> Iterator[tuple[str, str]]:
+        """Yield (their layer, its canonical name) of those outside of the units.
+
+        Of numbers that count the units, the right one comes first: ``features.18`` may be a last
+        convolution, or its batch norm, of other networks.
         """
-        parsers: dict[str, list[tuple[re.Pattern[str], str, str, dict[str, int]]]] = {}
-        for canonical, theirs in self.rules:
-            placeholders = _PLACEHOLDER.findall(theirs)
-            offsets = {name: int(by or 0) for name, by, _ in placeholders}
-            kind = "".join(kind for _, _, kind in placeholders)
-            pattern = re.escape(theirs.removesuffix(".*"))
-            for name in offsets:
-                pattern = re.sub(rf"\\{{{name}.*?\\}}", rf"(?P<{name}>[0-9]{{1,4}})", pattern)
-            rule = re.compile(pattern), canonical, kind, offsets
-            parsers.setdefault(_unnumbered(_PLACEHOLDER.sub("0", theirs)), []).append(rule)
-        return parsers
-
-    def _parse(self, layer: str) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-        """Yield (canonical pattern, kind of unit, position of the unit) of their layer."""
-        for pattern, canonical, kind, offsets in self._parsers.get(_unnumbered(layer), ()):
-            if match := pattern.fullmatch(layer):
-                numbers = {
-                    name: int(text) - offsets[name] for name, text in match.groupdict().items()
-                }
-                keys = ("flat",) if "flat" in numbers else ("stage", "unit")
-                ours = canonical.replace("{index}", str(numbers.get("index")))
-                yield ours, kind, tuple(numbers[key] for key in keys if key in numbers)
+        for layer in layers:
+            found = []
+            for rule in self._parsers.get(unnumbered(layer), ()):
+                if not rule.in_unit and (numbers := rule.read(layer)) is not None:
+                    counted = "{units" in rule.pattern
+                    exact = not counted or rule.fill({"units": units}) == layer
+                    found.append((not exact, rule.canonical if counted else rule.ours(numbers)))
+            if found:
+                yield layer, min(found)[1]
 
 
 def layer_patterns(graph: Graph) -> tuple[str, ...]:
     """Return the canonical patterns of a family's layers, read off one of its networks."""
     layers = (node.name for node in graph.nodes if node.op.parameters())
-    return tuple(dict.fromkeys(_located(name)[0] for name in layers))
-
-
-def merge_pieces(arrays: Mapping[str, np.ndarray]) -> Weights:
-    """Return the arrays with the pieces of split convolutions joined: they are runs of its rows.
-
-    Raises:
-        WeightsError: a piece is missing, or of another shape than its siblings.
-    """
-    found: Weights = {}
-    pieces: dict[str, dict[int, np.ndarray]] = {}
-    for name, array in arrays.items():
-        layer, separator, rest = name.rpartition(PIECES)
-        number, _, role = rest.partition(".")
-        if not separator or not number.isdecimal() or len(number) > 4:
-            found[name] = array
-            continue
-        whole = f"{layer}.{role}"
-        found[whole] = array  # keeps the place; replaced below
-        pieces.setdefault(whole, {})[int(number)] = array
-    for whole, parts in pieces.items():
-        layer, _, role = whole.rpartition(".")
-        missing = [i for i in range(max(parts) + 1) if i not in parts]
-        if missing:
-            raise WeightsError(
-                f"{layer}{PIECES}{missing[0]}.{role}: missing, while {layer}{PIECES}{max(parts)}"
-                f".{role} is there"
-            )
-        shapes = {part.shape for part in parts.values()}
-        if len(shapes) > 1:
-            raise WeightsError(
-                f"{layer}{PIECES}*.{role}: the pieces must have one shape (shapes {sorted(shapes)})"
-            )
-        joined = [parts[i] for i in range(len(parts))]
-        found[whole] = np.concatenate(joined) if joined[0].ndim else joined[0]
-    return found
-
-
-def _unnumbered(layer: str) -> str:
-    return _NUMBER.sub("#", layer).removesuffix(".*")
-
-
-def _filled(numbers: Mapping[str, int]) -> Callable[[re.Match[str]], str]:
-    return lambda match: str(numbers[match[1]] + int(match[2] or 0))
-
-
-@lru_cache(maxsize=1 << 14)  # networks have the same few names, asked for by every dialect
-def _located(name: str) -> tuple[str, Mapping[str, int]]:
-    """Return the pattern of a canonical name, and the numbers that stand in it."""
-    for place, pattern in _REPEATED:
-        if match := place.fullmatch(name):
-            return match.expand(pattern), {key: int(n) for key, n in match.groupdict().items()}
-    return name, {}
+    return tuple(dict.fromkeys(located(name)[0] for name in layers))

@@ -1,40 +1,41 @@
-"""The dialects by name. A code base adds its row to PEERS."""
+"""The dialects by name. A family brings its tables in a file of its name."""
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 
-from weights.dialects import (
-    jovian,
-    kuangliu,
-    megvii,
-    megvii_plus,
-    mindcv,
-    mmpretrain,
-    pytorchcv,
-    torchvision,
-)
 from weights.dialects.dialect import Dialect
 from weights.dialects.own import own
 from zoo.errors import unknown
-from zoo.families.registry import family_types
+from zoo.families.registry import FAMILIES, family_types
 
-PEERS = (
-    megvii.V1,
-    mindcv.V1,
-    mindcv.TUTORIAL_V1,
-    mmpretrain.V1,
-    pytorchcv.V1,
-    kuangliu.V1,
-    megvii.V2,
-    mindcv.V2,
-    torchvision.V2,
-    mmpretrain.V2,
-    pytorchcv.V2,
-    megvii_plus.V2_PLUS,
-    jovian.RESNET9,
-    jovian.RESNET9_DROPOUT,
+CODE_BASES = (
+    "megvii",
+    "mindcv",
+    "mmpretrain",
+    "pytorchcv",
+    "kuangliu",
+    "torchvision",
+    "megvii_plus",
+    "jovian",
 )
+"""The files of tables by code base."""
+
+
+@cache
+def peers() -> tuple[Dialect, ...]:
+    """Return the dialects of code bases: those above, and those in the file of a family's name."""
+    tables = [family for family in FAMILIES if find_spec(f"weights.dialects.{family}")]
+    found = [
+        table
+        for name in (*CODE_BASES, *tables)
+        for table in vars(import_module(f"weights.dialects.{name}")).values()
+        if isinstance(table, Dialect)
+    ]
+    order = list(FAMILIES)
+    return tuple(sorted(found, key=lambda dialect: order.index(dialect.family)))
 
 
 @cache
@@ -43,7 +44,7 @@ def dialects() -> tuple[Dialect, ...]:
 
     Their names say more than ours: where both fit, theirs bring conventions with them.
     """
-    found = (*PEERS, *(dialect for family in family_types() for dialect in own(family)))
+    found = (*peers(), *(dialect for family in family_types() for dialect in own(family)))
     keys = [(dialect.name, dialect.family) for dialect in found]
     for key in keys:
         if keys.count(key) > 1:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import backends
 import zoo
 from backends.torch.adopt_call import UnknownError
-from backends.torch.adopt_einsum import steps
+from zoo.adoption.einsum import steps
 from zoo.arch.operators import (
     Expand,
     Linear,

@@ -1,34 +1,21 @@
-"""The way in for ONNX files: what their nodes mean, in PyTorch's terms.
-
-Nothing in a file is executed, by ONNX Runtime or anybody: shapes are inferred, and what only
-computes shapes is folded by a few functions of NumPy on small arrays.
-"""
+"""The way in for ONNX files: what their nodes mean, in PyTorch's terms."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, helper
 
-from backends.onnx.adopt_bounds import require_plain, rounds
-from backends.onnx.adopt_fold import Known, UnknownError, fold, reshaped
+from backends.onnx.adopt_file import IMAGES, MADE_UP, UNFIT, File
+from backends.onnx.adopt_node import At, Step
 from backends.onnx.adopt_nodes import READ
-from backends.onnx.bounds import inferred_shapes
-from zoo.adoption.program import Call, Program, refuse
-from zoo.errors import AdoptionError, InputError
+from zoo.adoption.joined import joined
+from zoo.adoption.program import Call, Program, UnknownError, refuse
+from zoo.errors import AdoptionError
 
-MAX_BYTES = 1 << 31
-"""Of a file: what protobuf admits."""
-ROUNDS = 100
-"""Of folding: as many reshapes may follow each other that each ask for the shape before."""
-UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-MAX_VALUES = 1 << 29
-"""Of an array that a file declares."""
 SUFFIXES = (".onnx",)
 
 
@@ -43,150 +30,54 @@ def program(source: Any, images: np.ndarray) -> Program:
         AdoptionError: it is no ONNX model, or has what no operator of ours is.
         InputError: the images are not what it takes.
     """
-    path = Path(source)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise AdoptionError(f"{path}: must be smaller than {MAX_BYTES} bytes")
-        model = onnx.load(str(path), load_external_data=False)
-    except OSError as error:
-        raise AdoptionError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except AdoptionError:
-        raise
-    except Exception as error:  # protobuf's DecodeError, which is not public
-        raise AdoptionError(f"{path}: is no ONNX model: {error}") from None
-    require_plain(path, model)
-    return _Reader(path, model, images.shape).program()
+    return _Reader(File(Path(source), images.shape)).program()
 
 
 class _Reader:
-    def __init__(self, path: Path, model: ModelProto, size: tuple[int, ...]) -> None:
-        self.path, self.model = path, model
-        self.opset = max(
-            (o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0
-        )
-        self.arrays = {t.name: self._array(t) for t in model.graph.initializer}
-        self.input, self.shape = self._input(size)
-        del model.graph.value_info[:]  # of other sizes, or made up
-        for value in model.graph.output:
-            value.type.tensor_type.ClearField("shape")
-        self.known = Known(dict(self.arrays), {})
-        self.nodes = self._folded()
+    def __init__(self, file: File) -> None:
+        self.file, self.known = file, file.known
         self.modules: set[str] = set()
         self.scopes: set[str] = set()
         self.held: dict[str, str] = {}
+        self.constants: set[str] = set()
+        self.axes: dict[str, int] = {file.input: 0}
 
     def program(self) -> Program:
         calls: list[Call] = []
         problems: list[str] = []
-        for node in self.nodes:
+        lost: set[str] = set()
+        for node in self.file.nodes:
+            told = ""
             try:
-                calls += self._calls(node)
+                made = list(self._calls(node))
             except UnknownError as error:
-                problems.append(f"{node.name or node.output[0]}: {error}")
-            except UNFIT as error:  # attributes and arrays of other kinds than the operator has
+                told = str(error)
+            except UNFIT as error:
                 told = f"{node.op_type} is not what it should be ({type(error).__name__}: {error})"
-                problems.append(f"{node.name or node.output[0]}: {told}")
+            if not told:
+                calls += made
+            elif node.output[0] not in self.known.constants:
+                if lost.isdisjoint(node.input):  # otherwise it is the other's fault
+                    problems.append(f"{node.name or node.output[0]}: {told}")
+                lost.update(node.output)
         refuse(problems)
-        outputs = tuple(value.name for value in self.model.graph.output)
-        used = {name for call in calls for name in call.held.values()}
-        arrays = {name: self.known.constants[self.held.get(name, name)] for name in used}
-        notes = []
+        outputs = self.file.outputs
         leaves = {s for s in self.scopes if not any(o.startswith(f"{s}.") for o in self.scopes)}
-        kinds = {call.kind for call in calls}
+        arrays = {full: self.known.constants[name] for full, name in self.held.items()}
+        found = joined(
+            Program(
+                self.file.input, self.file.shape, calls, outputs, len(outputs) > 1, arrays,
+                frozenset(self.modules | leaves), [], frozenset(self.constants), outputs,
+            )
+        )  # fmt: skip
+        used = {name for call in found.calls for name in call.held.values()}
+        found.arrays = {name: np.asarray(arrays[name], np.float32) for name in used}
+        kinds = {call.kind for call in found.calls}
         if "conv2d" in kinds and "batch_norm" not in kinds:
-            notes.append(
+            found.notes.append(
                 "there are no batch norms: if they were folded into the convolutions, this is a "
                 "network for inference"
             )
-        return Program(
-            self.input, self.shape, calls, outputs, len(outputs) > 1, arrays,
-            frozenset(self.modules | leaves), notes, output_names=outputs,
-        )  # fmt: skip
-
-    def _array(self, tensor: TensorProto) -> np.ndarray:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise AdoptionError(f"{self.path}: {tensor.name}: its data are in another file")
-        if min(tensor.dims, default=0) < 0 or math.prod(tensor.dims) > MAX_VALUES:
-            raise AdoptionError(
-                f"{self.path}: {tensor.name}: shape {list(tensor.dims)} is not possible"
-            )
-        try:
-            return np.asarray(numpy_helper.to_array(tensor))
-        except Exception as error:  # whatever does not fit together
-            raise AdoptionError(f"{self.path}: {tensor.name}: is damaged: {error}") from None
-
-    def _input(self, size: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-        inputs = [v for v in self.model.graph.input if v.name not in self.arrays]
-        if len(inputs) != 1:
-            names = ", ".join(value.name for value in inputs) or "none"
-            raise AdoptionError(f"{self.path}: it must take one input, of images, not {names}")
-        (value,) = inputs
-        kind = value.type.tensor_type
-        dims = [d.dim_value if d.HasField("dim_value") else 0 for d in kind.shape.dim]
-        if kind.elem_type != TensorProto.FLOAT or len(dims) != 4:
-            raise AdoptionError(f"{self.path}: {value.name} must be float32 images (N, C, H, W)")
-        wrong = [(d, n) for d, n in zip(dims[1:], size[1:], strict=True) if d and d != n]
-        if wrong:
-            raise InputError(
-                f"example: shape {tuple(size)} must be that of the file's input, {tuple(dims)}"
-            )
-        rows = dims[0] or 1
-        # What is open is said, so that all shapes can be inferred.
-        for dim, n in zip(kind.shape.dim, (rows, *size[1:]), strict=True):
-            dim.dim_value = n
-        self.rows = rows
-        return value.name, (1, *size[1:])
-
-    def _folded(self) -> list[NodeProto]:
-        """Fold what is constant, which tells more shapes, as far as it goes; return the rest."""
-        nodes = list(self.model.graph.node)
-        for _ in range(rounds(len(nodes), ROUNDS)):
-            self.known.shapes = self._shapes()
-            left = []
-            told = self._reshaped(nodes)
-            for node in nodes:
-                try:
-                    folded = fold(node, self.known)
-                except UNFIT:  # UnknownError is one
-                    folded = False
-                if not folded:
-                    left.append(node)
-                elif node.output[0] not in self.arrays:
-                    found = self.known.constants[node.output[0]]
-                    tensor = numpy_helper.from_array(np.ascontiguousarray(found), node.output[0])
-                    self.model.graph.initializer.append(tensor)
-            if len(left) == len(nodes) and not told:
-                break
-            nodes = left
-            del self.model.graph.node[:]
-            self.model.graph.node.extend(nodes)
-        return nodes
-
-    def _reshaped(self, nodes: list[NodeProto]) -> int:
-        """State the shapes of reshapes that inference leaves open; return how many there were."""
-        shapes, count = self.known.shapes, 0
-        for node in nodes:
-            if node.op_type != "Reshape" or node.output[0] in shapes or len(node.input) < 2:
-                continue
-            if node.input[0] in shapes and node.input[1] in self.known.constants:
-                shape = reshaped(node, shapes[node.input[0]], self.known)
-                if not all(0 <= n <= MAX_VALUES for n in shape):
-                    continue
-                value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, shape)
-                self.model.graph.value_info.append(value)
-                count += 1
-        return count
-
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        try:
-            inferred = inferred_shapes(self.model)
-        except Exception as error:  # InferenceError and what C++ throws
-            raise AdoptionError(f"{self.path}: its shapes contradict: {error}") from None
-        found = {}
-        for value in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input):
-            dims = value.type.tensor_type.shape.dim
-            if all(d.HasField("dim_value") for d in dims):
-                found[value.name] = tuple(d.dim_value for d in dims)
         return found
 
     def _calls(self, node: NodeProto) -> Iterator[Call]:
@@ -194,26 +85,72 @@ class _Reader:
             kind = f"{node.domain}.{node.op_type}".lstrip(".")
             raise UnknownError(f"{kind} is no operator of the zoo")
         values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        scope = self._scope(node)
-        for step in READ[node.op_type](node, values, self.known, self.opset):
+        at, scope = At(node, values, self.known, self.file.opset), self._scope(node)
+        for step in READ[node.op_type](at):
             if len(node.output) > 1:
                 scope = self._leaf(_plain(step.output))
-            held = {}
-            for role, name in step.held.items():
-                held[role] = self._own(name, role, scope)
-            shape = self.known.shapes.get(step.output)
-            if not shape:
-                raise UnknownError(f"{node.op_type}: the shape of {step.output} is not known")
-            shape = (1 if shape[0] == self.rows else shape[0], *shape[1:])
-            yield Call(step.output, step.kind, step.inputs, shape, scope, step.options, held)
+            own = step.kind == "identity" and step.inputs[0] in self.known.learned
+            if own and step.inputs[0] not in self.axes:
+                yield self._weight(step.output, step.inputs[0], scope)
+                continue
+            for name in step.inputs:
+                if name in self.known.constants and name not in self.axes:
+                    yield self._weight(name, name, scope)
+                if name not in self.axes:
+                    raise UnknownError(f"{node.op_type} reads {name}, which no node before makes")
+            held = self._held(step, scope)
+            shape, images = self._placed(step)
+            self.axes[step.output] = images
+            yield Call(
+                step.output, step.kind, step.inputs, shape, scope, step.options, held, "", images
+            )
 
-    def _own(self, name: str, role: str, scope: str) -> str:
-        """Return an array's full name: its own, if it ends in its role, else its node's."""
-        if name.rpartition(".")[2] == role and "." in name:
-            return name
-        full = f"{scope or 'layer'}.{role}"
-        self.held[full] = name
-        return full
+    def _placed(self, step: Step) -> tuple[tuple[int, ...], int]:
+        """Return the shape of a result for one image, and the axis that the images are on."""
+        shape = step.shape or self.known.shapes.get(step.output)
+        if shape is None or any(n < 1 for n in shape):
+            raise UnknownError(f"{step.kind}: the shape of {step.output} is not known")
+        rows, read = self.file.rows, [self.axes.get(name, 0) for name in step.inputs]
+        found = [i for i, n in enumerate(shape) if n % rows == 0]
+        if rows != IMAGES:  # which are not told from other axes
+            found = found[:1] if max(read) >= 0 else []
+        if len(found) > 1:
+            raise UnknownError(f"{step.kind}: {shape}: several axes depend on the images")
+        return tuple(n // rows if i in found else n for i, n in enumerate(shape)), (*found, -1)[0]
+
+    def _weight(self, name: str, array: str, scope: str) -> Call:
+        """Return an array as a value."""
+        if array not in self.known.learned or MADE_UP.fullmatch(array):
+            (full,) = self._own({"constant": array}, scope).values()
+            self.constants.add(full)
+        else:
+            full = name
+            self.held[full] = array
+        self.axes[name] = -1
+        shape = self.known.constants[array].shape
+        options = {"trainable": full not in self.constants}
+        return Call(name, "weight", (), shape, scope, options, {"weight": full}, "", -1)
+
+    def _held(self, step: Step, scope: str) -> dict[str, str]:
+        """Return the full names of the arrays of a layer by their roles."""
+        found = {}
+        for role, name in step.held.items():
+            last = name.rpartition(".")[2]
+            if "." in name and (last == role or last.endswith(f"_{role}")):
+                found[role] = name
+        self.held |= {name: name for name in found.values()}
+        rest = {role: name for role, name in step.held.items() if role not in found}
+        found |= self._own(rest, scope)
+        return {role: found[role] for role in step.held}
+
+    def _own(self, arrays: Mapping[str, str], scope: str) -> dict[str, str]:
+        """Give names to arrays that have none, by their roles in the module that they are of."""
+        owner, number = scope or "layer", 1
+        while any(self.held.get(f"{owner}.{role}", a) != a for role, a in arrays.items()):
+            number += 1
+            owner = f"{scope or 'layer'}_{number}"
+        self.held |= {f"{owner}.{role}": name for role, name in arrays.items()}
+        return {role: f"{owner}.{role}" for role in arrays}
 
     def _scope(self, node: NodeProto) -> str:
         """Return the path of the module that a node comes from."""

@@ -6,10 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto
 
-from backends.onnx.adopt_fold import Known, UnknownError
-from backends.onnx.adopt_node import Read, Step, plain
+from backends.onnx.adopt_node import At, Read, Step, plain
 
 
 def number(value: Any) -> float:
@@ -17,79 +15,94 @@ def number(value: Any) -> float:
     return float(np.float32(value).astype(str))
 
 
-def _clip(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    bounds = [values.get(name) for name in ("min", "max")]
-    for i, name in enumerate(node.input[1:3]):
-        if name:
-            bounds[i] = known.constant(name, "Clip: a bound")
+def _clip(at: At) -> list[Step]:
+    bounds = [at.values.get(name) for name in ("min", "max")]
+    for i in (1, 2):
+        if at.has(i):
+            bounds[i - 1] = at.constant(i, "a bound")
     low, high = (None if bound is None else number(bound) for bound in bounds)
-    options = {"min_val": low, "max_val": high}
-    return [Step(node.output[0], "clamp", (node.input[0],), options)]
+    return [at.step("clamp", min_val=low, max_val=high)]
 
 
-def _hard_sigmoid(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    alpha, beta = values.get("alpha", 0.2), values.get("beta", 0.5)
+def _hard_sigmoid(at: At) -> list[Step]:
+    alpha, beta = at.values.get("alpha", 0.2), at.values.get("beta", 0.5)
     if not (math.isclose(alpha, 1 / 6, rel_tol=1e-6) and math.isclose(beta, 0.5)):
-        raise UnknownError(f"HardSigmoid: alpha (={alpha:g}) must be 1/6 and beta (={beta:g}) 0.5")
-    return [Step(node.output[0], "hardsigmoid", (node.input[0],))]
-
-
-def _gelu(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    options = {"approximate": values.get("approximate", b"none").decode()}
-    return [Step(node.output[0], "gelu", (node.input[0],), options)]
+        raise at.unfit(f"alpha (={alpha:g}) must be 1/6 and beta (={beta:g}) 0.5")
+    return [at.step("hardsigmoid")]
 
 
 def _valued(kind: str, field: str, name: str, default: float) -> Read:
-    def read(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-        options = {field: number(values.get(name, default))}
-        return [Step(node.output[0], kind, (node.input[0],), options)]
+    return lambda at: [at.step(kind, **{field: number(at.values.get(name, default))})]
+
+
+def _prelu(at: At) -> list[Step]:
+    slope = at.constant(1, "the slope")
+    if slope.size != max(slope.shape, default=1):
+        raise at.unfit(f"a slope of shape {slope.shape} must be one a channel")
+    name, maker = at.node.input[1], at.known.makers.get(at.node.input[1])
+    if maker is not None and maker.op_type in ("Reshape", "Unsqueeze"):
+        name = maker.input[0]
+    if at.known.constants[name].ndim != 1:
+        at.known.constants[f"{name}:flat"] = slope.ravel()
+        name = f"{name}:flat"
+    return [at.step("prelu", held={"weight": name})]
+
+
+def _bound(field: str) -> Read:
+    """Return the reader of a maximum or minimum with a number."""
+
+    def read(at: At) -> list[Step]:
+        by = [name for name in at.node.input if name in at.known.constants]
+        value = at.known.constants[by[0]] if by else np.zeros(0)
+        if len(at.node.input) != 2 or value.size != 1:
+            raise at.unfit("must be of a value and a number")
+        (x,) = (name for name in at.node.input if name != by[0])
+        options = {"min_val": None, "max_val": None, field: number(value.reshape(()))}
+        return [at.step("clamp", x, **options)]
 
     return read
-
-
-def _prelu(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    slope = known.constant(node.input[1], "PRelu: the slope")
-    if slope.size != max(slope.shape):
-        raise UnknownError(f"PRelu: a slope of shape {slope.shape} must be one a channel")
-    return [Step(node.output[0], "prelu", (node.input[0],), {}, {"weight": node.input[1]})]
 
 
 def _two(kind: str) -> Read:
     """Return the reader of what joins two values, or a value and a number."""
 
-    def read(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-        by = [i for i, name in enumerate(node.input) if name in known.constants]
-        if not by:
-            if kind == "div":
-                raise UnknownError("Div: what it is divided by must be a number")
-            more = {"alpha": -1.0} if kind == "sub" else {}
-            joined = "add_times" if kind == "sub" else kind
-            return [Step(node.output[0], joined, tuple(node.input), more)]
-        array = known.constant(node.input[by[0]], f"{node.op_type}: a number")
-        if array.size != 1 or len(by) > 1 or (kind == "div" and by == [0]):
-            raise UnknownError(f"{node.op_type}: by a constant of shape {array.shape}")
-        value, other = number(array.reshape(())), node.input[1 - by[0]]
-        found = {
-            "add": ("add_scalar", value),
-            "sub": ("rsub_scalar", value) if by == [0] else ("add_scalar", -value),
-            "mul": ("mul_scalar", value),
-            "div": ("mul_scalar", 1 / value if value else math.inf),
-        }[kind]
-        return [Step(node.output[0], found[0], (other,), {"value": found[1]})]
+    def read(at: At) -> list[Step]:
+        names = list(at.node.input)
+        constants, learned = at.known.constants, at.known.learned
+        by = [i for i, name in enumerate(names) if name in constants]
+        if len(by) == 1 and constants[names[by[0]]].dtype.kind == "f":
+            array = constants[names[by[0]]]
+            if array.size == 1 and not (array.ndim and names[by[0]] in learned):
+                return _with_number(at, kind, number(array.reshape(())), by[0])
+            if by == [1] and kind in ("sub", "div"):  # a sum or a product with another constant
+                with np.errstate(divide="ignore"):
+                    turned = -array if kind == "sub" else 1 / array
+                constants[names[1] + ":turned"] = turned
+                return [at.step("add" if kind == "sub" else "mul", names[0], names[1] + ":turned")]
+        if kind == "sub":
+            return [at.step("add_times", *names, alpha=-1.0)]
+        return [at.step(kind, *names)]
 
     return read
 
 
-def _power(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    exponent = known.constant(node.input[1], "Pow: the exponent")
+def _with_number(at: At, kind: str, value: float, place: int) -> list[Step]:
+    if kind == "div" and place == 0:
+        raise at.unfit("a number by a value")
+    name, by = {
+        "add": ("add_scalar", value),
+        "sub": ("add_scalar", -value) if place else ("rsub_scalar", value),
+        "mul": ("mul_scalar", value),
+        "div": ("mul_scalar", 1 / value if value else math.inf),
+    }[kind]
+    return [at.step(name, at.node.input[1 - place], value=by)]
+
+
+def _power(at: At) -> list[Step]:
+    exponent = at.constant(1, "the exponent")
     if exponent.size != 1:
-        raise UnknownError(f"Pow: an exponent of shape {exponent.shape} must be a number")
-    options = {"exponent": float(exponent.reshape(()))}
-    return [Step(node.output[0], "pow", (node.input[0],), options)]
-
-
-def _neg(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    return [Step(node.output[0], "mul_scalar", (node.input[0],), {"value": -1.0})]
+        raise at.unfit(f"an exponent of shape {exponent.shape} must be a number")
+    return [at.step("pow", exponent=float(exponent.reshape(())))]
 
 
 READ: dict[str, Read] = {
@@ -98,20 +111,24 @@ READ: dict[str, Read] = {
     "Div": _two("div"),
     "Elu": _valued("elu", "alpha", "alpha", 1.0),
     "Erf": plain("erf"),
-    "Gelu": _gelu,
+    "Exp": plain("exp"),
+    "Gelu": lambda at: [at.step("gelu", approximate=at.text("approximate", "none"))],
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": plain("hardswish"),
     "LeakyRelu": _valued("leaky_relu", "negative_slope", "alpha", 0.01),
+    "Max": _bound("min_val"),
+    "Min": _bound("max_val"),
     "Mish": plain("mish"),
     "Mul": _two("mul"),
-    "Neg": _neg,
+    "Neg": plain("mul_scalar", value=-1.0),
     "PRelu": _prelu,
     "Pow": _power,
     "Relu": plain("relu"),
     "Sigmoid": plain("sigmoid"),
     "Softplus": plain("softplus"),
+    "Sqrt": plain("sqrt"),
     "Sub": _two("sub"),
-    "Exp": plain("exp"),
+    "Swish": plain("silu"),
     "Tanh": plain("tanh"),
 }
 """Operator → what it means."""

@@ -1,4 +1,4 @@
-"""Operators of ONNX in PyTorch's terms."""
+"""Layers and pools of ONNX in PyTorch's terms."""
 
 from __future__ import annotations
 
@@ -6,234 +6,213 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto
 
-from backends.onnx import adopt_functions
-from backends.onnx.adopt_fold import Known, UnknownError
-from backends.onnx.adopt_node import Read, Step, plain
-
-
-def _sides(pads: Any) -> tuple[int, int, int, int]:
-    top, left, bottom, right = map(int, pads)
-    return (top, left, bottom, right)
+from backends.onnx import adopt_functions, adopt_moves
+from backends.onnx.adopt_functions import number
+from backends.onnx.adopt_node import At, Read, Step, plain
+from zoo.adoption.einsum import steps as einsum_steps
 
 
-def _padding(node: NodeProto, values: dict[str, Any], kernel: Any) -> tuple[int, int, int, int]:
-    mode = values.get("auto_pad", b"NOTSET")
-    if mode == b"VALID":
-        return (0, 0, 0, 0)
-    if mode != b"NOTSET":
-        raise UnknownError(f"{node.op_type}: auto_pad (={mode.decode()}) must be NOTSET")
-    return _sides(values.get("pads", (0, 0, 0, 0)))
+def _padding(at: At) -> tuple[int, ...]:
+    mode = at.text("auto_pad", "NOTSET")
+    if mode not in ("NOTSET", "VALID"):
+        raise at.unfit(f"auto_pad (={mode}) must be NOTSET")
+    pads = tuple(map(int, at.values.get("pads", (0, 0, 0, 0))))
+    return pads if mode == "NOTSET" else (0, 0, 0, 0)
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    if len(value) != 2:
-        raise UnknownError(f"a window of {len(value)} dimensions must have 2")
-    return (int(value[0]), int(value[1]))
-
-
-def _conv(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    weight = known.constant(node.input[1], "Conv: the weight")
+def _conv(at: At) -> list[Step]:
+    held, weight = at.held("weight", "bias"), at.constant(1, "the weight")
     if weight.ndim != 4:
-        raise UnknownError(f"Conv: a weight of shape {weight.shape} must have 4 dimensions")
-    held = {"weight": node.input[1]}
-    if len(node.input) > 2 and node.input[2]:
-        known.constant(node.input[2], "Conv: the bias")
-        held["bias"] = node.input[2]
+        raise at.unfit(f"a weight of shape {weight.shape} must have 4 dimensions")
     options = {
-        "stride": _pair(values.get("strides", (1, 1))),
-        "padding": _padding(node, values, weight.shape[2:]),
-        "dilation": _pair(values.get("dilations", (1, 1))),
-        "groups": int(values.get("group", 1)),
-    }
-    return [Step(node.output[0], "conv2d", (node.input[0],), options, held)]
+        "stride": at.pair("strides"), "padding": _padding(at), "dilation": at.pair("dilations"),
+        "groups": int(at.values.get("group", 1)),
+    }  # fmt: skip
+    return [at.step("conv2d", held=held, **options)]
 
 
-def _batch_norm(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    roles = ("weight", "bias", "running_mean", "running_var")
-    for role, name in zip(roles, node.input[1:], strict=True):
-        known.constant(name, f"BatchNormalization: {role}")
-    options = {
-        "eps": float(np.float32(values.get("epsilon", 1e-5)).astype(str)),
-        "momentum": round(1 - float(np.float32(values.get("momentum", 0.9)).astype(str)), 8),
-    }
-    held = dict(zip(roles, node.input[1:], strict=True))
-    return [Step(node.output[0], "batch_norm", (node.input[0],), options, held)]
-
-
-def _gemm(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    for name, wanted in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 1)):
-        found = values.get(name, 0 if name.startswith("trans") else 1.0)
-        if found != wanted:
-            raise UnknownError(f"Gemm: {name} (={found}) must be {wanted}")
-    known.constant(node.input[1], "Gemm: the weight")
-    held = {"weight": node.input[1]}
-    if len(node.input) > 2 and node.input[2]:
-        known.constant(node.input[2], "Gemm: the bias")
-        held["bias"] = node.input[2]
-    return [Step(node.output[0], "linear", (node.input[0],), {}, held)]
-
-
-def _pool(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    kernel = _pair(values["kernel_shape"])
-    options = {
-        "kernel_size": kernel,
-        "stride": _pair(values.get("strides", (1, 1))),
-        "padding": _padding(node, values, kernel),
-        "ceil_mode": bool(values.get("ceil_mode", 0)),
-    }
-    if node.op_type == "MaxPool":
-        more: dict[str, Any] = {"dilation": _pair(values.get("dilations", (1, 1)))}
-        return [Step(node.output[0], "max_pool2d", (node.input[0],), options | more)]
+def _conv_transpose(at: At) -> list[Step]:
+    (step,) = _conv(at)
+    top, left, bottom, right = step.options["padding"]
+    added = at.pair("output_padding", (0, 0))
     more = {
-        "count_include_pad": bool(values.get("count_include_pad", 0)),
-        "divisor_override": None,
+        "padding": (top, left),
+        "output_padding": (added[0] + top - bottom, added[1] + left - right),
     }
-    return [Step(node.output[0], "avg_pool2d", (node.input[0],), options | more)]
+    if "output_shape" in at.values:
+        raise at.unfit("output_shape must not be given")
+    return [replace(step, kind="conv_transpose2d", options={**step.options, **more})]
 
 
-def _reduction(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    axes = values.get("axes")
-    if len(node.input) > 1 and node.input[1]:
-        axes = known.constant(node.input[1], f"{node.op_type}: axes").tolist()
-    if axes is None:
-        raise UnknownError(f"{node.op_type}: over all axes")
-    options = {"dim": [int(a) for a in axes], "keepdim": bool(values.get("keepdims", 1))}
-    kind = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "amax"}[node.op_type]
-    return [Step(node.output[0], kind, (node.input[0],), options)]
+def _batch_norm(at: At) -> list[Step]:
+    momentum = round(1 - number(at.values.get("momentum", 0.9)), 8)
+    held = at.held("weight", "bias", "running_mean", "running_var")
+    return [at.step("batch_norm", held=held, eps=_eps(at), momentum=momentum)]
 
 
-def _pad(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    if len(node.input) > 3 and node.input[3]:
-        raise UnknownError("Pad: of some axes")
-    given = [known.constant(name, "Pad: its arguments") for name in node.input[1:3] if name]
-    pads = (given[0] if given else np.array(values["pads"])).tolist()
-    if len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)):
-        raise UnknownError(f"Pad: pads (={pads}) must be of height and width alone")
-    mode = values.get("mode", b"constant").decode()
-    options = {
-        "sides": (pads[2], pads[3], pads[6], pads[7]),
-        "mode": "replicate" if mode == "edge" else mode,
-        "value": float(given[1]) if len(given) > 1 else float(values.get("value", 0.0)),
-    }
-    return [Step(node.output[0], "pad", (node.input[0],), options)]
+def _eps(at: At) -> float:
+    return number(at.values.get("epsilon", 1e-5))
 
 
-def _reshape(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    return [Step(node.output[0], "reshape", (node.input[0],))]
+def _layer_norm(at: At) -> list[Step]:
+    held, shape = at.held("weight", "bias"), at.shape()
+    axis = at.values.get("axis", -1) % len(shape)
+    options: dict[str, Any] = {"normalized_shape": shape[axis:], "eps": _eps(at)}
+    if "bias" in held:
+        return [at.step("layer_norm", held=held, **options)]
+    if (at.constant(1, "the weight") == 1).all():
+        return [at.step("layer_norm", **options)]
+    normal = at.part(":normal", shape, "layer_norm", at.node.input[0], **options)
+    return [normal, at.step("mul", normal.output, held["weight"])]
 
 
-def _transpose(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    order = list(values.get("perm", ()))
-    moved = tuple(i for i, axis in enumerate(order) if axis != i)
-    return [Step(node.output[0], "transpose", (node.input[0],), {"dims": moved})]
+def _instance_norm(at: At) -> list[Step]:
+    held, channels = at.held("weight", "bias"), at.shape()[1]
+    if at.node.input[1] not in at.known.learned:
+        bare = (at.constant(1, "") == 1).all() and (at.constant(2, "") == 0).all()
+        if bare:
+            return [at.step("instance_norm", eps=_eps(at))]
+    return [at.step("group_norm", held=held, num_groups=channels, eps=_eps(at))]
 
 
-def _cut(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    names = [name for name in node.input[1:] if name]
-    starts, ends, *rest = (known.constant(n, "Slice: a bound").ravel() for n in names)
-    axes = rest[0] if rest else np.arange(len(starts))
-    steps = rest[1] if len(rest) > 1 else np.ones(len(starts), int)
-    if len(starts) != 1 or node.input[0] not in known.shapes:
-        raise UnknownError("Slice: it must cut one axis")
-    axis = int(axes[0])
-    size = known.shapes[node.input[0]][axis]
-    start, end, step = (int(v[0]) for v in (starts, ends, steps))
-    start, end, _ = slice(start, end).indices(size)
-    options = {"dim": axis, "start": start, "end": end, "step": step}
-    return [Step(node.output[0], "slice", (node.input[0],), options)]
+def _group_norm(at: At) -> list[Step]:
+    held, groups, channels = at.held("weight", "bias"), at.values["num_groups"], at.shape()[1]
+    if at.opset < 21:  # one of each group
+        for role, name in held.items():
+            array = np.repeat(at.known.constants[name], channels // groups)
+            at.known.constants[f"{name}:each"] = array
+            held[role] = f"{name}:each"
+    return [at.step("group_norm", held=held, num_groups=int(groups), eps=_eps(at))]
 
 
-def _split(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    axis, start, found = int(values.get("axis", 0)), 0, []
-    for output in node.output:
-        if output not in known.shapes:
-            raise UnknownError(f"Split: the shape of {output} is not known")
-        end = start + known.shapes[output][axis]
-        options = {"dim": axis, "start": start, "end": end, "step": 1}
-        found.append(Step(output, "slice", (node.input[0],), options))
-        start = end
+def _as_weight(at: At, turned: bool) -> str:
+    """Return the weight (out, in) of a linear layer, of which a product may have the transpose."""
+    name = at.node.input[1]
+    array = at.constant(1, "the weight")
+    maker = at.known.makers.get(name)
+    if not turned and maker is not None and maker.op_type == "Transpose" and array.ndim == 2:
+        return str(maker.input[0])
+    if turned:
+        return name
+    at.known.constants[f"{name}:turned"] = array.T
+    if name in at.known.learned:
+        at.known.learned.add(f"{name}:turned")
+    return f"{name}:turned"
+
+
+def _gemm(at: At) -> list[Step]:
+    for name, wanted in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
+        found = at.values.get(name, wanted)
+        if found != wanted:
+            raise at.unfit(f"{name} (={found}) must be {wanted}")
+    held = at.held("weight", "bias") | {"weight": _as_weight(at, bool(at.values.get("transB")))}
+    return [at.step("linear", held=held)]
+
+
+def _matmul(at: At) -> list[Step]:
+    array = at.known.constants.get(at.node.input[1])
+    if array is None or array.ndim != 2:
+        return [at.step("matmul", *at.node.input)]
+    return [at.step("linear", held={"weight": _as_weight(at, False)})]
+
+
+def _softmax(at: At) -> list[Step]:
+    rank = len(at.shape())
+    axis = at.values.get("axis", -1 if at.opset >= 13 else 1) % rank
+    if at.opset < 13 and axis != rank - 1:
+        raise at.unfit(f"axis (={axis}) must be the last one: before opset 13 it is over all after")
+    return [at.step("softmax", dim=axis)]
+
+
+def _einsum(at: At) -> list[Step]:
+    names = tuple(at.node.input)
+    shapes = tuple(at.shape(i) for i in range(len(names)))
+    found = []
+    for end, function, inputs, shape, dims in einsum_steps(at.text("equation", ""), names, shapes):
+        read = tuple(f"{at.node.output[0]}{n}" if n.startswith("_") else n for n in inputs)
+        still = function == "permute" and dims == tuple(range(len(dims)))
+        kind = "identity" if still else function
+        options = {"dims": dims} if kind == "permute" else {}
+        found.append(Step(f"{at.node.output[0]}{end}", kind, read, options, {}, shape))
     return found
 
 
-def _gather(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    indices = known.constant(node.input[1], "Gather: the indices")
-    options = {"dim": int(values.get("axis", 0)), "indices": tuple(map(int, indices.ravel()))}
-    return [Step(node.output[0], "index_select", (node.input[0],), options)]
+def _attention(at: At) -> list[Step]:
+    if len(at.shape()) != 4 or at.values.get("is_causal") or len(at.node.output) > 1:
+        raise at.unfit("must be of four axes, not causal, and return one value")
+    options = {"dropout_p": 0.0, "is_causal": False, "scale": at.values.get("scale")}
+    return [at.step("scaled_dot_product_attention", *filter(None, at.node.input), **options)]
 
 
-def _cat(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    return [Step(node.output[0], "cat", tuple(node.input), {"dim": int(values["axis"])})]
+def _pool(at: At) -> list[Step]:
+    options: dict[str, Any] = {
+        "kernel_size": at.pair("kernel_shape", ()),
+        "stride": at.pair("strides"),
+        "padding": _padding(at),
+        "ceil_mode": bool(at.values.get("ceil_mode", 0)),
+    }
+    if at.kind == "MaxPool":
+        return [at.step("max_pool2d", **options, dilation=at.pair("dilations"))]
+    counts = bool(at.values.get("count_include_pad", 0))
+    return [at.step("avg_pool2d", **options, count_include_pad=counts, divisor_override=None)]
 
 
-def _global(kind: str) -> Read:
-    def read(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-        options = {"output_size": (1, 1)}
-        return [Step(node.output[0], f"adaptive_{kind}_pool2d", (node.input[0],), options)]
-
-    return read
+REDUCTIONS = {
+    "ReduceL2": "vector_norm", "ReduceMax": "amax", "ReduceMean": "mean", "ReduceSum": "sum"
+}  # fmt: skip
 
 
-def _resize(node: NodeProto, values: dict[str, Any], known: Known, opset: int) -> list[Step]:
-    mode = values.get("mode", b"nearest").decode()
-    at = values.get("coordinate_transformation_mode", b"half_pixel").decode()
-    near = values.get("nearest_mode", b"round_prefer_floor").decode()
+def _reduction(at: At) -> list[Step]:
+    axes = at.whole(1, "axes")
+    if axes is None:
+        raise at.unfit("over all axes")
+    more = {"ord": 2} if at.kind == "ReduceL2" else {}
+    keep = bool(at.values.get("keepdims", 1))
+    return [at.step(REDUCTIONS[at.kind], dim=axes, keepdim=keep, **more)]
+
+
+def _resize(at: At) -> list[Step]:
+    mode = at.text("mode", "nearest")
+    way = at.text("coordinate_transformation_mode", "half_pixel")
+    near = at.text("nearest_mode", "round_prefer_floor")
     ways = {
         ("nearest", "asymmetric", "floor"): ("nearest", False),
         ("linear", "half_pixel", near): ("bilinear", False),
         ("linear", "pytorch_half_pixel", near): ("bilinear", False),
         ("linear", "align_corners", near): ("bilinear", True),
     }
-    if (mode, at, near) not in ways or values.get("antialias"):
-        raise UnknownError(f"Resize: mode (={mode}), {at}, {near}")
+    if (mode, way, near) not in ways or at.values.get("antialias"):
+        raise at.unfit(f"mode (={mode}), {way}, {near}")
     scales = None
-    if len(node.input) > 2 and node.input[2]:
-        found = known.constant(node.input[2], "Resize: scales")
+    if at.has(2):
+        found = at.constant(2, "scales")
         scales = [float(s) for s in found[-2:]] if found.size else None
-    kind, aligned = ways[mode, at, near]
-    options = {"mode": kind, "scale_factors": scales, "align_corners": aligned}
-    return [Step(node.output[0], "upsample", (node.input[0],), options)]
+    kind, aligned = ways[mode, way, near]
+    return [at.step("upsample", mode=kind, scale_factors=scales, align_corners=aligned)]
 
 
-def _conv_transpose(
-    node: NodeProto, values: dict[str, Any], known: Known, opset: int
-) -> list[Step]:
-    (step,) = _conv(node, values, known, opset)
-    top, left, bottom, right = step.options["padding"]
-    added = _pair(values.get("output_padding", (0, 0)))
-    more = {
-        "padding": (top, left),
-        "output_padding": (added[0] + top - bottom, added[1] + left - right),
-    }
-    if "output_shape" in values:
-        raise UnknownError("ConvTranspose: output_shape must not be given")
-    return [replace(step, kind="conv_transpose2d", options={**step.options, **more})]
-
-
-READ: dict[str, Read] = adopt_functions.READ | {
+READ: dict[str, Read] = adopt_functions.READ | adopt_moves.READ | {
+    "Attention": _attention,
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,
-    "Concat": _cat,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "Dropout": plain("identity"),
-    "Flatten": plain("flatten"),
-    "Gather": _gather,
+    "Einsum": _einsum,
     "Gemm": _gemm,
-    "GlobalAveragePool": _global("avg"),
-    "GlobalMaxPool": _global("max"),
-    "Identity": plain("identity"),
+    "GlobalAveragePool": plain("adaptive_avg_pool2d", output_size=(1, 1)),
+    "GlobalMaxPool": plain("adaptive_max_pool2d", output_size=(1, 1)),
+    "GroupNormalization": _group_norm,
+    "InstanceNormalization": _instance_norm,
+    "LayerNormalization": _layer_norm,
+    "MatMul": _matmul,
     "MaxPool": _pool,
-    "Pad": _pad,
+    "ReduceL2": _reduction,
     "ReduceMax": _reduction,
     "ReduceMean": _reduction,
     "ReduceSum": _reduction,
     "Resize": _resize,
-    "Reshape": _reshape,
-    "Slice": _cut,
-    "Split": _split,
-    "Squeeze": plain("reshape"),
-    "Transpose": _transpose,
-}
+    "Softmax": _softmax,
+}  # fmt: skip
 """Operator → what it means."""

@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 
+from zoo.adoption import program
+
 Node = torch.fx.Node
+UnknownError = program.UnknownError
 Options = dict[str, Any]
 Read = Callable[[Options], tuple[str, Options]]
 """From all arguments of a call, by name, to the program's function and its options."""
-
-
-class UnknownError(ValueError):
-    """What a call does is not known here."""
 
 
 def value_of(node: Node) -> Any:

@@ -15,8 +15,8 @@ from torch.export.graph_signature import InputKind
 from backends.torch.adopt_call import Node, Options, UnknownError, arguments, line_of, value_of
 from backends.torch.adopt_calls import READ, SIZES
 from backends.torch.adopt_constants import Constants
-from backends.torch.adopt_einsum import steps as einsum_steps
 from backends.torch.adopt_module import first_names, named_leaves
+from zoo.adoption.einsum import steps as einsum_steps
 from zoo.adoption.program import UNREAD, Call, Program, refuse
 from zoo.errors import AdoptionError
 

@@ -15,11 +15,77 @@ SIZE = 16
 
 
 def foreign() -> list[Case]:
-    """Return ONNX files: one of ours, and one with what others have: shapes computed, idioms."""
+    """Return ONNX files: ours, one with what others have (shapes computed, idioms), tokens."""
     with tempfile.TemporaryDirectory() as folder:
         zoo.export(SPEC, Path(folder, "ours.onnx"), optimize=True, image_size=SIZE)
         ours = Path(folder, "ours.onnx").read_bytes()
-    return [ours, theirs().SerializeToString()]
+    return [ours, theirs().SerializeToString(), tokens()]
+
+
+def tokens() -> Case:
+    """Return an ONNX file of a network of tokens: class token, attention with a mask, a roll."""
+    import weights
+    from backends.onnx import emit
+    from zoo.arch import Graph, Node
+    from zoo.arch.operators import (
+        GELU,
+        Add,
+        Concat,
+        Conv2d,
+        Expand,
+        Flatten,
+        GroupNorm,
+        Index,
+        LayerNorm,
+        Linear,
+        Narrow,
+        Normalize,
+        Permute,
+        Reshape,
+        Roll,
+        ScaledDotProductAttention,
+        Weight,
+    )  # fmt: skip
+
+    def heads(name: str, start: int) -> list[Node]:
+        part = Narrow(dim=2, start=start, stop=start + 8, step=1)
+        return [
+            Node(f"{name}.part", part, ("qkv",)),
+            Node(f"{name}.heads", Reshape(shape=(17, 2, 4)), (f"{name}.part",)),
+            Node(name, Permute(dims=(0, 2, 1, 3)), (f"{name}.heads",)),
+        ]
+
+    stem = Conv2d(
+        in_channels=3, out_channels=8, kernel_size=(4, 4), stride=(4, 4), padding=(0, 0, 0, 0)
+    )
+    nodes = [
+        Node("stem", stem, ("input",)),
+        Node("groups", GroupNorm(num_groups=4, num_channels=8, eps=1e-5), ("stem",)),
+        Node("roll", Roll(shifts=(1, -1), dims=(2, 3)), ("groups",)),
+        Node("rows", Reshape(shape=(8, 16)), ("roll",)),
+        Node("patches", Permute(dims=(0, 2, 1)), ("rows",)),
+        Node("token", Weight(shape=(1, 1, 8), trainable=True), ()),
+        Node("tokens", Expand(), ("token", "patches")),
+        Node("all", Concat(), ("tokens", "patches")),
+        Node("position", Weight(shape=(1, 17, 8), trainable=True), ()),
+        Node("embedded", Add(), ("all", "position")),
+        Node("norm", LayerNorm(normalized_shape=(8,), eps=1e-6, affine=True), ("embedded",)),
+        Node("qkv", Linear(in_features=8, out_features=24, bias=True), ("norm",)),
+        *heads("q", 0), *heads("k", 8), *heads("v", 16),
+        Node("unit", Normalize(dim=3, eps=1e-6), ("q",)),
+        Node("mask", Weight(shape=(1, 2, 17, 17), trainable=True), ()),
+        Node("attention", ScaledDotProductAttention(scale=0.5), ("unit", "k", "v", "mask")),
+        Node("together", Permute(dims=(0, 2, 1, 3)), ("attention",)),
+        Node("joined", Reshape(shape=(17, 8)), ("together",)),
+        Node("projection", Linear(in_features=8, out_features=8, bias=True), ("joined",)),
+        Node("sum", Add(), ("embedded", "projection")),
+        Node("gelu", GELU(approximate="none"), ("sum",)),
+        Node("first", Index(dim=1, indices=(0, 3)), ("gelu",)),
+        Node("flat", Flatten(), ("first",)),
+        Node("fc", Linear(in_features=16, out_features=3, bias=True), ("flat",)),
+    ]  # fmt: skip
+    graph = Graph(3, (SIZE, SIZE), tuple(nodes), ("fc",))
+    return emit(graph, weights.randomize(graph)).SerializeToString()
 
 
 def theirs() -> Any:

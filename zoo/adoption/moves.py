@@ -26,6 +26,12 @@ from zoo.arch import Shape
 
 VIEWS = frozenset({"flatten", "permute", "reshape", "select", "slice", "transpose"})
 """Functions that move values, and what they read is followed through."""
+ALIKE = {
+    "permute": ("permute", "transpose"),
+    "reshape": ("flatten", "reshape"),
+    "slice": ("slice",),
+}
+"""What a move that is carried out may have been."""
 ALONG_LAST = frozenset({"layer_norm", "linear"})
 """Functions of the last axes of each value."""
 
@@ -203,6 +209,7 @@ class _Walk:
         """Add a move of a source, unless it is there."""
         key = (kind, x.source, shape, tuple(sorted(options.items())))
         if key not in self.made:
+            call = self._told(call, kind, shape)
             name = call.name if call.kind in VIEWS else f"{call.name}_input"
             while name in self.taken or (name in self.values and name != call.name):
                 name += "_"
@@ -215,6 +222,15 @@ class _Walk:
             self._add(added)
             self.made[key] = solid(name, shape, images == 0)
         return self.made[key]
+
+    def _told(self, call: Call, kind: str, shape: Shape) -> Call:
+        """Return the view on the way to a call that a move is called like, if one looks like it."""
+        found, view = call, self.by.get(call.name)
+        while view is not None:
+            if view.kind in ALIKE[kind] and view.shape == shape and view.name not in self.taken:
+                found = view
+            view = self.by.get(view.inputs[0])
+        return found
 
     def _add(self, call: Call) -> None:
         self.taken.add(call.name)

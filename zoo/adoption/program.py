@@ -22,6 +22,10 @@ MOST = 20
 """Of the things that are wrong, an error lists so many."""
 
 
+class UnknownError(ValueError):
+    """What a call of a framework does is not known here."""
+
+
 @dataclass(slots=True)
 class Call:
     """A function applied to values.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.torch.adopt_call import UnknownError
+from zoo.adoption.program import UnknownError
 from zoo.arch import Shape
 
 Step = tuple[str, str, tuple[str, ...], Shape, tuple[int, ...]]

@@ -22,8 +22,14 @@ def test_the_catalog_is_complete_and_sorted():
     cifar = [f"shufflenet_v1_{base}_cifar" for base in ("1.0x_g2", "1.0x_g3", "0.5x_g3")]
     v2 = [f"shufflenet_v2_{w}{stem}" for w in WIDTHS for stem in ("", "_tiny", "_cifar")]
     plus = [f"shufflenet_v2_plus_{size}" for size in ("small", "medium", "large")]
-    others = ["shufflenet_v2_50", "se_shufflenet_v2_164", "resnet9"]
-    assert sorted(EIGHT + papers + cifar + v2 + plus + others) == NAMES
+    others = ["shufflenet_v2_50", "se_shufflenet_v2_164"]
+    assert zoo.list_models("*shufflenet*") == sorted(EIGHT + papers + cifar + v2 + plus + others)
+    depths = [f"resnet{layers}" for layers in (18, 34, 50, 101, 152)]
+    wider = [f"resnext101_{groups}d" for groups in ("32x4", "32x8", "64x4")]
+    wider += ["resnext50_32x4d", "resnext152_64x4d", "wide_resnet50_2", "wide_resnet101_2"]
+    small = ["resnet9", "resnet18_tiny", "resnet18_cifar"]
+    assert zoo.list_models("*resne*") == sorted(depths + wider + small)
+    assert sorted(NAMES) == NAMES
     assert zoo.list_models("*g8") == [n for n in NAMES if n.endswith("g8")]
 
 

@@ -27,7 +27,7 @@ def similar(graph: Graph) -> Iterator[Spec]:
     """Yield a network of each kind that has as many layers of each operator: few, and at once."""
     counts = _layers(graph)
     for family in family_types():
-        for entry in kinds(family.family):
+        for entry in kinds(family.family, deep=True):
             if entry.repeats <= counts.total() and _layers_of(entry) == counts:
                 yield entry
 

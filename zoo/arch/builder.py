@@ -133,11 +133,22 @@ class GraphBuilder:
         return self.add_node(name, lambda: op, *xs)
 
     def max_pool(
-        self, x: str, *, kernel_size: int, stride: int, padding: Padding, name: str = "pool"
+        self,
+        x: str,
+        *,
+        kernel_size: int,
+        stride: int,
+        padding: Padding,
+        ceil_mode: bool = False,
+        name: str = "pool",
     ) -> str:
         """Add a max pool."""
         k, s = (kernel_size, kernel_size), (stride, stride)
-        return self.add_node(name, lambda: MaxPool2d(kernel_size=k, stride=s, padding=padding), x)
+        return self.add_node(
+            name,
+            lambda: MaxPool2d(kernel_size=k, stride=s, padding=padding, ceil_mode=ceil_mode),
+            x,
+        )
 
     def avg_pool(
         self, x: str, *, kernel_size: int, stride: int, padding: Padding, name: str = "pool"

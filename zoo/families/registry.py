@@ -18,6 +18,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "shufflenet_v2": ("shufflenet_v2_", "se_shufflenet_v2_"),
     "shufflenet_v2_plus": ("shufflenet_v2_plus_",),
     "resnet9": ("resnet9",),
+    "resnet": ("resnet", "resnext", "wide_resnet"),
     "graph": (),
 }
 """Family → how the names of its networks begin, so that one is loaded without the others.
@@ -39,17 +40,23 @@ def models(family: str) -> Mapping[str, Spec]:
 
 
 @cache
-def kinds(family: str) -> tuple[Spec, ...]:
-    """Return networks of a family that differ in more than numbers: in what they have, how many."""
+def kinds(family: str, *, deep: bool = False) -> tuple[Spec, ...]:
+    """Return networks of a family that differ in more than numbers: in what they have, how many.
+
+    Args:
+        family: the family.
+        deep: whether other numbers of units make another kind.
+    """
     found: dict[tuple[Any, ...], Spec] = {}
     for entry in models(family).values():
         values = (getattr(entry, field.name) for field in dataclasses.fields(entry))
-        kind = tuple(
+        kind = [
             len(value) if isinstance(value, tuple) else value
             for value in values
             if isinstance(value, bool | str | tuple)
-        )
-        found.setdefault(kind, entry)
+        ]
+        repeats = getattr(entry, "stage_repeats", ()) if deep else ()
+        found.setdefault((*kind, repeats), entry)
     return tuple(found.values())
 
 

@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Literal, cast
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
+from zoo.families import stems
 from zoo.families.stages import stages_by_shortcut
+from zoo.families.stems import PoolPadding, Stem
 
 # Table 5 of the paper: width → (stage 2, stage 3, stage 4), last convolution. The published 2.0x
 # networks have 976 channels in stage 4 and 244 and 488 before, as the table.
@@ -47,8 +48,8 @@ class ShuffleNetV2Conventions(Conventions):
 
     shuffle: Literal["end", "start"] = "end"
     stride_2_split: Literal["symmetric", "asymmetric"] = "symmetric"
-    stem: Literal["imagenet", "tiny", "cifar"] = "imagenet"
-    pool_padding: Literal["symmetric", "SAME_UPPER"] = "symmetric"
+    stem: Stem = "imagenet"
+    pool_padding: PoolPadding = "symmetric"
     classifier_bias: bool = True
 
 
@@ -176,8 +177,7 @@ class ShuffleNetV2Spec(Spec):
                     x = g.relu(g.conv_bn(x, channels, kernel_size=3, stride=stride))
             if c.stem == "cifar":
                 return x
-            padding: Padding = "SAME_UPPER" if c.pool_padding == "SAME_UPPER" else (1, 1, 1, 1)
-            return g.max_pool(x, kernel_size=3, stride=2, padding=padding)
+            return g.max_pool(x, kernel_size=3, stride=2, padding=stems.padded(c.pool_padding))
 
     def _unit(self, g: GraphBuilder, x: str, out_channels: int, stride: int | None) -> str:
         """Figure 3 (c) of the paper, or (d) with a ``stride``: both branches read all of ``x``."""
@@ -250,17 +250,7 @@ def _models() -> dict[str, Spec]:
         f"shufflenet_v2_{width}x": ShuffleNetV2Spec(stage_channels=stages, last_channels=last)
         for width, (stages, last) in CHANNELS.items()
     }
-    # For CIFAR-10 and Tiny ImageNet, as their images want it.
-    stems: list[tuple[Literal["cifar", "tiny"], int, int]] = [("cifar", 32, 10), ("tiny", 64, 200)]
-    for stem, size, classes in stems:
-        for width in CHANNELS:
-            plain = cast(ShuffleNetV2Spec, models[f"shufflenet_v2_{width}x"])
-            models[f"shufflenet_v2_{width}x_{stem}"] = replace(
-                plain,
-                conventions=replace(plain.conventions, stem=stem),
-                image_size=size,
-                num_classes=classes,
-            )
+    models |= stems.small(models, list(models))
     # Table 9 (appendix) of the paper; its text counts the units with symmetric branches.
     models["shufflenet_v2_50"] = ShuffleNetV2Spec(
         stem_channels=(64,),

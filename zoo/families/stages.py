@@ -35,6 +35,16 @@ def stages_by_shortcut(units: Sequence[Mapping[str, Shape]]) -> tuple[list[int],
     return channels, repeats
 
 
+def begun_by(name: str, units: Sequence[Mapping[str, Shape]]) -> list[list[Mapping[str, Shape]]]:
+    """Return the units stage by stage: the first begins one, and each that has such a layer."""
+    stages: list[list[Mapping[str, Shape]]] = []
+    for unit in units:
+        if not stages or name in unit:
+            stages.append([])
+        stages[-1].append(unit)
+    return stages
+
+
 def one_of(
     models: Mapping[str, S],
     outer: Mapping[str, Shape],

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from backends.torch.exact import exact
 from backends.torch.model import build
 from backends.torch.parameters import set_parameters
 from zoo.arch import Graph
@@ -65,7 +66,7 @@ def predict(module: nn.Module, x: np.ndarray) -> tuple[np.ndarray, ...]:
     if _is_training(module):
         module.eval()
     device = next(module.parameters(), torch.empty(0)).device
-    with torch.inference_mode():
+    with torch.inference_mode(), exact(device):
         outputs = module(torch.from_numpy(x).to(device))
     return tuple(o.cpu().numpy() for o in (outputs if isinstance(outputs, tuple) else (outputs,)))
 

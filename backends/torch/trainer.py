@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from backends.torch.exact import exact
 from backends.torch.model import build, in_layout
 from backends.torch.parameters import get_parameters, set_parameters
 from backends.torch.strided import thin
@@ -44,10 +45,14 @@ class Trainer:
         self.random = any(isinstance(node.op, operators.Dropout) for node in graph.nodes)
         self.module: nn.Module = build(graph)
         set_parameters(self.module, weights)
-        # Filters whose channels are last make such values, for which the kernels are the fast ones.
-        in_layout(self.module, torch.channels_last)
+        on_cpu = self.fabric.device.type == "cpu"
+        # Filters whose channels are last make such values, for which the CPU's kernels are the fast
+        # ones. Gradients of padded average pools are wrong with them on GPUs, by more than half
+        # (github.com/pytorch/pytorch/issues/188344, seen in PyTorch 2.11; MPS: issue 175190).
+        self.layout = torch.channels_last if on_cpu else torch.contiguous_format
+        in_layout(self.module, self.layout)
         self.module.to(self.fabric.device).train()
-        if self.fabric.device.type == "cpu":
+        if on_cpu:
             thin(self.module)
         self.parameters = dict(self.module.named_parameters())
         optimizer = _optimizer(_groups(graph, self.parameters, recipe), recipe)
@@ -66,7 +71,7 @@ class Trainer:
                 group["betas"] = (first if momentum is None else momentum, second)
             else:
                 group["momentum"] = chosen.momentum if momentum is None else momentum
-        with torch.random.fork_rng(enabled=self.random):
+        with torch.random.fork_rng(enabled=self.random), exact(self.fabric.device):
             if self.random:
                 torch.manual_seed(_stream(self.recipe.seed, self.steps, self.rank))
             loss, predicted = self._backward(images, targets)
@@ -92,7 +97,7 @@ class Trainer:
         total, predicted = 0.0, []
         for part in parts:
             x = torch.from_numpy(images[part[0] : part[-1] + 1]).to(
-                self.fabric.device, memory_format=torch.channels_last
+                self.fabric.device, memory_format=self.layout
             )
             y = torch.from_numpy(targets[part[0] : part[-1] + 1]).to(self.fabric.device)
             with self.fabric.no_backward_sync(self.model, enabled=part is not parts[-1]):

@@ -9,9 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import backends
+import weights
 import zoo
 from backends.torch.adopt_call import UnknownError
 from zoo.adoption.einsum import steps
+from zoo.arch import Graph, Node
 from zoo.arch.operators import (
     Expand,
     Linear,
@@ -21,7 +23,8 @@ from zoo.arch.operators import (
     ScaledDotProductAttention,
     Weight,
 )
-from zoo.errors import AdoptionError, InputError
+from zoo.errors import AdoptionError, GraphError, InputError
+from zoo.passes.constant import packed
 from zoo.proof.measure import relative_maximum
 
 WIDTH, HEADS = 16, 2
@@ -251,3 +254,34 @@ def test_files_and_code_of_tokens_come_back(backend, tmp_path, rng):
     found = backends.load("numpy").predict(again, x)[0]
     expected = backends.load("numpy").predict(zoo.create(net, backend="numpy"), x)[0]
     np.testing.assert_array_equal(found, expected)
+
+
+def test_constants_are_part_of_the_network(tmp_path):
+    module = drawn(NETWORKS["windows"])
+    net = zoo.adopt(module, example=(2, 3, 16, 16))
+    first, _ = (name for name, p in net.graph.parameters.items() if p.value)
+    spec = zoo.spec_from_json(net.spec.to_json())
+    assert (spec, spec.sha256) == (net.spec, net.spec.sha256)
+    fresh = zoo.get_weights(zoo.create(spec, backend="numpy", seed=1))
+    np.testing.assert_array_equal(fresh[first], net[first])
+    assert not np.array_equal(fresh["head.weight"], net["head.weight"])
+    torch.save(module.state_dict(), tmp_path / "later.pth")  # which have none of them
+    later = zoo.load_weights(tmp_path / "later.pth", model=net)
+    assert all(np.array_equal(later[name], net[name]) for name in net)
+    assert (
+        net.names.write(spec.graph, dict(net.weights)).keys() == net.names.names(spec.graph).keys()
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "told"),
+    [
+        ((2, 3), "no", "its value is no packed array"),
+        ((1 << 20,) * 3, packed(np.zeros(6)), "its value must be float32 of shape"),
+        ((2, 2), packed(np.zeros(1 << 22)), "its value must be float32 of shape"),
+    ],
+)
+def test_constants_that_are_none_are_refused(shape, value, told):
+    node = Node("mask", Weight(shape=shape, trainable=False, value=value), ())
+    with pytest.raises(GraphError, match=f"mask.weight: {told}"):
+        weights.initialize(Graph(3, (8, 8), (node,), ("mask",)))

@@ -11,6 +11,7 @@ import torch
 from test_adopt_tokens import NETWORKS, drawn
 
 import zoo
+from zoo.adoption.canonical import with_constants
 from zoo.arch import INPUT
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import MatMul, Normalize, Softmax
@@ -47,8 +48,10 @@ def test_masks_are_part_of_the_network():
     net = zoo.adopt(drawn(lambda: theirs), example=(2, 3, 32, 32))
     report = zoo.parity(net, backends=["original", "torch"], level="training")
     assert {finding.status for finding in report.findings} == {"passed"}
-    (mask,) = (name for name in net.weights if name.endswith("constant.weight"))
-    others = dataclasses.replace(net, weights=net.weights | {mask: net.weights[mask] * 0})
+    none = {name: np.zeros(p.shape) for name, p in net.graph.parameters.items() if p.value}
+    assert len(none) == 1
+    body = with_constants(net.graph, none)
+    others = dataclasses.replace(net, spec=dataclasses.replace(net.spec, body=body))
     report = zoo.parity(others, backends=["original", "torch"])
     assert {finding.backend for finding in report.failures} == {"original"}
 

@@ -25,10 +25,10 @@ def _number(value: Any) -> float | None:
 
 
 def _two(kind: str) -> Read:
-    def read(at: At) -> Value:
+    def read(at: At) -> Any:
         for i in (0, 1):
             mark = at.reader.marks.get(at[1 - i].name) if isinstance(at[1 - i], Held) else None
-            if mark and isinstance(at[i], Value):
+            if mark:
                 return _marked(at, at[i], *mark)
         for i in (0, 1):
             value = _number(at[i])
@@ -48,8 +48,10 @@ def _two(kind: str) -> Read:
     return read
 
 
-def _marked(at: At, x: Value, kind: str, p: float, scope: str) -> Value:
-    inside = replace(x, scope=scope)
+def _marked(at: At, x: Any, kind: str, p: float, scope: str) -> Any:
+    if kind == "scope" and not isinstance(x, Value):  # an array that a Cell is called with
+        return x
+    inside = replace(at.value(x), scope=scope)
     if kind == "scope":
         return inside
     return replace(replace(at, scope=scope).emit(kind, inside, p=p), scope=x.scope)

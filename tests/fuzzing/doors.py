@@ -230,6 +230,7 @@ DOORS: dict[str, Door] = {
     },
     "arrays": Door(datasets.arrays, read_dataset, 60),
     "adopted": Door(networks.foreign, read_adopted, 6, ".onnx"),
+    "mindir": Door(networks.mindirs, read_adopted, 6, ".mindir"),
     "graph": Door(networks.graphs, read_graph, 6),
     "exported": Door(samples.exported, read_exported, 2, ".onnx"),
 }

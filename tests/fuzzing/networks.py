@@ -155,15 +155,18 @@ def graphs() -> list[Case]:
     return [small.to_json().encode(), GraphSpec.of(own.graph, "other").to_json().encode()]
 
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
 def mindirs() -> list[Case]:
-    """Return a MINDIR file as MindSpore wrote it once: no two that it writes are of equal bytes."""
-    return [(Path(__file__).parents[1] / "golden" / "network.mindir").read_bytes()]
+    """Return MINDIR files as MindSpore wrote them once: it writes no bytes twice."""
+    return [(GOLDEN / f"{name}.mindir").read_bytes() for name in ("network", "tokens")]
 
 
-def write_mindir(path: Path) -> None:
-    """Write the file that `mindirs` reads."""
+def write_mindirs(folder: Path) -> None:
+    """Write the files that `mindirs` reads."""
     import mindspore as ms
-    from mindspore import nn
+    from mindspore import Parameter, nn, ops
 
     class Network(nn.Cell):
         def __init__(self) -> None:
@@ -177,9 +180,29 @@ def write_mindir(path: Path) -> None:
             left, right = ms.ops.split(self.pool(x * ms.ops.sigmoid(x)), 4, axis=1)
             return self.fc(ms.ops.cat((right, left), 1).mean((2, 3)))
 
-    network = Network().set_train(False)
-    for i, parameter in enumerate(network.get_parameters()):
-        values = np.random.default_rng(i).uniform(0.5, 1, parameter.shape)
-        parameter.set_data(ms.Tensor(values.astype(np.float32)))
-    images = ms.Tensor(np.zeros((2, 3, SIZE, SIZE), np.float32))
-    ms.export(network, images, file_name=str(path), file_format="MINDIR")
+    class Tokens(nn.Cell):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch, self.norm = nn.Conv2d(3, 8, 4, 4), nn.GroupNorm(2, 8)
+            self.token = Parameter(ms.Tensor(np.zeros((1, 1, 8), np.float32)), "token")
+            self.qkv, self.normal = nn.Dense(8, 24), nn.LayerNorm((8,))
+            self.act, self.fc = nn.LeakyReLU(), nn.Dense(8, 3)
+            self.pool, self.order = nn.AdaptiveAvgPool2d(2), ms.Tensor([3, 1, 0, 2])
+
+        def construct(self, x: Any) -> Any:
+            x = ops.pad(self.act(self.norm(self.patch(x))), [0, 1, 1, 0], mode="reflect")
+            x = self.pool(ops.interpolate(x, size=(10, 10), mode="bilinear"))
+            x = ops.gather(x.reshape(x.shape[0], 8, -1), self.order, 2).transpose(0, 2, 1)
+            x = ops.cat((ops.tile(self.token, (x.shape[0], 1, 1)), x), 1)
+            q, k, v = self.qkv(self.normal(x)).reshape(-1, 5, 3, 2, 4).transpose(2, 0, 3, 1, 4)
+            a = ops.softmax(ops.matmul(q * 0.5, k.swapaxes(2, 3)), -1)
+            x = x + ops.matmul(a, v).transpose(0, 2, 1, 3).reshape(-1, 5, 8)
+            return self.fc(ops.gelu(ops.clamp(x[:, 0] - 0.1, -2, 2)))
+
+    for name, kind in (("network", Network), ("tokens", Tokens)):
+        network = kind().set_train(False)
+        for i, parameter in enumerate(network.get_parameters()):
+            values = np.random.default_rng(i).uniform(0.5, 1, parameter.shape)
+            parameter.set_data(ms.Tensor(values.astype(np.float32)))
+        images = ms.Tensor(np.zeros((2, 3, SIZE, SIZE), np.float32))
+        ms.export(network, images, file_name=str(folder / f"{name}.mindir"), file_format="MINDIR")

@@ -11,6 +11,7 @@ import numpy as np
 from weights.canonical import Weights
 from weights.dialects.dialect import Dialect, Skeleton
 from zoo.arch import Graph, Shape, Spec
+from zoo.passes.constant import constants
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,12 +46,16 @@ class Named(Dialect):
     def write(self, graph: Graph, weights: Weights, *, split: bool = False) -> Weights:
         """Return the arrays under their names, in their order."""
         back = {name: np.argsort(order) for name, order in self.order.items()}
-        return {self.table[name]: array for name, array in reordered(weights, back).items()}
+        ours = reordered(weights, back)
+        return {theirs: ours[name] for name, theirs in self.table.items()}
 
     def read(self, graph: Graph, arrays: Weights) -> Weights:
-        """Return canonical weights, in our order, from arrays under their names."""
+        """Return canonical weights, in our order, from arrays under their names.
+
+        Constants that their code makes for itself are the graph's.
+        """
         held = {ours: arrays[theirs] for ours, theirs in self.table.items()}
-        return reordered(held, self.order)
+        return constants(graph) | reordered(held, self.order)
 
     def may_name(self, name: str) -> bool:
         """Return whether an array is called so."""

@@ -12,7 +12,9 @@ from zoo.adoption.program import UNREAD, Call, Program, refuse
 from zoo.adoption.rules import RULES, UnfitError
 from zoo.adoption.simplify import simplified
 from zoo.arch import INPUT, Graph, Node, Operator
+from zoo.arch.operators import Weight
 from zoo.errors import AdoptionError, GraphError
+from zoo.passes.constant import packed
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def canonical(program: Program) -> Canonical:
         name: np.ascontiguousarray(arrays[held_by[name]]).reshape(parameter.shape)
         for name, parameter in graph.parameters.items()
     }
+    graph = with_constants(graph, weights)
     left = sorted(set(arrays) - set(held_by.values()) - program.constants)
     if left:
         told = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
@@ -216,6 +219,12 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def with_size(graph: Graph, size: tuple[int, int]) -> Graph:
-    """Return the graph for another nominal size."""
-    return replace(graph, image_size=size)
+def with_constants(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
+    """Return a graph that holds its constants, which no training changes and nothing draws."""
+    nodes = (
+        replace(node, op=replace(node.op, value=packed(weights[f"{node.name}.weight"])))
+        if isinstance(node.op, Weight) and not node.op.trainable
+        else node
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=tuple(nodes))

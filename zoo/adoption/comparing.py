@@ -154,5 +154,5 @@ def _unlike(ours: Node, theirs: Node) -> str:
     for field in dataclasses.fields(ours.op):
         one, other = getattr(theirs.op, field.name), getattr(ours.op, field.name)
         if field.compare and one != other:
-            return f"{field.name} (={one!r}) must be {other!r}"
+            return f"{field.name} (={one!r:.80}) must be {other!r:.80}"
     raise AssertionError("they are alike")

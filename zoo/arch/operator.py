@@ -6,7 +6,7 @@ import itertools
 import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
 from zoo.errors import GraphError
@@ -25,6 +25,7 @@ class Parameter:
         init: how `weights.initialize` fills it.
         fan_in: inputs summed into one output value; scales the ``uniform`` initializations.
         scale: what ``init`` is multiplied by.
+        value: what it is instead, where that is part of the network (`zoo.passes.constant`).
     """
 
     shape: Shape
@@ -32,6 +33,7 @@ class Parameter:
     init: Literal["he_uniform", "fan_in_uniform", "zeros", "ones"] = "zeros"
     fan_in: int = 1
     scale: float = 1.0
+    value: str = field(default="", repr=False)
 
 
 ChannelFlow = Literal["each", "moved", "mixed"]

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from zoo.arch import Graph, Node, Parameter
+from zoo.passes.constant import unpacked
 from zoo.passes.rewrite import Weights
 
 
@@ -23,7 +24,8 @@ def initialize(graph: Graph, seed: int = 0) -> Weights:
 
     Convolutions: He et al.'s uniform (arXiv:1502.01852), ±sqrt(6 / fan_in). Linear layers:
     ±1 / sqrt(fan_in), as PyTorch. Biases 0, batch norm 1 and 0, running statistics 0 and 1. Where
-    an operator states a scale (`zoo.arch.damped`), its weights are multiplied by it.
+    an operator states a scale (`zoo.arch.damped`), its weights are multiplied by it. Constants are
+    what the graph says that they are.
     """
     return {name: _initial(name, parameter, seed) for name, parameter in graph.parameters.items()}
 
@@ -56,6 +58,8 @@ def randomize(graph: Graph, seed: int = 0) -> Weights:
 
 
 def _initial(name: str, parameter: Parameter, seed: int) -> np.ndarray:
+    if parameter.value:
+        return unpacked(parameter.value, parameter.shape, name)
     if parameter.init in ("ones", "zeros"):
         value = parameter.scale * (parameter.init == "ones")
         return np.full(parameter.shape, value, np.float32)

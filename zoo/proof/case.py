@@ -73,12 +73,10 @@ def make_case(
     steps: int = STEPS,
     modes: Sequence[bool] = (False, True),
     variants: Sequence[str] = (DEFAULT,),
-    constants: Weights | None = None,
 ) -> Case:
     """Return the work, with drawn images and well-conditioned weights where none are given.
 
-    Weights are made for the ``modes`` (whether in training) that will be run;
-    ``constants`` are part of the network.
+    Weights are made for the ``modes`` (whether in training) that will be run.
 
     Raises:
         InputError: the images do not fit the network, or there are too few steps.
@@ -102,9 +100,7 @@ def make_case(
         )
     if weights is None:
         found = {
-            mode: well_conditioned_weights(
-                without_dropout(graph), images, seed, mode, constants=constants
-            )
+            mode: well_conditioned_weights(without_dropout(graph), images, seed, mode)
             for mode in modes
         }
     else:

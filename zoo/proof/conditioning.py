@@ -85,17 +85,15 @@ def well_conditioned_weights(
     training: bool,
     *,
     reach: bool = True,
-    constants: Weights | None = None,
 ) -> Weights:
     """Return such weights for a network in evaluation or in training mode.
 
     The walk is the reference's own (float64), node by node, so that each choice sees those before
     it. Without ``reach``, values stay where drawn weights bring them, as negative controls want it.
-    ``constants`` are arrays that are part of the network (masks), which are not drawn.
     """
     # Of images of one value nothing can be brought anywhere: all that it would move is rounding.
     varied = bool(np.ptp(images) if images.size else False)
-    walk = _Walk(graph, seed, training, reach and varied, constants or {})
+    walk = _Walk(graph, seed, training, reach and varied)
     if len(images):
         walk.run(images.astype(np.float64))
     return walk.found
@@ -104,14 +102,11 @@ def well_conditioned_weights(
 class _Walk:
     """The weights found so far, and what choosing the next ones needs to know."""
 
-    def __init__(
-        self, graph: Graph, seed: int, training: bool, reach: bool, constants: Weights
-    ) -> None:
+    def __init__(self, graph: Graph, seed: int, training: bool, reach: bool) -> None:
         self.graph, self.seed, self.training, self.reach = graph, seed, training, reach
         self.drawn = arrays.randomize(graph, seed)
         if reach:
             lower(graph, self.drawn)
-        self.drawn |= constants
         self.found = {name: array.copy() for name, array in self.drawn.items()}
         self.rng = np.random.default_rng(seed)
         self.gates: dict[str, np.ndarray] = {}

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import backends
-from zoo.arch import Graph, Spec
-from zoo.arch.operators import Weight
+from zoo.arch import Spec
 from zoo.errors import SpecError
 from zoo.passes import Weights
 from zoo.proof.candidate import Candidate
@@ -58,19 +57,8 @@ def of_original(model: Any, spec: Spec, *, optimize: bool) -> OriginalCandidate:
         raise SpecError(f"backend {ORIGINAL!r}: only of a network that zoo.adopt made of a module")
     if optimize or spec.graph.parameters != model.spec.graph.parameters:
         raise SpecError(f"backend {ORIGINAL!r}: the module is proven as it is")
-    constants = tuple(constants_of(model, spec.graph))
+    constants = tuple(name for name, p in spec.graph.parameters.items() if p.value)
     return OriginalCandidate(ORIGINAL, original_of(model), spec.graph, constants=constants)
-
-
-def constants_of(model: Any, graph: Graph) -> Weights:
-    """Return the arrays of a network that are part of it, and no weights: masks and the like."""
-    known = getattr(model, "weights", {})
-    held = {
-        f"{node.name}.weight"
-        for node in graph.nodes
-        if isinstance(node.op, Weight) and not node.op.trainable
-    }
-    return {name: known[name] for name in held & set(known)}
 
 
 def original_of(net: Any) -> Any:

@@ -24,7 +24,7 @@ from zoo.proof.case import STEPS, make_case
 from zoo.proof.finding import Finding
 from zoo.proof.levels import LEVELS, slope
 from zoo.proof.live import of_model
-from zoo.proof.original import ORIGINAL, constants_of, of_original
+from zoo.proof.original import ORIGINAL, of_original
 from zoo.proof.references import References
 from zoo.proof.report import ParityReport
 from zoo.proof.variants import DEFAULT
@@ -113,7 +113,6 @@ def parity(
         steps=steps,
         variants=variants,
         modes=(False, True) if trains else (False,),
-        constants=constants_of(known, wanted.graph),
     )
     if name is None:
         name = model_name(wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from zoo.arch.operator import Operator, Parameter, Result, Shape, Traits, require
@@ -32,7 +32,8 @@ def _move(result: Result) -> Traits:
 class Weight(Operator):
     """An array that the network holds as a value, as it is: a class token, a position embedding.
 
-    What reads it broadcasts it as NumPy does. One that is not ``trainable`` is a constant.
+    What reads it broadcasts it as NumPy does. One that is not ``trainable`` is a constant, whose
+    ``value`` is part of the network (`zoo.passes.constant`).
     """
 
     traits = Traits(
@@ -49,8 +50,10 @@ class Weight(Operator):
 
     shape: tuple[int, ...]
     trainable: bool
+    value: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        require(not (self.trainable and self.value), "value must be of what is not trainable")
         require(all(n >= 1 for n in self.shape), f"shape (={self.shape}) must be positive")
 
     @property
@@ -64,7 +67,9 @@ class Weight(Operator):
         # As large as the values that it is added to, whose scale is not known, could be: as a
         # linear layer of so many inputs.
         fan_in = (self.shape or (1,))[-1]
-        made = Parameter(self.shape, self.trainable, init="fan_in_uniform", fan_in=fan_in)
+        made = Parameter(
+            self.shape, self.trainable, init="fan_in_uniform", fan_in=fan_in, value=self.value
+        )
         return {"weight": made}
 
 

@@ -328,6 +328,28 @@ def test_our_own_networks_come_back_as_equal_graphs(name):
     assert all(np.array_equal(net[key], array) for key, array in held.items())
 
 
+class Shift(nn.Cell):
+    def construct(self, x, shift):
+        return x + shift
+
+
+class Shifted(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        self.shift = Parameter(Tensor(np.arange(3, dtype=np.float32).reshape(3, 1, 1)), "shift")
+        self.add = Shift()
+
+    def construct(self, x):
+        return self.add(x, self.shift).mean((2, 3))
+
+
+def test_cells_may_be_called_with_arrays(rng):
+    cell = Shifted()
+    net = zoo.adopt(cell, example=(2, 3, 8, 8))
+    assert [node.name for node in net.graph.nodes] == ["shift", "add", "mean", "flatten"]
+    assert agreement(cell, net, "numpy", rng, 8) < 5e-6
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "name",

@@ -31,6 +31,7 @@ from zoo.arch.operators import (
     Narrow,
     Normalize,
     Pad2d,
+    Pow,
     PReLU,
     Reduce,
     Roll,
@@ -99,7 +100,7 @@ def _built() -> Kinds:
     g.linear(g.flatten(g.dropout(g.global_avg_pool(x), 0.2)), 4, bias=True, name="linear")
     for op in (
         GELU(approximate="tanh"), LeakyReLU(negative_slope=0.1), PReLU(num_parameters=12), Tanh(),
-        Exp(),
+        Exp(), Pow(exponent=-0.5),
         ELU(alpha=0.5), Mish(), Clamp(min_val=-1, max_val=None), AddScalar(value=1.5),
         MulScalar(value=0.5),
     ):  # fmt: skip

@@ -42,6 +42,7 @@ from zoo.arch.operators import (
     Normalize,
     Pad2d,
     Permute,
+    Pow,
     PReLU,
     Reduce,
     ReLU,
@@ -134,6 +135,8 @@ TABLE: dict[str, Operator] = {
     "elu of another alpha": ELU(alpha=0.7),
     "tanh": Tanh(),
     "exp": Exp(),
+    "reciprocal": Pow(exponent=-1.0),
+    "reciprocal of a root": Pow(exponent=-0.5),
     "mish": Mish(),
     "clamp": Clamp(min_val=-0.75, max_val=1.5),
     "clamp from below": Clamp(min_val=-0.5, max_val=None),
@@ -230,6 +233,8 @@ def before(op: Operator) -> list[Node]:
     """Return what makes the values that an operator takes."""
     if isinstance(op, LayerNorm) or op == ALONG_LAST:
         return [Node("made.last", Permute(dims=(0, 2, 3, 1)), ("stem.bn",))]
+    if isinstance(op, Pow):  # of what is positive, and not small
+        return [Node("made.positive", AddScalar(value=0.5), ("other.sigmoid",))]
     if isinstance(op, Expand):
         return [Node("made.weight", Weight(shape=(1, 12, 2, 2), trainable=True), ())]
     if isinstance(op, MatMul) or op == MASKED:
@@ -245,7 +250,7 @@ def inputs_of(op: Operator, nodes: list[Node]) -> tuple[str, ...]:
     if isinstance(op, ScaledDotProductAttention):
         qkv = ("stem.bn", "other.sigmoid", "stem.bn")
         return (*qkv, last) if op == MASKED else qkv
-    if isinstance(op, Linear | LayerNorm):
+    if isinstance(op, Linear | LayerNorm | Pow):
         return (last,)
     if isinstance(op, Expand):
         return (last, "stem.bn")

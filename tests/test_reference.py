@@ -40,6 +40,7 @@ from zoo.arch.operators import (
     Normalize,
     Pad2d,
     Permute,
+    Pow,
     PReLU,
     Reduce,
     ReLU6,
@@ -194,6 +195,8 @@ def test_activations_and_linear_by_hand():
     np.testing.assert_allclose(run(ELU(alpha=0.5), [-1.0, 2.0]), [(1 / math.e - 1) / 2, 2])
     np.testing.assert_allclose(run(Tanh(), [math.log(2)]), [0.6])
     np.testing.assert_allclose(run(Exp(), [0.0, -1.0]), [1, 1 / math.e])
+    np.testing.assert_allclose(run(Pow(exponent=-0.5), [0.25, 4.0]), [2, 0.5])
+    np.testing.assert_allclose(run(Pow(exponent=-1), [-2.0, 4.0]), [-0.5, 0.25])
     np.testing.assert_allclose(run(Mish(), [0.0, 1.0]), [0, math.tanh(math.log(1 + math.e))])
     assert run(Clamp(min_val=-1, max_val=None), [-3.0, 2.0]).tolist() == [-1, 2]
     assert run(Clamp(min_val=-1, max_val=0.5), [-3.0, 0.0, 2.0]).tolist() == [-1, 0, 0.5]

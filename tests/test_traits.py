@@ -31,6 +31,7 @@ from zoo.arch.operators import (
     MatMul,
     MaxPool2d,
     Mul,
+    Pow,
     Reduce,
     ReLU,
     ScaledDotProductAttention,
@@ -60,7 +61,8 @@ def inputs_for(op, rng):
         shapes = [(4, 12, 6)] * 3
     if isinstance(op, Mul):
         shapes[1] = (4, 12, 1, 1)  # a gate
-    return [rng.standard_normal(shape) for shape in shapes]
+    inputs = [rng.standard_normal(shape) for shape in shapes]
+    return [np.abs(x) for x in inputs] if op == TABLE["reciprocal of a root"] else inputs
 
 
 def held_for(op, rng):
@@ -93,10 +95,10 @@ def mixes(op, rng):
     """Return whether a channel of the output depends on others than its own."""
     inputs = inputs_for(op, rng)
     before = run(op, inputs)
-    for x in inputs:
+    for x, other in zip(inputs, inputs_for(op, rng), strict=True):
         for channel in range(x.shape[1]):
             kept = x[:, channel].copy()
-            x[:, channel] = rng.standard_normal(kept.shape)
+            x[:, channel] = other[:, channel]
             changed = (run(op, inputs) != before).any(tuple({*range(before.ndim)} - {1}))
             x[:, channel] = kept
             pixels = x[0, 0].size if isinstance(op, Flatten) else 1
@@ -120,6 +122,8 @@ def sign(op, rng):
 def kinks(op):
     """Return where the slope of a function of one number jumps."""
     ends = np.arange(-160, 161) * STEP + STEP / 2
+    if isinstance(op, Pow):  # infinite at 0
+        ends = ends[ends > 2]
     shape = (1, 12, 1, len(ends))
     others = [np.zeros(shape)] * ((op.arity or 1) - 1)
     near = [run(op, [np.broadcast_to(ends + h, shape), *others], 2)[0, :, 0] for h in NEAR]

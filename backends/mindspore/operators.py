@@ -169,6 +169,7 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.ELU: lambda op, shape: Layer("ELU", (Argument("alpha", op.alpha),)),
     operators.Tanh: lambda op, shape: Layer("Tanh"),
     operators.Exp: lambda op, shape: Layer("Exp"),
+    operators.Pow: lambda op, shape: Inline("{0} ** {exponent}", numbers(op), atom=False),
     operators.Mish: lambda op, shape: Layer("Mish"),
     operators.Clamp: lambda op, shape: Inline("ops.clamp({0}, {min_val}, {max_val})", numbers(op)),
     operators.AddScalar: lambda op, shape: Inline("{0} + {value}", numbers(op), atom=False),

@@ -32,12 +32,18 @@ def prelu(op: operators.PReLU, inputs: list[Array], held: dict[str, Array], *_: 
     return _leaky(inputs[0], held["weight"].reshape(-1, *(1,) * (inputs[0].ndim - 2)))
 
 
+def _pow(op: operators.Pow, x: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):  # infinity and no number, as frameworks do
+        return np.asarray(x**op.exponent)
+
+
 FUNCTIONS: dict[type[Operator], Callable[[Any, Array], Array]] = {
     operators.GELU: _gelu,
     operators.LeakyReLU: lambda op, x: _leaky(x, op.negative_slope),
     operators.ELU: lambda op, x: np.where(x > 0, x, op.alpha * np.expm1(np.minimum(x, 0))),
     operators.Tanh: lambda op, x: np.tanh(x),
     operators.Exp: lambda op, x: np.exp(x),
+    operators.Pow: _pow,
     operators.Mish: lambda op, x: x * np.tanh(np.logaddexp(0, x)),
     operators.Clamp: lambda op, x: np.clip(x, op.min_val, op.max_val),
     operators.AddScalar: lambda op, x: x + op.value,

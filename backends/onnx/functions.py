@@ -72,6 +72,11 @@ def _exp(e: Emission, node: Node, op: operators.Exp, shape: Shape) -> None:
     e.add("Exp", node.name, node.inputs)
 
 
+def _pow(e: Emission, node: Node, op: operators.Pow, shape: Shape) -> None:
+    by = e.constant(f"{node.name}.exponent", float(op.exponent))
+    e.add("Pow", node.name, [node.inputs[0], by])
+
+
 FUNCTIONS: dict[type[Operator], tuple[str, Emit]] = {
     operators.GELU: ("Erf", _gelu),
     operators.LeakyReLU: ("LeakyRelu", _leaky),
@@ -79,6 +84,7 @@ FUNCTIONS: dict[type[Operator], tuple[str, Emit]] = {
     operators.ELU: ("Elu", _elu),
     operators.Tanh: ("Tanh", _tanh),
     operators.Exp: ("Exp", _exp),
+    operators.Pow: ("Pow", _pow),
     operators.Mish: ("Softplus", _mish),
     operators.Clamp: ("Clip", _clamp),
     operators.AddScalar: ("Add", _by("Add")),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.export import Dim, export
+from torch.export import Dim, ExportedProgram, export
 
 from backends.torch.adopt_module import own_gradients, require_plain
 from backends.torch.adopt_reader import Reader
@@ -48,7 +48,24 @@ def program(source: nn.Module, images: np.ndarray) -> Program:
         raise AdoptionError(
             f"{type(source).__name__}: torch.export cannot take it: {_first_line(error)}"
         ) from error
+    _inline(exported)
     return Reader(source, exported, images.shape).program()
+
+
+def _inline(exported: ExportedProgram) -> None:
+    """Put what is done with autocast switched off where it is called."""
+    graph = exported.graph
+    for node in list(graph.nodes):
+        if getattr(node.target, "__name__", "") != "wrap_with_autocast" or node.args[2]:
+            continue
+        body = getattr(exported.graph_module, node.args[4].target).graph
+        given = zip((n for n in body.nodes if n.op == "placeholder"), node.args[5:], strict=True)
+        with graph.inserting_before(node):
+            made: Any = graph.graph_copy(body, dict(given))
+        for part in list(node.users):
+            part.replace_all_uses_with(made[part.args[1]])
+            graph.erase_node(part)
+        graph.erase_node(node)
 
 
 def inner(source: nn.Module) -> nn.Module:

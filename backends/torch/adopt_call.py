@@ -27,7 +27,8 @@ def arguments(node: Node) -> Options:
     schema = target._schema.arguments
     found = {a.name: a.default_value for a in schema if a.has_default_value()}
     found |= {a.name: value for a, value in zip(schema, node.args, strict=False)}
-    return found | dict(node.kwargs)
+    found |= node.kwargs
+    return {a.name: found[a.name] for a in schema if a.name in found}
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -31,6 +31,20 @@ def _pool(values: Options) -> tuple[str, Options]:
     return "avg_pool2d", found | {name: values[name] for name in rest}
 
 
+def _in_a_row(read: Read, *names: str) -> Read:
+    """Read what works on rows as what works on maps of one row."""
+
+    def row(values: Options) -> tuple[str, Options]:
+        found = {name: list(values[name]) for name in names}
+        still = {"padding": 0}
+        kind, options = read({**values, **{
+            name: [still.get(name, 1), *value] if value else value for name, value in found.items()
+        }})  # fmt: skip
+        return kind.replace("2d", "1d"), options
+
+    return row
+
+
 END = sys.maxsize
 """Where a slice ends that says nothing of it."""
 
@@ -58,11 +72,18 @@ READ: dict[str, Read] = (
     | {
         "adaptive_avg_pool2d": renamed("adaptive_avg_pool2d", output_size=pair),
         "alias": renamed("identity"),
+        "avg_pool1d": _in_a_row(
+            lambda values: _pool({"divisor_override": None, **values}),
+            "kernel_size",
+            "stride",
+            "padding",
+        ),
         "avg_pool2d": _pool,
         "batch_norm": renamed("batch_norm", eps=same, momentum=same),
         "cat": renamed("cat", dim=same),
         "clone": renamed("identity"),
         "contiguous": renamed("identity"),
+        "conv1d": _in_a_row(_conv, "stride", "padding", "dilation"),
         "conv2d": _conv,
         "detach": renamed("identity"),
         "dropout": renamed("dropout", p=same),
@@ -71,6 +92,10 @@ READ: dict[str, Read] = (
         "linear": renamed("linear"),
         "max_pool2d": _pool,
         "reshape": renamed("reshape"),
+        "reshape_as": renamed("reshape"),
+        "to": renamed("identity"),
+        "type_as": renamed("identity"),
+        "view_as": renamed("reshape"),
         "slice": _slice,
         "stochastic_depth": renamed("stochastic_depth", p=same),
         "transpose": _dims,

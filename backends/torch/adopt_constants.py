@@ -26,10 +26,12 @@ class Constants:
 
     Attributes:
         known: name → tensor, number, or list of them.
+        opened: names of those that depend on how many images there are: made for the example's.
     """
 
     def __init__(self, known: Mapping[str, torch.Tensor]) -> None:
         self.known: dict[str, Any] = {name: tensor.clone() for name, tensor in known.items()}
+        self.opened: set[str] = set()
 
     def compute(self, node: Node) -> bool:
         """Make a call if all that it reads is known; return whether it was."""
@@ -39,15 +41,17 @@ class Constants:
         if kind in FILLED:
             args[0] = torch.empty(0)
         parts = [part for value in (*args, *kwargs.values()) for part in _nodes(value)]
-        if any(part.name not in self.known for part in parts):
+        sizes = {p.name: _hint(value_of(p)) for p in parts if isinstance(value_of(p), torch.SymInt)}
+        if any(part.name not in self.known and part.name not in sizes for part in parts):
             return False
         if isinstance(value_of(node), torch.Tensor) and not _is_small(value_of(node)):
-            if any(isinstance(n, torch.SymInt) for n in value_of(node).shape):
-                return False
             raise UnknownError(f"{kind}: a constant {tuple(value_of(node).shape)} is too large")
         if not parts and not isinstance(value_of(node), torch.Tensor):
             return False
-        found = torch.fx.node.map_arg((tuple(args), kwargs), lambda part: self.known[part.name])
+        if sizes or any(part.name in self.opened for part in parts):
+            self.opened.add(node.name)
+        known = self.known | sizes
+        found = torch.fx.node.map_arg((tuple(args), kwargs), lambda part: known[part.name])
         with torch.no_grad():
             self.known[node.name] = target(*found[0], **found[1])
         return True
@@ -59,6 +63,8 @@ class Constants:
             if not self.tells(kind, part):
                 return part
             value = self.known[part.name]
+            if part.name in self.opened:
+                raise UnknownError(f"{kind}: {part.name} depends on how many images there are")
             return value if kind in BY_INDEX else value.item()
 
         found: Options = torch.fx.node.map_arg(values, known)
@@ -69,6 +75,21 @@ class Constants:
         value = self.known.get(part.name)
         return isinstance(value, torch.Tensor) and (kind in BY_INDEX or value.dim() == 0)
 
+    def of_one(self, part: Node, batch: int) -> torch.Tensor:
+        """Return a constant as it is of one image; all of them must have the same."""
+        value: torch.Tensor = self.known[part.name]
+        if part.name not in self.opened:
+            return value
+        found = [i for i, n in enumerate(value_of(part).shape) if isinstance(n, torch.SymInt)]
+        if found == [0] and len(value) == batch and bool((value == value[:1]).all()):
+            return value[:1]
+        raise UnknownError(f"{part.name}: a constant must be the same of all images")
+
+
+def _hint(size: int | torch.SymInt) -> int:
+    hint: Any = size.node.hint if isinstance(size, torch.SymInt) else size
+    return int(hint)
+
 
 def _nodes(value: Any) -> list[Node]:
     found: list[Node] = []
@@ -77,4 +98,4 @@ def _nodes(value: Any) -> list[Node]:
 
 
 def _is_small(value: torch.Tensor) -> bool:
-    return all(isinstance(n, int) for n in value.shape) and math.prod(value.shape) <= MOST
+    return math.prod(map(_hint, value.shape)) <= MOST

@@ -56,6 +56,7 @@ def _softplus(values: Options) -> tuple[str, Options]:
 
 READ: dict[str, Read] = {
     "add": _sum(1),
+    "addcmul": renamed("addcmul", value=same),
     "clamp": _clamp("min", "max"),
     "clamp_max": _clamp("", "max"),
     "clamp_min": _clamp("min", ""),
@@ -73,12 +74,16 @@ READ: dict[str, Read] = {
     "pow": _power,
     "neg": lambda values: ("mul_scalar", {"value": -1.0}),
     "prelu": renamed("prelu"),
+    "reciprocal": renamed("reciprocal"),
     "relu": renamed("relu"),
     "relu6": renamed("relu6"),
+    "rsqrt": renamed("rsqrt"),
     "rsub": _from,
     "sigmoid": renamed("sigmoid"),
     "silu": renamed("silu"),
     "softplus": _softplus,
+    "sqrt": renamed("sqrt"),
+    "square": renamed("square"),
     "sub": _sum(-1),
     "tanh": renamed("tanh"),
 }

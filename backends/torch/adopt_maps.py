@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.torch.adopt_call import Options, Read, UnknownError, pair, renamed
+from backends.torch.adopt_call import Options, Read, UnknownError, pair, renamed, value_of
 
 
 def _reduction(kind: str, name: str = "dim") -> Read:
@@ -37,22 +37,26 @@ def _upsample(mode: str) -> Read:
 
 
 def _padded(values: Options) -> tuple[str, Options]:
-    pads = [*values["pad"], *[0] * 4][:4]
-    if len(values["pad"]) > 4 and any(values["pad"][4:]):
-        raise UnknownError("pad: of others than height and width")
-    left, right, top, bottom = pads
-    return "pad", {
-        "sides": (top, left, bottom, right),
-        "mode": values.get("mode", "constant"),
-        "value": float(values.get("value") or 0.0),
-    }
+    widths = [*values["pad"], *[0] * 4]
+    left, right, top, bottom = widths[:4]
+    plain = len(value_of(values["self"]).shape) == 4 and not any(widths[4:])
+    how = {"mode": values.get("mode", "constant"), "value": float(values.get("value") or 0.0)}
+    if plain:
+        return "pad", {"sides": (top, left, bottom, right), **how}
+    return "pad_axes", {"widths": tuple(values["pad"]), **how}
+
+
+def _windows(name: str) -> Read:
+    return renamed(name, kernel_size=tuple, dilation=tuple, padding=tuple, stride=tuple)
 
 
 READ: dict[str, Read] = {
     "adaptive_max_pool2d": renamed("adaptive_max_pool2d", output_size=pair),
     "amax": _reduction("amax"),
+    "col2im": _windows("col2im"),
     "constant_pad_nd": _padded,
     "conv_transpose2d": _conv_transpose,
+    "im2col": _windows("im2col"),
     "max": _reduction("amax"),
     "mean": _reduction("mean"),
     "pad": _padded,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from backends.torch import adopt_written
 from backends.torch.adopt_call import Node, Options, UnknownError, arguments, line_of, value_of
 from backends.torch.adopt_calls import READ, SIZES
 from backends.torch.adopt_constants import Constants
 from backends.torch.adopt_module import first_names, named_leaves
-from zoo.adoption.einsum import steps as einsum_steps
 from zoo.adoption.program import UNREAD, Call, Program, refuse
 from zoo.errors import AdoptionError
 
@@ -60,7 +62,7 @@ class Reader:
         self.modules = frozenset(
             name for name, part in module.named_modules() if name and not any(part.children())
         )
-        self.parts: dict[str, list[str]] = {}
+        self.several: dict[str, list[str]] = {}
         self.weights: set[str] = set()
         self.made: set[str] = set()
         self.same: dict[str, str] = {}
@@ -75,7 +77,7 @@ class Reader:
                     calls += self._calls(node)
                 except UnknownError as error:
                     problems.append(str(error))
-                    read = [self._now(n.name) for n in node.all_input_nodes[:1]]
+                    read = [self.now(n.name) for n in node.all_input_nodes[:1]]
                     calls.append(Call(node.name, UNREAD, tuple(read), ()))
         found, as_tuple, notes = self._outputs()
         return Program(
@@ -109,16 +111,18 @@ class Reader:
         if target is operator.getitem:
             source, index = node.args
             assert isinstance(source, Node)
-            if source.name not in self.parts:
-                raise UnknownError(f"{self._place(node)}: {source.target} returns several values")
-            parts = self.parts[source.name]
+            if source.name not in self.several:
+                raise UnknownError(f"{self.place(node)}: {source.target} returns several values")
+            parts = self.several[source.name]
             if not node.users:
                 return
             if not isinstance(index, int) or index >= len(parts):
-                raise UnknownError(f"{self._place(node)}: {source.target}: where a maximum is")
-            yield self._call(node, "identity", [parts[index]], {}, {})
+                raise UnknownError(f"{self.place(node)}: {source.target}: where a maximum is")
+            yield self.call(node, "identity", [parts[index]], {}, {})
             return
         if target in SIZES or not hasattr(target, "overloadpacket"):
+            if isinstance(target, HigherOrderOperator):
+                raise UnknownError(f"{self.place(node)}: {node.name} is no operator of the zoo")
             return
         kind = str(target.overloadpacket).removeprefix("aten.").removeprefix("parity_zoo.")
         if kind.rstrip("_") in READ:
@@ -126,14 +130,10 @@ class Reader:
         if kind.startswith("_assert") or self.constants.compute(node):
             return
         values = arguments(node)
-        if kind in ("chunk", "split", "split_with_sizes", "unbind"):
-            yield from self._parts(node, kind, values)
-        elif kind == "einsum":
-            yield from self._einsum(node, values)
-        elif kind == "zero_":
-            yield from self._zeroed(node)
+        if kind in SEVERAL:
+            yield from SEVERAL[kind](self, node, values)
         elif kind not in READ:
-            raise UnknownError(f"{self._place(node)}: {kind} is no operator of the zoo")
+            raise UnknownError(f"{self.place(node)}: {kind} is no operator of the zoo")
         else:
             yield from self._read(node, kind, values)
 
@@ -141,10 +141,12 @@ class Reader:
         try:
             name, options = READ[kind](self.constants.filled(kind, values))
         except UnknownError as error:
-            raise UnknownError(f"{self._place(node)}: {error}") from None
+            raise UnknownError(f"{self.place(node)}: {error}") from None
         target: Any = node.target
         inputs, held, added = [], {}, []
-        for role, value in values.items():
+        # Of what a shape or a type is taken, nothing else is.
+        given = {k: v for k, v in values.items() if k != "other" or not kind.endswith("_as")}
+        for role, value in given.items():
             for part in value if isinstance(value, list | tuple) else [value]:
                 if not isinstance(part, Node) or not isinstance(value_of(part), torch.Tensor):
                     continue
@@ -154,14 +156,14 @@ class Reader:
                 if is_array and role in ROLES:
                     held[role] = self._array(part, node)
                 elif role == "bias" and name == "linear":
-                    added = [self._now(part.name)]
+                    added = [self.now(part.name)]
                 elif role in ROLES:
-                    raise UnknownError(f"{self._place(node)}: {kind}: its {role} is computed")
+                    raise UnknownError(f"{self.place(node)}: {kind}: its {role} is computed")
                 else:
-                    if is_array and part.name not in self.weights:
-                        yield self._weight(part, node)
-                    inputs.append(self._now(part.name))
-        call = self._call(node, name, inputs, options, held)
+                    if is_array:
+                        yield from self.weight(part, node)
+                    inputs.append(self.now(part.name))
+        call = self.call(node, name, inputs, options, held)
         if added:
             yield replace(call, name=f"{node.name}_product")
             call = replace(call, kind="add", inputs=(f"{node.name}_product", *added), held={})
@@ -169,7 +171,7 @@ class Reader:
         if kind != str(target.overloadpacket).rpartition(".")[2]:
             self.same[inputs[0]] = node.name  # what it wrote over is what it made
 
-    def _now(self, name: str) -> str:
+    def now(self, name: str) -> str:
         """Return the value that a name stands for, which was written over."""
         while name in self.same:
             name = self.same[name]
@@ -179,7 +181,10 @@ class Reader:
         """Return the full name of an array; a constant gets one of the module that reads it."""
         if part.name in self.held:
             return self.held[part.name]
-        return self._named(self.constants.known[part.name], reader)
+        try:
+            return self._named(self.constants.of_one(part, self.batch), reader)
+        except UnknownError as error:
+            raise UnknownError(f"{self.place(reader)}: {error}") from None
 
     def _named(self, value: torch.Tensor, reader: Node) -> str:
         scope = self._scope(reader)
@@ -191,12 +196,19 @@ class Reader:
         self.made.add(name)
         return name
 
-    def _weight(self, part: Node, reader: Node) -> Call:
-        """Return an array as a value."""
+    def weight(self, part: Node, reader: Node) -> Iterator[Call]:
+        """Yield an array as a value, unless it is one; a constant of each image is one of all."""
+        if part.name in self.weights:
+            return
         self.weights.add(part.name)
-        return self._value(part.name, self._array(part, reader), reader)
+        held = self._value(part.name, self._array(part, reader), reader)
+        if part.name in self.constants.opened:
+            yield replace(held, name=f"{part.name}_one")
+            inputs, images = (f"{part.name}_one",), self.axis_of(value_of(part))
+            held = replace(held, kind="expand", inputs=inputs, options={}, held={}, images=images)
+        yield held
 
-    def _constant(self, name: str, value: torch.Tensor, reader: Node) -> Call:
+    def constant(self, name: str, value: torch.Tensor, reader: Node) -> Call:
         """Return a constant as a value."""
         return self._value(name, self._named(value, reader), reader)
 
@@ -206,75 +218,51 @@ class Reader:
             {"trainable": full in self.trained}, {"weight": full}, line_of(reader), -1,
         )  # fmt: skip
 
-    def _einsum(self, node: Node, values: Options) -> Iterator[Call]:
-        read = [part for part in values["tensors"] if part.name not in self.held]
-        names = tuple(self._now(part.name) for part in read)
-        shapes = tuple(self._shape(value_of(part)) for part in read)
-        for end, kind, inputs, shape, dims in einsum_steps(values["equation"], names, shapes):
-            own = tuple(f"{node.name}{n}" if n.startswith("_") else n for n in inputs)
-            call = self._call(node, kind, own, {"dims": dims} if dims else {}, {})
-            yield replace(call, name=f"{node.name}{end}", shape=shape)
-
-    def _zeroed(self, node: Node) -> Iterator[Call]:
-        """Yield what a value becomes of which a part is set to zero: a product with a mask."""
-        views, base = [node], node.args[0]
-        while isinstance(base, Node) and getattr(base.target, "is_view", False):
-            views.insert(0, base)
-            base = base.args[0]
-        if not isinstance(base, Node) or base.op != "call_function":
-            raise UnknownError(f"{self._place(node)}: zero_ is no operator of the zoo")
-        mask = torch.ones(self._shape(value_of(base)))
-        part = mask
-        for view in views:
-            part = view.target(part, *view.args[1:], **view.kwargs)  # type: ignore[operator]
-        held = self._constant(f"{node.name}_mask", mask, node)
-        yield held
-        source = self._now(base.name)
-        made = self._call(base, "mul", [source, held.name], {}, {})
-        self.same[source] = made.name = node.name
-        yield made
-
-    def _parts(self, node: Node, kind: str, values: Options) -> Iterator[Call]:
-        dim, single = values.get("dim", 0), kind == "unbind"
+    def parted(self, node: Node, values: Options, single: bool = False) -> Iterator[Call]:
+        """Yield the parts that an axis is cut into."""
+        dim = values.get("dim", 0)
         sizes = [1 if single else int(t.shape[dim]) for t in value_of(node)]
-        source = self._now(values["self"].name)
+        part = values["self"]
+        if part.name in self.held:
+            yield from self.weight(part, node)
+        source = self.now(part.name)
         start, names = 0, []
         for i, size in enumerate(sizes):
             options = {"dim": dim, "start": start, "end": start + size, "step": 1}
             if single:
                 options = {"dim": dim, "index": i}
-            call = self._call(node, "select" if single else "slice", [source], options, {})
-            call.name, call.shape = f"{node.name}_{i}", self._shape(value_of(node)[i])
-            call.images = self._axis(value_of(node)[i])
+            call = self.call(node, "select" if single else "slice", [source], options, {})
+            call.name, call.shape = f"{node.name}_{i}", self.shape_of(value_of(node)[i])
+            call.images = self.axis_of(value_of(node)[i])
             names.append(call.name)
             start += size
             yield call
-        self.parts[node.name] = names
+        self.several[node.name] = names
 
-    def _call(
+    def call(
         self, node: Node, kind: str, inputs: Sequence[str], options: Options, held: dict[str, str]
     ) -> Call:
         value = value_of(node)
         if isinstance(value, tuple | list):  # the first of several: a maximum, and where it is
-            self.parts[node.name], value = [node.name], value[0]
+            self.several[node.name], value = [node.name], value[0]
         shape: tuple[int, ...] = ()
         images = 0
         if isinstance(value, torch.Tensor):
-            shape, images = self._shape(value), self._axis(value)
+            shape, images = self.shape_of(value), self.axis_of(value)
             if value.dtype != torch.float32:
-                raise UnknownError(f"{self._place(node)}: {kind}: makes {value.dtype}")
+                raise UnknownError(f"{self.place(node)}: {kind}: makes {value.dtype}")
         place = self._scope(node), options, held, line_of(node)
         return Call(node.name, kind, tuple(inputs), shape, *place, images)
 
-    def _axis(self, value: torch.Tensor) -> int:
+    def axis_of(self, value: torch.Tensor) -> int:
         """Return the axis that is open, which the images are on; -1 if there is none."""
         found = [i for i, n in enumerate(value.shape) if isinstance(n, torch.SymInt)]
         frozen = not self.open and value.shape[:1] == (self.batch,)
         return found[0] if found else 0 if frozen else -1
 
-    def _shape(self, value: torch.Tensor) -> tuple[int, ...]:
+    def shape_of(self, value: torch.Tensor) -> tuple[int, ...]:
         """Return the shape for one image."""
-        axis = self._axis(value)
+        axis = self.axis_of(value)
         shape = [n.node.hint if isinstance(n, torch.SymInt) else int(n) for n in value.shape]
         if axis >= 0:
             if (
@@ -290,6 +278,14 @@ class Reader:
         path = stack[-1][0] if stack else ""
         return path.split("@")[0]  # a module that is called again has a number behind it
 
-    def _place(self, node: Node) -> str:
+    def place(self, node: Node) -> str:
         at, line = self._scope(node) or "the network itself", line_of(node)
         return f"{at} ({line})" if line else at
+
+
+SEVERAL: dict[str, Callable[[Reader, Node, Options], Iterator[Call]]] = {
+    **dict.fromkeys(("chunk", "split", "split_with_sizes"), Reader.parted),
+    "unbind": functools.partial(Reader.parted, single=True),
+    **adopt_written.SEVERAL,
+}
+"""Functions that are several calls → what yields them."""

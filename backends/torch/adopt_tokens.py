@@ -39,6 +39,12 @@ def _index_select(values: Options) -> tuple[str, Options]:
     return "index", {"dim": values["dim"], "indices": _constant("index_select", values["index"])}
 
 
+def _each_repeated(values: Options) -> tuple[str, Options]:
+    if not isinstance(values["repeats"], int) or values["dim"] is None:
+        raise UnknownError("repeat_interleave: repeats must be a number, along an axis")
+    return "repeat_interleave", {"repeats": values["repeats"], "dim": values["dim"]}
+
+
 READ: dict[str, Read] = {
     "bmm": renamed("matmul"),
     "expand": renamed("expand"),
@@ -50,6 +56,8 @@ READ: dict[str, Read] = {
     "linalg_vector_norm": renamed("vector_norm", ord=same, dim=same, keepdim=same),
     "matmul": renamed("matmul"),
     "permute": renamed("permute", dims=tuple),
+    "repeat": renamed("repeat"),
+    "repeat_interleave": _each_repeated,
     "roll": renamed("roll", shifts=_numbers, dims=_numbers),
     "scaled_dot_product_attention": renamed(
         "scaled_dot_product_attention",
@@ -58,7 +66,9 @@ READ: dict[str, Read] = {
     "select": renamed("select", dim=same, index=same),
     "softmax": renamed("softmax", dim=same, dtype=same),
     "squeeze": renamed("reshape"),
+    "stack": renamed("stack", dim=same),
     "swapaxes": lambda values: ("transpose", {"dims": (values["axis0"], values["axis1"])}),
+    "tile": renamed("repeat"),
     "unflatten": renamed("reshape"),
     "unsqueeze": renamed("reshape"),
 }  # fmt: skip

@@ -129,6 +129,7 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.ELU: lambda op, shape: Layer("nn.ELU", (Argument("alpha", op.alpha),)),
     operators.Tanh: lambda op, shape: Layer("nn.Tanh"),
     operators.Exp: lambda op, shape: Inline("torch.exp({0})"),
+    operators.Pow: lambda op, shape: Inline("{0} ** {exponent}", numbers(op), atom=False),
     operators.Mish: lambda op, shape: Layer("nn.Mish"),
     operators.Clamp: lambda op, shape: Inline("{0}.clamp({min_val}, {max_val})", numbers(op)),
     operators.AddScalar: lambda op, shape: Inline("{0} + {value}", numbers(op), atom=False),

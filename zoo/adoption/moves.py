@@ -34,6 +34,10 @@ ALIKE = {
 """What a move that is carried out may have been."""
 ALONG_LAST = frozenset({"layer_norm", "linear"})
 """Functions of the last axes of each value."""
+MATRICES = frozenset({"matmul", "scaled_dot_product_attention"})
+"""Functions of the last two."""
+ALONG = frozenset({"add", "amax", "cat", "mean", "mul", "normalize", "softmax", "sum"}) | MATRICES
+"""Functions that do the same with the images on any other axis."""
 
 
 def moved(program: Program) -> Program:
@@ -131,6 +135,8 @@ class _Walk:
                 call = replace(call, inputs=(call.inputs[0], self._images()))
         if len(read) == 1 and not read[0].is_settled and self._is_by_image(call, read[0]):
             return self._in_front(call, read[0])
+        if call.kind in ALONG and (found := self._turned(call, read)):
+            return found
         inputs = tuple(
             self._settled(name, call) if name in self.values else name for name in call.inputs
         )
@@ -174,6 +180,31 @@ class _Walk:
         )
         seen = tuple(tuple(copies[id(f)] for f in axis) for axis in lead)
         return Arranged(call.name, stored, shape, (*seen, *made.stored[1 + len(others) :]))
+
+    def _turned(self, call: Call, read: list[Arranged]) -> Arranged | None:
+        """Compute along axes with the images in front, and see the result as the program does."""
+        at, rank = read[0].images, len(read[0].axes)
+        alike = {(x.images, len(x.axes)) for x in read} == {(at, rank)}
+        given = call.options.get("dim", ())
+        dims = [d % rank for d in ((given,) if isinstance(given, int) else given)]
+        if at < 1 or not alike or at in dims or (call.kind in MATRICES and at >= rank - 2):
+            return None
+        order = [at, *(i for i in range(rank) if i != at)]
+        sources = [self._solid(permuted(x, order), call) for x in read]
+        if not all(x.is_source for x in sources):
+            return None
+        gone = dims if call.options.get("keepdim") is False else []
+        seen = [i for i in order if i not in gone]
+        kept = sorted(seen)
+        shape = tuple(call.shape[kept.index(i)] for i in seen)
+        options = dict(call.options)
+        if dims:
+            moved = [order.index(d) for d in dims]
+            options["dim"] = moved[0] if isinstance(given, int) else moved
+        inputs = tuple(x.source for x in sources)
+        self._add(replace(call, inputs=inputs, shape=shape, options=options, images=0))
+        made = solid(call.name, shape, True)
+        return permuted(made, [seen.index(i) for i in kept])
 
     def _settled(self, name: str, call: Call | None) -> str:
         """Return the value as the program sees it, carried out."""

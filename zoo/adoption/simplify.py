@@ -14,6 +14,7 @@ from dataclasses import replace
 from zoo.adoption.gates import gated, normalized
 from zoo.adoption.moves import moved
 from zoo.adoption.program import Call, Program
+from zoo.adoption.spelled import spelled
 
 COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy", "identity"})
 """Calls that return what they read."""
@@ -222,6 +223,8 @@ REWRITES: tuple[Callable[[Program], Program], ...] = (
     without_copies,
     multiples,
     normalized,
+    spelled,
+    without_copies,
     paddings,
     shuffles,
     unread,

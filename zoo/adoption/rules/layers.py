@@ -10,6 +10,7 @@ from zoo.arch.operators import BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Li
 
 def _conv2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     o, weight = call.options, held["weight"]
+    weight = weight if len(weight) == 4 else (*weight[:2], 1, *weight[2:])  # of rows
     given = o["padding"]
     if given == "valid":
         given = (0, 0)

@@ -82,6 +82,10 @@ def _pad(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     return [Pad2d(sides=o["sides"], mode=o["mode"], value=o["value"] if plain else 0.0)]
 
 
+def _pad_axes(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    raise UnfitError("pad: must be of one or two axes, which are not the images'")
+
+
 def _upsample(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     require_map(call, read[0])
     o, size = call.options, (call.shape[2], call.shape[3])
@@ -111,6 +115,7 @@ RULES: dict[str, Rule] = {
     "max_pool2d": _max_pool2d,
     "mean": _reduction,
     "pad": _pad,
+    "pad_axes": _pad_axes,
     "sum": _reduction,
     "upsample": _upsample,
 }

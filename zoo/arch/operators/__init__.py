@@ -12,6 +12,7 @@ from zoo.arch.operators.functions import (
     LeakyReLU,
     Mish,
     MulScalar,
+    Pow,
     PReLU,
     Tanh,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "Padding",
     "Permute",
     "Pool",
+    "Pow",
     "ReLU",
     "ReLU6",
     "Reduce",

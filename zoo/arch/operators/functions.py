@@ -111,6 +111,22 @@ class Exp(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pow(Operator):
+    """x to the power of ``exponent``; of positive values where that is no whole number.
+
+    Quotients are products with a power of -1, and root mean squares have one of -0.5.
+    """
+
+    traits = _function("kept")
+
+    exponent: float
+
+    def __post_init__(self) -> None:
+        rule = f"exponent (={self.exponent}) must be finite, and neither 0 nor 1"
+        require(math.isfinite(self.exponent) and self.exponent not in (0, 1), rule)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mish(Operator):
     """x tanh(log(1 + exp(x))) (arXiv:1908.08681)."""
 

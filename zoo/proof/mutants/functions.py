@@ -18,6 +18,7 @@ from zoo.arch.operators import (
     LeakyReLU,
     Mish,
     MulScalar,
+    Pow,
     PReLU,
     ReLU,
     SiLU,
@@ -198,6 +199,22 @@ def exp() -> Iterator[Mutation]:
     yield from _cut_at_zero(kind)
 
 
+def powers() -> Iterator[Mutation]:
+    """Powers, of positive values."""
+    kind = Pow
+    changes = {"upside down": -1, "half of the exponent": 0.5, "off by a thousandth": 1.001}
+    for name, factor in changes.items():
+
+        def other(op: Any, factor: float = factor) -> Operator:
+            return cast(Operator, replace(op, exponent=op.exponent * factor))
+
+        yield _other(kind, name, other, "exponent", "function")
+    yield _instead(kind, "left out", lambda ns, x, op: x * 1.0, "exponent")
+    yield _instead(kind, "tangent at one", lambda ns, x, op: 1 + op.exponent * (x - 1))
+    yield _gradient(kind, "gradient of one", lambda ns, x, op: x * 1.0)
+    yield _gradient(kind, "gradient not multiplied", lambda ns, x, op: x**op.exponent / op.exponent)
+
+
 def _mish(ns: Namespace, x: Any) -> Any:
     e = ns.exp(at_most(x, 20))
     return x * (e * (e + 2)) / (e * (e + 2) + 2)
@@ -269,5 +286,5 @@ def scalars() -> Iterator[Mutation]:
 
 def functions() -> Iterator[Mutation]:
     """Return the mutations of all of them."""
-    for mutations in (gelu, leaky_relu, prelu, elu, tanh, exp, mish, clamp, scalars):
+    for mutations in (gelu, leaky_relu, prelu, elu, tanh, exp, powers, mish, clamp, scalars):
         yield from mutations()

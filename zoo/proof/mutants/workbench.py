@@ -37,6 +37,7 @@ from zoo.arch.operators import (
     Pad2d,
     Padding,
     Permute,
+    Pow,
     PReLU,
     Reduce,
     ReLU6,
@@ -162,7 +163,8 @@ def _functions(g: GraphBuilder, x: str) -> list[str]:
     found = _behind_norms(g, x, settings, 4)
     # Of few values that are large: what adds them up would round as no other layer does.
     small = g.apply(Tanh(), g.batch_norm(g.conv(x, 4, name="exp_conv"), "exp_bn"), name="exp_of")
-    return [*found, g.apply(Exp(), small, name="exp")]
+    raised = g.apply(Exp(), small, name="exp")
+    return [*found, raised, g.apply(Pow(exponent=-0.5), raised, name="pow")]
 
 
 def _behind_norms(

@@ -1,0 +1,149 @@
+"""Calls of ATen that are several: writes into a part of a value, maps of another size, einsums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from backends.torch.adopt_call import Node, Options, UnknownError, value_of
+from zoo.adoption.einsum import steps
+from zoo.adoption.program import Call
+
+
+def _views(reader: Any, node: Node) -> tuple[Node, list[Node]]:
+    """Return what a call writes into a view of, and the views on the way, the first one first."""
+    views: list[Node] = []
+    base = node.args[0]
+    while isinstance(base, Node) and getattr(base.target, "is_view", False):
+        views.insert(0, base)
+        base = base.args[0]
+    if not isinstance(base, Node) or base.op != "call_function":
+        raise UnknownError(f"{reader.place(node)}: {node.name} is no operator of the zoo")
+    return base, views
+
+
+def zeroed(reader: Any, node: Node, values: Options) -> Iterator[Call]:
+    """Yield what a value becomes of which a part is set to zero: a product with a mask."""
+    base, views = _views(reader, node)
+    mask = torch.ones(reader.shape_of(value_of(base)))
+    part = mask
+    for view in (*views, node):
+        part = view.target(part, *view.args[1:], **view.kwargs)  # type: ignore[operator]
+    held = reader.constant(f"{node.name}_mask", mask, node)
+    yield held
+    source = reader.now(base.name)
+    made = reader.call(base, "mul", [source, held.name], {}, {})
+    reader.same[source] = made.name = node.name
+    yield made
+
+
+def copied(reader: Any, node: Node, values: Options) -> Iterator[Call]:
+    """Yield what a value becomes of which a part is written over: joined of its parts."""
+    base, views = _views(reader, node)
+    source = reader.now(base.name)
+    shape = reader.shape_of(value_of(base))
+    images = max(reader.axis_of(value_of(base)), 0)
+    # The places that are written over, of the value for one image.
+    places = torch.arange(torch.Size(shape).numel()).reshape(shape)
+    part = places
+    for view in views:
+        part = view.target(part, *view.args[1:], **view.kwargs)  # type: ignore[operator]
+    spans = []
+    for axis, size in enumerate(shape):
+        at = torch.unique(part.reshape(-1) // places.stride(axis) % size)
+        spans.append((int(at[0]), int(at[-1]) + 1))
+    whole = part.numel() == torch.Size([b - a for a, b in spans]).numel()
+    if not whole or part.dim() != len(shape) or spans[images] != (0, shape[images]):
+        raise UnknownError(f"{reader.place(node)}: copy_: must write over a block of each image")
+    value = values["src"]
+    if value.name in reader.held or value.name in reader.constants.known:
+        yield from reader.weight(value, node)
+    made, inner = reader.now(value.name), [b - a for a, b in spans]
+    calls: list[Call] = []
+
+    def add(kind: str, tail: str, inputs: list[str], size: list[int], **options: Any) -> str:
+        call = reader.call(base, kind, inputs, options, {})
+        call.name, call.shape = f"{node.name}_{tail}", tuple(size)
+        calls.append(call)
+        return call.name
+
+    # From the last axis to the first, what lies before and behind is set beside it.
+    for axis in reversed(range(len(shape))):
+        (start, stop), size = spans[axis], shape[axis]
+        around = [made]
+        for end, a, b in (("before", 0, start), ("behind", stop, size)):
+            if a == b:
+                continue
+            rest, cut = source, list(shape)
+            for i, (low, high) in enumerate((*spans[:axis], (a, b))):
+                if (low, high) != (0, shape[i]):
+                    cut[i] = high - low
+                    options = {"dim": i, "start": low, "end": high, "step": 1}
+                    rest = add("slice", f"{end}_{axis}_{i}", [rest], cut, **options)
+            around.insert(0 if end == "before" else len(around), rest)
+        inner[axis] = size
+        if len(around) > 1:
+            made = add("cat", f"axis_{axis}", around, inner, dim=axis)
+    if not calls:
+        add("identity", "all", [made], list(shape))
+    reader.same[source] = calls[-1].name = node.name
+    yield from calls
+
+
+def resized(reader: Any, node: Node, values: Options) -> Iterator[Call]:
+    """Yield a map of another size, of which each row and column is a sum of given ones.
+
+    It is what cubic interpolation is, and what reduces aliasing: products with two matrices.
+    """
+    source = values["self" if "self" in values else "input"]
+    shape, made = (reader.shape_of(value_of(n)) for n in (source, node))
+    x = reader.now(source.name)
+    if source.name in reader.held:
+        yield from reader.weight(source, node)
+    scales = values.get("scale_factors")
+    if scales and any(n * s != m for n, s, m in zip(shape[2:], scales, made[2:], strict=True)):
+        raise UnknownError(f"{reader.place(node)}: scale_factors (={tuple(scales)}) must be exact")
+    target: Any = node.target
+    for axis in (2, 3):
+        size, other = shape[axis], made[axis]
+        if size == other:
+            continue  # nothing is between the rows
+        # Two columns alike: of one, PyTorch's antialiasing makes something else.
+        ones = torch.eye(size).reshape(size, 1, size, 1).repeat(1, 1, 1, 2)
+        matrix = target(ones, [other, 2], values["align_corners"], None)[:, 0, :, 0]  # (from, to)
+        matrix = matrix.T if axis == 2 else matrix
+        held = reader.constant(f"{node.name}_matrix_{axis}", matrix.contiguous(), node)
+        yield held
+        shape = (*shape[:axis], other, *shape[axis + 1 :])
+        call = reader.call(node, "matmul", [held.name, x] if axis == 2 else [x, held.name], {}, {})
+        call.name, call.shape = f"{node.name}_{axis}", shape
+        x = call.name
+        yield call
+    yield reader.call(node, "identity", [x], {}, {})
+
+
+def summed(reader: Any, node: Node, values: Options) -> Iterator[Call]:
+    """Yield what an einsum is."""
+    for part in values["tensors"]:
+        if part.name in reader.held or part.name in reader.constants.known:
+            yield from reader.weight(part, node)
+    names = tuple(reader.now(part.name) for part in values["tensors"])
+    shapes = tuple(reader.shape_of(value_of(part)) for part in values["tensors"])
+    for end, kind, inputs, shape, dims in steps(values["equation"], names, shapes):
+        own = tuple(f"{node.name}{n}" if n.startswith("_") else n for n in inputs)
+        call = reader.call(node, kind, own, {"dims": dims} if dims else {}, {})
+        yield replace(call, name=f"{node.name}{end}", shape=shape)
+
+
+SEVERAL: dict[str, Callable[[Any, Node, Options], Iterator[Call]]] = {
+    **dict.fromkeys(
+        ("_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa", "upsample_bicubic2d"), resized
+    ),
+    "copy_": copied,
+    "einsum": summed,
+    "zero_": zeroed,
+}
+"""Functions that are several calls → what yields them."""

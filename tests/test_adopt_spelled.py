@@ -1,0 +1,177 @@
+"""Functions that are several operators of ours: each is spelled out, and computes the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import BACKENDS
+from test_adopt import agreement, randomized
+from torch import nn
+from torch.nn import functional as F
+
+import zoo
+
+SIZE = 8
+
+
+class Eca(nn.Module):
+    """A convolution along the channels (arXiv:1910.03151), a batch norm of vectors beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm1d(6)
+
+    def forward(self, x):
+        y = self.conv(x.mean((2, 3)).view(x.shape[0], 1, -1)).view(x.shape[0], -1, 1, 1)
+        largest = self.bn(x.amax((2, 3)))[..., None, None]
+        return x * (y.sigmoid() + largest).expand_as(x)
+
+
+class Halved(nn.Module):
+    """A layer norm with a weight alone, autocast switched off."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(SIZE))
+
+    def forward(self, x):
+        with torch.autocast("cpu", enabled=False):
+            return F.layer_norm(x.float(), (SIZE,), self.weight, None)
+
+
+class Written(nn.Module):
+    """A block of a value written over, a constant that is made for each image."""
+
+    def forward(self, x):
+        y = x * 2
+        y[:, 1:4, :, 2:] = x[:, 1:4, :, 2:].relu()
+        steps = torch.arange(SIZE).float().repeat(x.shape[0], 6, SIZE, 1)
+        return torch.cat((y, steps / steps.mean((2, 3), keepdim=True)), 1)
+
+
+def rms(x):
+    return x * torch.rsqrt(x.pow(2).mean(1, keepdim=True) + 1e-3)
+
+
+def kernel(x):
+    """Selective kernels: branches stacked behind the images, weighed, added up."""
+    both = torch.stack((x, x.tanh()), 1)
+    return (both * both.mean((3, 4), keepdim=True).softmax(1)).sum(1)
+
+
+def folded(x):
+    cut = F.unfold(x, 3, padding=1, stride=2)
+    return F.fold(cut.sigmoid(), (SIZE, SIZE), 3, padding=1, stride=2)
+
+
+# name → a function of a map of 6 channels, and the operators that it is
+ROWS = {
+    "quotient": (lambda x: x / (x.sigmoid() + 1), "Sigmoid AddScalar Pow Mul"),
+    "over": (lambda x: torch.reciprocal(x.exp()), "Exp Pow"),
+    "rms": (rms, "Mul Reduce AddScalar Pow Mul"),
+    "length": (lambda x: torch.linalg.vector_norm(x, dim=1, keepdim=True), "Mul Reduce Pow"),
+    "cube": (lambda x: torch.square(x).sqrt() + x**3, "Mul Pow Mul Mul Add"),
+    "addcmul": (
+        lambda x: torch.addcmul(x, x.sigmoid(), x.tanh(), value=0.5),
+        "Sigmoid Tanh Mul MulScalar Add",
+    ),
+    "kernel": (kernel, "Tanh Reshape Reshape Concat Reduce Softmax Mul Reduce"),
+    "stacked": (
+        lambda x: torch.stack((x.relu(), x.tanh())).mean(0),
+        "ReLU Tanh Reshape Reshape Concat Reduce",
+    ),
+    "eca": (
+        Eca(),
+        "GlobalAvgPool2d Flatten Reshape Conv2d Reduce Reshape BatchNorm2d Reshape Sigmoid Add Mul",
+    ),
+    "halved": (Halved(), "LayerNorm Weight Mul"),
+    "written": (
+        Written(),
+        "MulScalar Slice Narrow ReLU Slice Narrow ConcatAlong Slice Slice Concat Weight Expand "
+        "Concat",
+    ),
+    "rows": (lambda x: F.avg_pool1d(x.flatten(2), 3, 2, padding=1), "Reshape AvgPool2d"),
+    "pad_last": (lambda x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 2, 0, 1)), "Pad2d Permute"),
+    "pad_rows": (lambda x: F.pad(x.flatten(2), (2, 1)), "Pad2d"),
+    "folded": (
+        folded,
+        "Pad2d Reshape Index Reshape Sigmoid Reshape Pad2d Reshape Index Reshape Reduce",
+    ),
+    "cubic": (
+        lambda x: F.interpolate(x, size=(11, 5), mode="bicubic"),
+        "Weight MatMul Weight MatMul",
+    ),
+    "smooth": (
+        lambda x: F.interpolate(x, size=(5, 8), mode="bilinear", antialias=True),
+        "Weight MatMul",
+    ),
+    "repeated": (lambda x: x.repeat(1, 2, 1, 3), "Index Index"),
+    "each": (lambda x: x.repeat_interleave(2, 0).unflatten(0, (-1, 2)), "Index"),
+}
+
+
+class By(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+class Beside(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 1)
+        for name, (layer, _) in ROWS.items():
+            self.add_module(name, layer if isinstance(layer, nn.Module) else By(layer))
+
+    def forward(self, x):
+        x = self.conv(x)
+        return torch.cat([self.get_submodule(name)(x.clone()).flatten(1) for name in ROWS], 1)
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    torch.manual_seed(0)
+    return randomized(Beside())
+
+
+@pytest.fixture(scope="module")
+def net(theirs):
+    return zoo.adopt(theirs, example=(2, 3, SIZE, SIZE))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_function_is_spelled_out(name, net):
+    nodes = net.graph.nodes
+    own = [n for n in nodes if n.name.split(".")[0] == name or n.name.startswith(f"{name}_")]
+    assert " ".join(type(n.op).__name__ for n in own) == ROWS[name][1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_all_of_them_agree_with_the_module(backend, theirs, net, rng):
+    assert agreement(theirs, net, backend, rng, SIZE) < 5e-6
+
+
+def corner(x):
+    y = x * 2
+    y[:, 1::2] = x[:, 1::2].relu()
+    return y
+
+
+REFUSED = [
+    (lambda x: x + torch.arange(x.shape[0])[:, None, None, None], "the same of all images"),
+    (lambda x: x[:, :2].repeat(1, x.shape[0], 1, 1)[:, :2], "is no operator|images|several axes"),
+    (lambda x: F.pad(x, (1, 1, 1, 1, 0, 1)), "pad: must be of one or two axes"),
+    (lambda x: x.repeat_interleave(torch.tensor([1] * 6), 1), "repeats must be a number"),
+    (corner, "copy_: must write over a block of each image"),
+    (lambda x: x ** x.mean(), "over all axes|exponent must be a number"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), REFUSED)
+def test_what_cannot_be_spelled_is_told(function, message):
+    with pytest.raises(zoo.AdoptionError, match=message):
+        zoo.adopt(nn.Sequential(nn.Conv2d(3, 6, 1), By(function)), example=(2, 3, SIZE, SIZE))

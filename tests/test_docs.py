@@ -7,6 +7,7 @@ to stand on the page.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,32 @@ def test_the_table_names_every_network():
 
     page = (ROOT / "docs" / "models.md").read_text()
     assert all(f"| `{name}` |" in page for name in zoo.list_models())
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("heading", "files", "judged"),
+    [
+        (
+            "From timm to MindSpore",
+            ["epoch_90.ckpt", "epoch_90.pth", "lcnet.ckpt", "lcnet.py"],
+            "original, mindspore",
+        ),
+        ("From MindSpore", ["mobilenet.pth", "mobilenet.py"], "original, torch"),
+    ],
+)
+def test_a_worked_example_runs(heading, files, judged, tmp_path):
+    text = (ROOT / "docs" / "adopting.md").read_text().split(f"\n## {heading}\n")[1]
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text.split("\n## ")[0], re.DOTALL))
+    # Where Cells outlive their module, MindSpore complains in their place.
+    command = [sys.executable, "-c", f"{code}\nimport os, sys; sys.stdout.flush(); os._exit(0)"]
+    path = {"PYTHONPATH": os.pathsep.join(["", *sys.path])}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | path
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{judged} agree, training and below" in done.stdout
+    assert [f.name for f in sorted(tmp_path.iterdir()) if f.is_file()] == files
 
 
 def results(name):

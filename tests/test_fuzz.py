@@ -18,7 +18,7 @@ from fuzzing.doors import DOORS, case
 
 from zoo.errors import WeightsError, ZooError
 
-FEW = {"weights": 60, "run": 60, "exported": 60, "resume": 3}
+FEW = {"weights": 60, "run": 60, "exported": 60, "resume": 3, "mindir": 150}
 """Cases of the doors that take milliseconds."""
 SLOW = pytest.mark.exhaustive
 

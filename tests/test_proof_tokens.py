@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from test_adopt_tokens import NETWORKS, drawn
+from torch import nn
 
 import zoo
 from zoo.adoption.canonical import with_constants
@@ -54,6 +55,23 @@ def test_masks_are_part_of_the_network():
     others = dataclasses.replace(net, spec=dataclasses.replace(net.spec, body=body))
     report = zoo.parity(others, backends=["original", "torch"])
     assert {finding.backend for finding in report.failures} == {"original"}
+
+
+class Turned(nn.LayerNorm):
+    """A layer norm of maps, as timm and torchvision have it."""
+
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["windows", "turned"])
+def test_what_modules_hand_out_is_looked_at_where_it_is_a_node_s(name):
+    layers = (nn.Conv2d(3, 8, 4, 4), nn.AdaptiveAvgPool2d(1), Turned(8), nn.Flatten())
+    made = {"turned": lambda: nn.Sequential(*layers, nn.Linear(8, 5))} | NETWORKS
+    net = zoo.adopt(drawn(made[name]), example=(2, 3, 16, 16))
+    report = zoo.parity(net, backends=["original"], level="forward")
+    assert report.findings
+    assert not report.failures
 
 
 def test_gradients_are_proven():

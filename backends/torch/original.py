@@ -42,23 +42,40 @@ class Original:
     def __init__(self, module: nn.Module, theirs: Mapping[str, str]) -> None:
         self.module, self.theirs = unwrap(module), theirs
         self.describe = about.describe
-        self._paths: dict[tuple[int, ...], set[str]] = {}
+        self._shapes: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
 
     def visible(self, graph: Graph) -> set[str]:
-        """Return the nodes whose values a module of theirs hands out, and the outputs."""
-        return visible(graph, self._called(graph))
+        """Return the nodes whose values a module of theirs hands out, and the outputs.
 
-    def _called(self, graph: Graph) -> set[str]:
-        """Return the paths of the modules that are called; of others only the arrays are used."""
-        if graph.input_shape in self._paths:
-            return self._paths[graph.input_shape]
-        model, called = in_mode(self.build(graph), False), set[str]()
+        One that turns its axes there and back hands out what its layer made in another shape.
+        """
+        images = (2, *graph.input_shape[1:])
+        if images not in self._shapes:
+            made = self._seen(in_mode(self.build(graph), False), torch.zeros(images))[0]
+            self._shapes[images] = {name: tuple(value.shape) for name, value in made.items()}
+        called, shapes = self._shapes[images], graph.shapes(images)
+        found = visible(graph, called)
+        return {name for name in found if called.get(name) == shapes[name]} | set(graph.outputs)
+
+    @staticmethod
+    def _seen(model: nn.Module, x: torch.Tensor) -> tuple[dict[str, torch.Tensor], Any]:
+        """Return (what each module hands out, numbered where it is called again; the output)."""
+        seen: dict[str, torch.Tensor] = {}
+        calls: Counter[str] = Counter()
+
+        def keep(path: str) -> Any:
+            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+                number, calls[path] = calls[path], calls[path] + 1
+                if isinstance(output, torch.Tensor):
+                    seen[f"{path}_{number}" if number else path] = output.detach().clone()
+
+            return hook
+
         for path, part in model.named_modules():
-            part.register_forward_hook(lambda module, x, made, path=path: called.add(path))
+            if path:
+                part.register_forward_hook(keep(path))
         with torch.no_grad():
-            model(torch.zeros(2, *graph.input_shape[1:]))
-        self._paths[graph.input_shape] = called
-        return called
+            return seen, model(x)
 
     def build(self, graph: Graph) -> nn.Module:
         """Return a copy of the module."""
@@ -84,22 +101,7 @@ class Original:
     ) -> tuple[Arrays, Arrays]:
         """Return (the value of every node that is seen, the running statistics after the call)."""
         model = self._load(graph, weights, dtype, training)
-        seen: dict[str, torch.Tensor] = {}
-        calls: Counter[str] = Counter()
-
-        def keep(path: str) -> Any:
-            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                number, calls[path] = calls[path], calls[path] + 1
-                if isinstance(output, torch.Tensor):
-                    seen[f"{path}_{number}" if number else path] = output.detach().clone()
-
-            return hook
-
-        for path, part in model.named_modules():
-            if path:
-                part.register_forward_hook(keep(path))
-        with torch.no_grad():
-            output = model(torch.from_numpy(x).to(getattr(torch, dtype)))
+        seen, output = self._seen(model, torch.from_numpy(x).to(getattr(torch, dtype)))
         seen |= zip(graph.outputs, _several(output, len(graph.outputs)), strict=True)
         names = self.visible(graph)
         values = {name: value.numpy() for name, value in seen.items() if name in names}

@@ -53,7 +53,8 @@ class Weight(Operator):
     value: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        require(not (self.trainable and self.value), "value must be of what is not trainable")
+        text = isinstance(self.value, str) and not (self.trainable and self.value)
+        require(text, "value must be text, and of what is not trainable")
         require(all(n >= 1 for n in self.shape), f"shape (={self.shape}) must be positive")
 
     @property

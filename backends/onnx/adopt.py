@@ -10,6 +10,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from backends.onnx.adopt_file import IMAGES, MADE_UP, UNFIT, File
+from backends.onnx.adopt_images import Images, followed
 from backends.onnx.adopt_node import At, Step
 from backends.onnx.adopt_nodes import READ
 from zoo.adoption.joined import joined
@@ -40,7 +41,7 @@ class _Reader:
         self.scopes: set[str] = set()
         self.held: dict[str, str] = {}
         self.constants: set[str] = set()
-        self.axes: dict[str, int] = {file.input: 0}
+        self.images = {file.input: Images((file.rows, *file.shape[1:]), 0)}
 
     def program(self) -> Program:
         calls: list[Call] = []
@@ -49,14 +50,12 @@ class _Reader:
         for node in self.file.nodes:
             told = ""
             try:
-                made = list(self._calls(node))
+                calls.extend(self._calls(node))  # those before one that fails are there
             except UnknownError as error:
                 told = str(error)
             except UNFIT as error:
                 told = f"{node.op_type} is not what it should be ({type(error).__name__}: {error})"
-            if not told:
-                calls += made
-            elif node.output[0] not in self.known.constants:
+            if told and node.output[0] not in self.known.constants:
                 if lost.isdisjoint(node.input):  # otherwise it is the other's fault
                     problems.append(f"{node.name or node.output[0]}: {told}")
                 lost.update(node.output)
@@ -90,33 +89,50 @@ class _Reader:
             if len(node.output) > 1:
                 scope = self._leaf(_plain(step.output))
             own = step.kind == "identity" and step.inputs[0] in self.known.learned
-            if own and step.inputs[0] not in self.axes:
+            if own and step.inputs[0] not in self.images:
                 yield self._weight(step.output, step.inputs[0], scope)
                 continue
             for name in step.inputs:
-                if name in self.known.constants and name not in self.axes:
+                if name in self.known.constants and name not in self.images:
                     yield self._weight(name, name, scope)
-                if name not in self.axes:
+                if name not in self.images:
                     raise UnknownError(f"{node.op_type} reads {name}, which no node before makes")
             held = self._held(step, scope)
             shape, images = self._placed(step)
-            self.axes[step.output] = images
-            yield Call(
-                step.output, step.kind, step.inputs, shape, scope, step.options, held, "", images
-            )
+            inputs = step.inputs
+            if step.kind == "cat" and images >= 0 and step.options["dim"] % len(shape) != images:
+                yield from self._each(step, images, scope)
+                inputs = tuple(n if self.images[n].axis >= 0 else f"{n}:each" for n in inputs)
+            yield Call(step.output, step.kind, inputs, shape, scope, step.options, held, "", images)
 
     def _placed(self, step: Step) -> tuple[tuple[int, ...], int]:
         """Return the shape of a result for one image, and the axis that the images are on."""
         shape = step.shape or self.known.shapes.get(step.output)
         if shape is None or any(n < 1 for n in shape):
             raise UnknownError(f"{step.kind}: the shape of {step.output} is not known")
-        rows, read = self.file.rows, [self.axes.get(name, 0) for name in step.inputs]
-        found = [i for i, n in enumerate(shape) if n % rows == 0]
-        if rows != IMAGES:  # which are not told from other axes
-            found = found[:1] if max(read) >= 0 else []
-        if len(found) > 1:
-            raise UnknownError(f"{step.kind}: {shape}: several axes depend on the images")
-        return tuple(n // rows if i in found else n for i, n in enumerate(shape)), (*found, -1)[0]
+        rows = self.file.rows
+        if rows == IMAGES:
+            found = [i for i, n in enumerate(shape) if n % rows == 0]
+            if len(found) > 1:
+                raise UnknownError(f"{step.kind}: {shape}: several axes depend on the images")
+            made = Images(shape, (*found, -1)[0])
+        else:
+            made = followed(step, shape, [self.images[name] for name in step.inputs], rows)
+        self.images[step.output] = made
+        return tuple(n // rows if i == made.axis else n for i, n in enumerate(shape)), made.axis
+
+    def _each(self, step: Step, images: int, scope: str) -> Iterator[Call]:
+        """Let what is joined be there of each image, where a file for one does not say so."""
+        for source in dict.fromkeys(name for name in step.inputs if self.images[name].axis < 0):
+            if f"{source}:each" not in self.images:
+                name, shape = source, self.images[source].shape
+                self.images[f"{name}:each"] = Images(shape, images)
+                array = self.known.constants.get(name)
+                if array is not None and shape[0] == self.file.rows and (array == array[:1]).all():
+                    self.known.constants[f"{name}:one"] = array[:1]
+                    yield self._weight(f"{name}:one", f"{name}:one", scope)
+                    name, shape = f"{name}:one", (1, *shape[1:])
+                yield Call(f"{source}:each", "expand", (name,), shape, images=images)
 
     def _weight(self, name: str, array: str, scope: str) -> Call:
         """Return an array as a value."""
@@ -126,8 +142,8 @@ class _Reader:
         else:
             full = name
             self.held[full] = array
-        self.axes[name] = -1
         shape = self.known.constants[array].shape
+        self.images[name] = Images(shape, -1)
         options = {"trainable": full not in self.constants}
         return Call(name, "weight", (), shape, scope, options, {"weight": full}, "", -1)
 

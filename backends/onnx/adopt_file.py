@@ -76,16 +76,33 @@ class File:
         self.outputs = tuple(value.name for value in graph.output)
 
     def _array(self, tensor: TensorProto) -> np.ndarray:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise AdoptionError(f"{self.path}: {tensor.name}: its data are in another file")
         if min(tensor.dims, default=0) < 0 or math.prod(tensor.dims) > MAX_VALUES:
             raise AdoptionError(
                 f"{self.path}: {tensor.name}: shape {list(tensor.dims)} is not possible"
             )
         try:
+            if tensor.data_location == TensorProto.EXTERNAL:
+                return self._external(tensor)
             return np.asarray(numpy_helper.to_array(tensor))
+        except AdoptionError:
+            raise
         except Exception as error:  # whatever does not fit together
             raise AdoptionError(f"{self.path}: {tensor.name}: is damaged: {error}") from None
+
+    def _external(self, tensor: TensorProto) -> np.ndarray:
+        """Return an array that is in a file beside, as PyTorch's exporter writes them."""
+        told, folder = {e.key: e.value for e in tensor.external_data}, self.path.resolve().parent
+        beside = (folder / told["location"]).resolve()
+        if beside.parent != folder:
+            raise AdoptionError(
+                f"{self.path}: {tensor.name}: its data are in another file (={told['location']}), "
+                "which must be beside it"
+            )
+        kind, count = helper.tensor_dtype_to_np_dtype(tensor.data_type), math.prod(tensor.dims)
+        offset = int(told.get("offset", 0))
+        if offset < 0 or offset + count * kind.itemsize > beside.stat().st_size:
+            raise ValueError(f"{beside.name} is too short")
+        return np.fromfile(beside, kind, count, offset=offset).reshape(tensor.dims)
 
     def _images(
         self, size: tuple[int, ...], arrays: dict[str, np.ndarray]
@@ -145,15 +162,18 @@ class File:
         return [n for n in every if n.output[0] not in made or n.output[0] in known.makers]
 
     def _reshaped(self, nodes: list[NodeProto]) -> int:
-        """State the shapes of reshapes that inference leaves open; return how many there were."""
+        """State the shapes that inference leaves open; return how many there were."""
         shapes, count = self.known.shapes, 0
         for node in nodes:
-            if node.op_type != "Reshape" or node.output[0] in shapes or len(node.input) < 2:
+            source = shapes.get((*node.input, "")[0])
+            if source is None or node.output[0] in shapes:
                 continue
-            if node.input[0] in shapes and node.input[1] in self.known.constants:
-                shape = reshaped(node, shapes[node.input[0]], self.known)
-                if not all(0 <= n <= MAX_VALUES for n in shape):
-                    continue
+            shape: tuple[int, ...] = (-1,)
+            if node.op_type == "GroupNormalization":
+                shape = source
+            elif node.op_type == "Reshape" and (*node.input, "")[1] in self.known.constants:
+                shape = reshaped(node, source, self.known)
+            if all(0 <= n <= MAX_VALUES for n in shape):
                 value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, shape)
                 self.model.graph.value_info.append(value)
                 count += 1

@@ -26,9 +26,39 @@ def _clip(at: At) -> list[Step]:
 
 def _hard_sigmoid(at: At) -> list[Step]:
     alpha, beta = at.values.get("alpha", 0.2), at.values.get("beta", 0.5)
-    if not (math.isclose(alpha, 1 / 6, rel_tol=1e-6) and math.isclose(beta, 0.5)):
-        raise at.unfit(f"alpha (={alpha:g}) must be 1/6 and beta (={beta:g}) 0.5")
-    return [at.step("hardsigmoid")]
+    if math.isclose(alpha, 1 / 6, rel_tol=1e-6) and math.isclose(beta, 0.5):
+        return [at.step("hardsigmoid")]
+    shape = at.shape()
+    scaled = at.part(":scaled", shape, "mul_scalar", at.node.input[0], value=number(alpha))
+    moved = at.part(":moved", shape, "add_scalar", scaled.output, value=number(beta))
+    return [scaled, moved, at.step("clamp", moved.output, min_val=0.0, max_val=1.0)]
+
+
+def _where(at: At) -> list[Step]:
+    """Read a mask: a product with it, and a sum with what is there instead."""
+    mask = at.constant(0, "the condition").astype(np.float32)
+    by = [i for i in (1, 2) if at.node.input[i] in at.known.constants]
+    if len(by) != 1:
+        raise at.unfit("must be of a value and a constant")
+    kept = mask if by == [2] else 1 - mask
+    other = np.where(kept, 0, at.known.constants[at.node.input[by[0]]])
+    if not np.isfinite(other).all():
+        raise at.unfit("what is put there must be finite")
+    at.known.constants[keep := f"{at.node.output[0]}:kept"] = kept
+    at.known.constants[put := f"{at.node.output[0]}:put"] = other.astype(np.float32)
+    x, shape = at.node.input[3 - by[0]], at.known.shapes.get(at.node.output[0], ())
+    product = at.part(":product", shape, "mul", x, keep)
+    return [product, at.step("add", product.output, put)]
+
+
+def _sum(at: At) -> list[Step]:
+    """Read a sum of any number of values."""
+    found, (x, *others) = [], at.node.input
+    for i, other in enumerate(others[:-1]):
+        shape = np.broadcast_shapes(at.shape(), *(at.shape(j) for j in range(i + 2)))
+        found.append(at.part(f":{i}", shape, "add", x, other))
+        x = found[-1].output
+    return [*found, at.step("add", x, others[-1]) if others else at.step("identity")]
 
 
 def _valued(kind: str, field: str, name: str, default: float) -> Read:
@@ -128,7 +158,9 @@ READ: dict[str, Read] = {
     "Softplus": plain("softplus"),
     "Sqrt": plain("sqrt"),
     "Sub": _two("sub"),
+    "Sum": _sum,
     "Swish": plain("silu"),
     "Tanh": plain("tanh"),
+    "Where": _where,
 }
 """Operator → what it means."""

@@ -13,10 +13,12 @@ from backends.onnx.adopt_node import At, Read, Step, plain
 from zoo.adoption.einsum import steps as einsum_steps
 
 
-def _padding(at: At) -> tuple[int, ...]:
+def _padding(at: At) -> Any:
     mode = at.text("auto_pad", "NOTSET")
+    if mode == "SAME_UPPER":
+        return mode
     if mode not in ("NOTSET", "VALID"):
-        raise at.unfit(f"auto_pad (={mode}) must be NOTSET")
+        raise at.unfit(f"auto_pad (={mode}) must be NOTSET, VALID or SAME_UPPER")
     pads = tuple(map(int, at.values.get("pads", (0, 0, 0, 0))))
     return pads if mode == "NOTSET" else (0, 0, 0, 0)
 
@@ -34,14 +36,14 @@ def _conv(at: At) -> list[Step]:
 
 def _conv_transpose(at: At) -> list[Step]:
     (step,) = _conv(at)
+    if "output_shape" in at.values or at.text("auto_pad", "NOTSET") != "NOTSET":
+        raise at.unfit("must tell its padding, not output_shape or auto_pad")
     top, left, bottom, right = step.options["padding"]
     added = at.pair("output_padding", (0, 0))
     more = {
         "padding": (top, left),
         "output_padding": (added[0] + top - bottom, added[1] + left - right),
     }
-    if "output_shape" in at.values:
-        raise at.unfit("output_shape must not be given")
     return [replace(step, kind="conv_transpose2d", options={**step.options, **more})]
 
 
@@ -69,10 +71,6 @@ def _layer_norm(at: At) -> list[Step]:
 
 def _instance_norm(at: At) -> list[Step]:
     held, channels = at.held("weight", "bias"), at.shape()[1]
-    if at.node.input[1] not in at.known.learned:
-        bare = (at.constant(1, "") == 1).all() and (at.constant(2, "") == 0).all()
-        if bare:
-            return [at.step("instance_norm", eps=_eps(at))]
     return [at.step("group_norm", held=held, num_groups=channels, eps=_eps(at))]
 
 
@@ -192,6 +190,15 @@ def _resize(at: At) -> list[Step]:
     return [at.step("upsample", mode=kind, scale_factors=scales, align_corners=aligned)]
 
 
+def _upsample(at: At) -> list[Step]:
+    """Read what Resize was called before opset 10."""
+    mode = at.text("mode", "nearest")
+    if mode != "nearest":
+        raise at.unfit(f"mode (={mode}) must be nearest")
+    found: Any = at.constant(1, "scales") if at.has(1) else at.values["scales"]
+    return [at.step("upsample", mode=mode, scale_factors=[float(s) for s in found[-2:]])]
+
+
 READ: dict[str, Read] = adopt_functions.READ | adopt_moves.READ | {
     "Attention": _attention,
     "AveragePool": _pool,
@@ -213,6 +220,7 @@ READ: dict[str, Read] = adopt_functions.READ | adopt_moves.READ | {
     "ReduceMean": _reduction,
     "ReduceSum": _reduction,
     "Resize": _resize,
+    "Upsample": _upsample,
     "Softmax": _softmax,
 }  # fmt: skip
 """Operator → what it means."""

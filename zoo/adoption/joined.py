@@ -112,9 +112,12 @@ def _affine(at: _Joiner, call: Call) -> None:
 
 
 def _group_norm(at: _Joiner, call: Call, back: Call | None, held: dict[str, str]) -> None:
-    norm = at.of(back.inputs[0], "instance_norm") if back is not None else None
+    norm = at.of(back.inputs[0], "group_norm") if back is not None else None
     apart = at.of(norm.inputs[0], "reshape") if norm is not None else None
     if norm is None or apart is None or at.shapes[apart.inputs[0]] != call.shape:
+        return
+    ones, zeros = (at.program.arrays[norm.held[role]] for role in ("weight", "bias"))
+    if norm.options["num_groups"] != apart.shape[1] or (ones != 1).any() or zeros.any():
         return
     channels, groups = call.shape[1], apart.shape[1]
     if channels % groups == 0 and all(at.size(array) == channels for array in held.values()):

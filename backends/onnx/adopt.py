@@ -108,8 +108,10 @@ class _Reader:
     def _placed(self, step: Step) -> tuple[tuple[int, ...], int]:
         """Return the shape of a result for one image, and the axis that the images are on."""
         shape = step.shape or self.known.shapes.get(step.output)
-        if shape is None or any(n < 1 for n in shape):
+        if shape is None:
             raise UnknownError(f"{step.kind}: the shape of {step.output} is not known")
+        if any(n < 1 for n in shape):
+            raise UnknownError(f"{step.kind}: shape {list(shape)} is not possible")
         rows = self.file.rows
         if rows == IMAGES:
             found = [i for i, n in enumerate(shape) if n % rows == 0]

@@ -1,16 +1,18 @@
-"""A network's structure as a text to review: blocks by name, equal repeats told once.
+"""A network's structure as a text to review: a line for each block, equal repeats told once.
 
-`stage2.1..3:` heads the lines of three equal blocks. In a line stand the node within its block, its
-operator, the shape of its result, what it reads (`.split.1` is in the same block, `<` the result of
-the block before), its parameters, and its multiply-adds. Nothing is left out: `unfolded` gives all
-the nodes back.
+`stage2.1..3:` heads the line of three equal blocks. In it stand the operators in their order, those
+that multiply with the shape of what they multiply by; what comes out; multiply-adds; and the first
+digits of a hash of all that is known of the nodes: names, shapes, what reads what, parameters.
+`python tests/structures.py NAME` prints that, node by node.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from itertools import groupby
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ class Node(NamedTuple):
 
 
 def text(name: str) -> str:
-    return "\n".join([*_facts(name), "", *folded(nodes(name))]) + "\n"
+    return "\n".join([*_facts(name), "", *summed(folded(nodes(name)))]) + "\n"
 
 
 def _facts(name: str) -> Iterator[str]:
@@ -67,6 +69,26 @@ def _block(name: str) -> str:
     return found[0] if found else ""
 
 
+def summed(folded: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each block."""
+    blocks: list[tuple[str, list[str]]] = []
+    for line in folded:
+        if line.startswith(" "):
+            blocks[-1][1].append(line)
+        else:
+            blocks.append((line, []))
+    for heading, lines in blocks:
+        operators, macs = [], 0
+        for line in lines:
+            _, operator, shape, *_ = line[1:].split(" ")
+            own = re.search(r"macs (\d+)", line)
+            weight = re.search(r"weight (\S+?)(,|$)", line) if own else None
+            operators.append(f"{operator} {weight[1]}" if weight else operator)
+            macs += int(own[1]) if own else 0
+        digest = sha256("\n".join(lines).encode()).hexdigest()[:8]
+        yield f"{heading} {', '.join(operators)} → {shape}; {macs} macs; {digest}"
+
+
 def folded(nodes: list[Node]) -> Iterator[str]:
     blocks: list[tuple[str, list[str]]] = []
     before = last = ""
@@ -94,22 +116,5 @@ def _from_block(source: str, block: str, before: str) -> str:
     return source[len(block) :] if block and _block(source) == block else source
 
 
-def unfolded(lines: list[str]) -> list[Node]:
-    found: list[Node] = []
-    blocks: list[tuple[str, list[str]]] = []
-    for line in lines:
-        if line.startswith(" "):
-            blocks[-1][1].append(line)
-        else:
-            blocks.append((line[:-1], []))
-    for heading, members in blocks:
-        many = re.fullmatch(r"(.+)\.(\d+)\.\.(\d+)", heading)
-        names = [f"{many[1]}.{i}" for i in range(int(many[2]), int(many[3]) + 1)] if many else ""
-        for block in names or [heading]:
-            before = found[-1].name if found else ""
-            for member in members:
-                head, _, owned = member[1:].partition(": ")
-                name, op, shape, _, *inputs = head.split(" ")
-                full = (before if i == "<" else block + i if i[0] == "." else i for i in inputs)
-                found.append(Node(block + name, f"{op} {shape}", tuple(full), owned))
-    return found
+if __name__ == "__main__":
+    print("\n".join(folded(nodes(sys.argv[1]))))

@@ -39,6 +39,30 @@ V2_PLUS = {
 }
 
 
+# torchvision's own counts, parameters and multiply-adds, at the size that its weights are for.
+TORCHVISION = {
+    "mobilenet_v2": (224, "MobileNet_V2_Weights"),
+    "mobilenet_v3_large": (224, "MobileNet_V3_Large_Weights"),
+    "mobilenet_v3_small": (224, "MobileNet_V3_Small_Weights"),
+    **{f"mnasnet{w}": (224, f"MNASNet{w.upper()}_Weights") for w in ("0_5", "0_75", "1_0", "1_3")},
+    **{
+        f"efficientnet_b{i}": (size, f"EfficientNet_B{i}_Weights")
+        for i, size in enumerate((224, 240, 288, 300, 380, 456, 528, 600))
+    },
+}
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_counts_of_torchvision(name):
+    from torchvision import models
+
+    size, weights = TORCHVISION[name]
+    for meta in [entry.meta for entry in getattr(models, weights)]:
+        cost = zoo.cost(name, image_size=size, conventions="torchvision")
+        told = f"{cost.macs / 1e9:.3f}"
+        assert (cost.params, told) == (meta["num_params"], f"{meta['_ops']:.3f}")
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_counts(name):
     params, macs = PUBLISHED[name]
@@ -92,12 +116,6 @@ def test_golden_structure(name):
     )
 
 
-@pytest.mark.parametrize("name", zoo.list_models())
-def test_golden_files_leave_nothing_out(name):
-    lines = (GOLDEN / f"{name}.txt").read_text().partition("\n\n")[2].splitlines()
-    assert structures.unfolded(lines) == structures.nodes(name)
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -111,12 +129,12 @@ def test_golden_files_leave_nothing_out(name):
 )
 def test_a_change_of_one_node_in_one_repeat_is_seen(change):
     nodes = structures.nodes("shufflenet_v1_1.0x_g3")
-    golden = list(structures.folded(nodes))
-    assert "stage3.1..7:" in golden
+    golden = list(structures.summed(structures.folded(nodes)))
+    assert any(line.startswith("stage3.1..7: ") for line in golden)
     index = [node.name for node in nodes].index("stage3.4.expand.conv")
     nodes[index] = nodes[index]._replace(**change)
-    changed = list(structures.folded(nodes))
-    assert [line for line in changed if line.startswith("stage3")] == [
+    changed = list(structures.summed(structures.folded(nodes)))
+    assert [line.partition(" ")[0] for line in changed if line.startswith("stage3")] == [
         "stage3.0:",
         "stage3.1..3:",
         "stage3.4:",

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 import zoo
 from weights import randomize
 from weights.dialects import dialects, find_dialect, merge_pieces
-from weights.dialects.dialect import layer_patterns
+from weights.dialects.dialect import Dialect, layer_patterns
+from weights.dialects.rules import Rule
 from weights.recognize import recognize
+from zoo.arch.builder import GraphBuilder
 from zoo.families.registry import family_type
 
 FAMILIES = ("shufflenet_v1", "shufflenet_v2")
@@ -124,17 +126,21 @@ def test_tables_cover_every_layer_once():
     for dialect in dialects():
         if not family_type(dialect.family).told_by_shapes:  # names are whatever they came with
             continue
-        ours, theirs = zip(*dialect.rules, strict=True)
-        assert len(set(ours)) == len(set(theirs)) == len(dialect.rules), dialect.name
+        rules = [Rule(*rule) for rule in dialect.rules]
+        ours = {rule.canonical for rule in rules}
+        for kind in {rule.kind for rule in rules}:
+            table = [rule for rule in rules if rule.kind in (kind, "")]
+            names = {rule.canonical for rule in table}
+            assert len(names) == len({rule.pattern for rule in table}) == len(table), dialect.name
         networks = [
             set(layer_patterns(zoo.spec(name).graph))
             for name in zoo.list_models()
             if zoo.spec(name).family == dialect.family
         ]
-        assert any(network <= set(ours) for network in networks), dialect.name
-        assert set(ours) <= set().union(*networks), dialect.name
+        assert any(network <= ours for network in networks), dialect.name
+        assert ours <= set().union(*networks), dialect.name
         if dialect.conventions is None:
-            assert set(ours) == set().union(*networks), dialect.name
+            assert ours == set().union(*networks), dialect.name
 
 
 @pytest.mark.parametrize("key", DIALECTS, ids=IDS)
@@ -296,7 +302,7 @@ def test_names_of_nobody_and_of_several():
     )
     assert text.endswith("    … and 80 more")
     text = rejected(megvii(), dialect="mindcv")
-    assert text.startswith("165 of 246 names are of dialect mindcv for shufflenet_v1; not of mind")
+    assert text.startswith("165 of 246 names are of dialect mindcv for shufflenet_v1")
 
 
 def test_mixed_roles_are_not_taken_for_weights():
@@ -505,3 +511,31 @@ def test_a_long_stem_is_read_in_its_order():
     weights = drawn(spec)
     shuffled = dict(sorted(weights.items(), reverse=True))
     assert recognize(shuffled, conventions="torchvision").spec.stem_channels == channels
+
+
+def test_numbers_that_the_network_counts(rng):
+    """A layer has another name in each kind of unit, and the last one a number of the units."""
+    spec = zoo.spec("mobilenet_v2", stage_repeats=(1, 1, 2, 1, 1, 1, 1), image_size=64)
+    (theirs,) = find_dialect("torchvision", "mobilenet_v2")
+    names = {ours: name for name, ours in theirs.names(spec.graph).items()}
+    assert names["stage1.0.project.conv.weight"] == "features.1.conv.1.weight"
+    assert names["stage3.1.project.conv.weight"] == "features.4.conv.2.weight"
+    assert names["last.bn.bias"] == "features.9.1.bias"
+    written = theirs.write(spec.graph, drawn(spec))
+    order = [list(written)[i] for i in rng.permutation(len(written))]
+    with pytest.raises(zoo.WeightsError, match="do not fit mobilenet_v2_"):
+        recognize(written)  # strides are no shapes: of other rows than the catalog's, say which
+    found = recognize({name: written[name] for name in order}, like=spec)
+    assert found.dialect is theirs
+    assert found.spec == spec
+
+
+def test_units_of_two_kinds_are_no_units():
+    rules = [("stage{stage}.{unit}.conv", f"layers.{{flat:{kind}}}.{kind}") for kind in "ab"]
+    rest = {"source": "", "framework": "torch", "conventions": None}
+    both = Dialect(name="both", family="graph", rules=tuple(rules), **rest)
+    g = GraphBuilder(3, 8)
+    with g.scope("stage1.0"):
+        graph = g.build(g.conv(g.input, 4))
+    with pytest.raises(zoo.WeightsError, match=r"^dialect both: stage1\.0 is a unit of two kinds"):
+        both.names(graph)

@@ -35,7 +35,11 @@ from zoo.passes import (
     split_group_conv,
 )
 from zoo.passes.rewrite import Rewrite
-from zoo.proof.conditioning import well_conditioned_weights
+from zoo.proof.conditioning import (
+    well_conditioned_batch,
+    well_conditioned_images,
+    well_conditioned_weights,
+)
 
 EXACT = 3e-6
 """Weights are rounded to float32 once more by a fold, which moves values by as much as computing in
@@ -67,7 +71,7 @@ def kinds(graph: Graph) -> list[type]:
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_the_form_for_inference_computes_what_the_network_does(name: str) -> None:
     graph = small(name).graph
-    x = images(graph)
+    x = well_conditioned_images(graph, well_conditioned_batch(graph), np.random.default_rng(1))
     weights = well_conditioned_weights(graph, x, 0, training=False)
     exact = run(graph, weights, x)
     rewritten, found = optimize(graph, weights)
@@ -76,10 +80,13 @@ def test_the_form_for_inference_computes_what_the_network_does(name: str) -> Non
     same = exact.keys() & values.keys() - {"input"}
     assert set(graph.outputs) <= same
     assert optimize(rewritten)[0] == rewritten  # once is enough
-    assert max(difference(values[node], exact[node]) for node in same) <= EXACT
+    errors = {node: difference(values[node], exact[node]) for node in same}
+    assert max(errors[node] for node in graph.outputs) <= EXACT
+    # What gates read are means, which hardly differ between images: rounded weights show in them.
+    assert max(errors.values()) <= 3 * EXACT
     assert len(same) >= len(graph.nodes) / 5
     assert BatchNorm2d not in kinds(rewritten)
-    if "v1" in name:  # one between group convolutions: none in the first unit
+    if "shufflenet_v1" in name:  # one between group convolutions: none in the first unit
         units = 15 if "g1" not in name else 0
         assert kinds(rewritten).count(ChannelShuffle) == units
     else:

@@ -211,8 +211,10 @@ class Dialect:
             layer, _, role = name.rpartition(".")
             if self.framework != "torch" or role not in _CANONICAL_ROLES:
                 layers[layer].append((name, _CANONICAL_ROLES.get(role, role)))
-        units = self._units(layers)
-        ours = dict(self._outer(layers, len(units)))
+        places = self._units(layers)
+        units = list(places.values())
+        counts = {"units": len(units), "stages": len({first for first, *_ in places})}
+        ours = dict(self._outer(layers, counts))
         named = {ours[layer]: layer for layer in ours}
         outer = {
             f"{canonical}.{role}": name
@@ -230,24 +232,31 @@ class Dialect:
             [name for name in shapes if name not in taken],
         )
 
-    def _units(self, layers: Iterable[str]) -> list[list[tuple[str, str]]]:
-        """Return the units in order: (their layer, the name inside the unit) of each layer."""
+    def _units(self, layers: Iterable[str]) -> dict[tuple[int, ...], list[tuple[str, str]]]:
+        """Return the units by place: (their layer, the name inside the unit) of each layer."""
         kinds: dict[tuple[int, ...], dict[str, dict[str, str]]] = {}
+        own: set[tuple[int, ...]] = set()
         for layer in layers:
-            for rule in self._parsers.get(unnumbered(layer), ()):
-                if rule.in_unit and (place := rule.read(layer)) is not None:
-                    inside = rule.canonical.partition("{unit}.")[2]
-                    for kind in [rule.kind] if rule.kind else self._kinds:
-                        names = kinds.setdefault(place, {}).setdefault(kind, {})
-                        if rule.kind or layer not in names:
-                            names[layer] = inside
+            rules = [(rule, rule.read(layer)) for rule in self._parsers.get(unnumbered(layer), ())]
+            for rule, place in rules:
+                if not rule.in_unit or place is None:
+                    continue
+                if all(other.in_unit or read is None for other, read in rules):
+                    own.add(place)
+                inside = rule.canonical.partition("{unit}.")[2]
+                for kind in [rule.kind] if rule.kind else self._kinds:
+                    names = kinds.setdefault(place, {}).setdefault(kind, {})
+                    if rule.kind or layer not in names:
+                        names[layer] = inside
         sizes = {kind: len(rules) for kind, rules in self._kinds.items()}
-        return [
-            list(found[max(found, key=lambda kind: (len(found[kind]), -sizes[kind]))].items())
-            for _, found in sorted(kinds.items())
-        ]
+        # What has no layer that is a unit's alone is none: timm counts a last convolution on.
+        return {
+            place: list(found[max(found, key=lambda k: (len(found[k]), -sizes[k]))].items())
+            for place, found in sorted(kinds.items())
+            if place in own
+        }
 
-    def _outer(self, layers: Iterable[str], units: int) -> Iterator[tuple[str, str]]:
+    def _outer(self, layers: Iterable[str], counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
         """Yield (their layer, its canonical name) of those outside of the units.
 
         Of numbers that count the units, the right one comes first: ``features.18`` may be a last
@@ -257,8 +266,8 @@ class Dialect:
             found = []
             for rule in self._parsers.get(unnumbered(layer), ()):
                 if not rule.in_unit and (numbers := rule.read(layer)) is not None:
-                    counted = "{units" in rule.pattern
-                    exact = not counted or rule.fill({"units": units}) == layer
+                    counted = "{units" in rule.pattern or "{stages" in rule.pattern
+                    exact = not counted or rule.fill(counts) == layer
                     found.append((not exact, rule.canonical if counted else rule.ours(numbers)))
             if found:
                 yield layer, min(found)[1]

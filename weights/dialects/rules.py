@@ -7,8 +7,9 @@ A number of theirs is a sum of what the network counts, each times a whole numbe
     {units} {stages}      how many there are in all
     {index}               convolutions of a stem that has several
 
-so that ``{flat+1}``, ``{units+1}`` and ``{3*flat+stage-1}`` are some. What is read of a unit is its
-place among the others: of their number, the constant is taken away, and units are sorted by it.
+so that ``{flat+1}``, ``{units+1}``, ``{3*flat+stage-1}`` and ``{3}`` are some. What is read of a
+unit is its place among the others: of their number, the constant is taken away, and units are
+sorted by it.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class Rule:
             return None
         texts = zip(match.groups(), self._sums, strict=True)
         numbers = tuple(int(text) - number.constant for text, number in texts)
-        return numbers if min(numbers, default=0) >= 0 else None
+        fixed = (n for n, number in zip(numbers, self._sums, strict=True) if not number.terms)
+        return numbers if min(numbers, default=0) >= 0 and not any(fixed) else None
 
     def ours(self, numbers: tuple[int, ...]) -> str:
         """Return our name of a layer outside of the units, from the numbers read."""

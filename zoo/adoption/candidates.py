@@ -17,24 +17,33 @@ from zoo.arch import Graph, Shape, Spec
 from zoo.arch.operators import BatchNorm2d, Dropout
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError
-from zoo.families.registry import family_types, kinds
+from zoo.families.registry import family_types, models
 from zoo.passes.conventions.trace import Trace, trace
 
 _UNIT = re.compile(r"(stage\d+\.\d+)\.(.+)")
 
 
 def similar(graph: Graph) -> Iterator[Spec]:
-    """Yield a network of each kind that has as many layers of each operator: few, and at once."""
+    """Yield networks with as many layers of each operator, one of each structure: few, at once."""
     counts = _layers(graph)
+    seen = set()
     for family in family_types():
-        for entry in kinds(family.family, deep=True):
+        for entry in models(family.family).values():
             if entry.repeats <= counts.total() and _layers_of(entry) == counts:
-                yield entry
+                structure = family, _structure(entry)
+                if structure not in seen:
+                    seen.add(structure)
+                    yield entry
 
 
 @cache
 def _layers_of(entry: Spec) -> Counter[type]:
     return _layers(entry.expand())
+
+
+@cache
+def _structure(entry: Spec) -> tuple[tuple[str, type, tuple[str, ...]], ...]:
+    return tuple((node.name, type(node.op), node.inputs) for node in entry.expand().nodes)
 
 
 def _layers(graph: Graph) -> Counter[type]:
@@ -69,9 +78,13 @@ def told_by(graph: Graph, entry: Spec, theirs: Trace) -> Spec | None:
 def _read_off(graph: Graph, entry: Spec) -> dict[str, Any]:
     """Return the fields that are no choice: they stand in the graph."""
     told: dict[str, Any] = {"in_channels": graph.in_channels, "image_size": graph.image_size[0]}
-    if hasattr(entry, "dropout"):
-        drops = [node.op.p for node in graph.nodes if isinstance(node.op, Dropout)]
-        told["dropout"] = drops[0] if drops else 0.0
+    drops = [node.op for node in graph.nodes if isinstance(node.op, Dropout)]
+    for field, of in (("dropout", "value"), ("stochastic_depth", "image")):
+        if hasattr(entry, field):
+            found = [op.p for op in drops if op.of == of]
+            # Of branches each is left out by another probability, which the network's own tells.
+            own = getattr(entry, field) if of == "image" else max(found, default=0.0)
+            told[field] = own if found else 0.0
     return told
 
 

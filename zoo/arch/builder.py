@@ -94,6 +94,7 @@ class GraphBuilder:
         stride: int = 1,
         groups: int = 1,
         bias: bool = False,
+        padding: Padding | None = None,
         name: str = "conv",
     ) -> str:
         """Add a convolution that keeps the size but for its stride (padding kernel_size // 2)."""
@@ -104,7 +105,7 @@ class GraphBuilder:
                 out_channels=out_channels,
                 kernel_size=(kernel_size, kernel_size),
                 stride=(stride, stride),
-                padding=(kernel_size // 2,) * 4,
+                padding=(kernel_size // 2,) * 4 if padding is None else padding,
                 groups=groups,
                 bias=bias,
             ),
@@ -195,22 +196,24 @@ class GraphBuilder:
         hidden_channels: int,
         *,
         batch_norm: bool = False,
+        activation: Callable[[str], str] | None = None,
         gate: Callable[[str], str] | None = None,
     ) -> str:
         """Weigh each channel by what all of them are on average (arXiv:1709.01507).
 
-        Mean over the image, 1×1 convolution to ``hidden_channels``, ReLU, 1×1 convolution back,
-        gate, product with ``x``.
+        Mean over the image, 1×1 convolution to ``hidden_channels``, activation, 1×1 convolution
+        back, gate, product with ``x``.
 
         Args:
             x: the value.
             hidden_channels: between the two convolutions.
             batch_norm: whether the first convolution has one; otherwise both have biases.
+            activation: the method that adds the activation; a ReLU by default.
             gate: the method that adds the gate; a sigmoid by default.
         """
         y = self.global_avg_pool(x)
         y = self.conv(y, hidden_channels, bias=not batch_norm, name="squeeze")
-        y = self.relu(self.batch_norm(y) if batch_norm else y)
+        y = (activation or self.relu)(self.batch_norm(y) if batch_norm else y)
         y = self.conv(y, self.channels(x), bias=not batch_norm, name="excite")
         return self.mul(x, (gate or self.sigmoid)(y))
 

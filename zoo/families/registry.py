@@ -19,6 +19,11 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "shufflenet_v2_plus": ("shufflenet_v2_plus_",),
     "resnet9": ("resnet9",),
     "resnet": ("resnet", "resnext", "wide_resnet"),
+    "mobilenet_v1": ("mobilenet_v1_",),
+    "mobilenet_v2": ("mobilenet_v2_",),
+    "mobilenet_v3": ("mobilenet_v3_",),
+    "mnasnet": ("mnasnet_",),
+    "efficientnet": ("efficientnet_",),
     "graph": (),
 }
 """Family → how the names of its networks begin, so that one is loaded without the others.
@@ -40,23 +45,17 @@ def models(family: str) -> Mapping[str, Spec]:
 
 
 @cache
-def kinds(family: str, *, deep: bool = False) -> tuple[Spec, ...]:
-    """Return networks of a family that differ in more than numbers: in what they have, how many.
-
-    Args:
-        family: the family.
-        deep: whether other numbers of units make another kind.
-    """
+def kinds(family: str) -> tuple[Spec, ...]:
+    """Return networks of a family that differ in more than numbers: in what they have, how many."""
     found: dict[tuple[Any, ...], Spec] = {}
     for entry in models(family).values():
         values = (getattr(entry, field.name) for field in dataclasses.fields(entry))
-        kind = [
+        kind = tuple(
             len(value) if isinstance(value, tuple) else value
             for value in values
             if isinstance(value, bool | str | tuple)
-        ]
-        repeats = getattr(entry, "stage_repeats", ()) if deep else ()
-        found.setdefault((*kind, repeats), entry)
+        )
+        found.setdefault(kind, entry)
     return tuple(found.values())
 
 

@@ -1,0 +1,29 @@
+"""EfficientNet's names."""
+
+from weights.dialects.dialect import Dialect
+from weights.dialects.inverted import KINDS, TIMM_END, numbered, timm
+
+TORCHVISION = Dialect(
+    name="torchvision",
+    family="efficientnet",
+    source="github.com/pytorch/vision, models/efficientnet.py",
+    framework="torch",
+    conventions="torchvision",
+    rules=(
+        ("stem.conv", "features.0.0"),
+        ("stem.bn", "features.0.1"),
+        *numbered("features.{stage:@}.{unit}.block", (KINDS[1], KINDS[3])),
+        ("last.conv", "features.{stages+1}.0"),
+        ("last.bn", "features.{stages+1}.1"),
+        ("classifier", "classifier.1"),
+    ),
+)
+
+TIMM = Dialect(
+    name="timm",
+    family="efficientnet",
+    source="github.com/huggingface/pytorch-image-models, models/efficientnet.py",
+    framework="torch",
+    conventions="timm",
+    rules=(*timm(gated=True), *TIMM_END),
+)

@@ -1,0 +1,162 @@
+"""What MobileNets and those after them share: rows of units, each around a depthwise convolution.
+
+A unit expands by a 1×1 convolution, filters each channel, may weigh the channels (squeeze and
+excitation), and projects by a 1×1 convolution without an activation; what it read is added where
+that has the same shape (arXiv:1801.04381).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, cast
+
+from zoo.arch.builder import GraphBuilder
+from zoo.arch.operator import Shape
+from zoo.arch.operators import Padding
+from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
+from zoo.errors import SpecError
+from zoo.families.stages import one_of
+
+Add = Callable[[str], str]
+"""Adds an operator to a value: `GraphBuilder.relu6`."""
+
+
+def divisible(channels: float, by: int = 8) -> int:
+    """Return the nearest multiple, the next one if that is less than 90 %: TensorFlow's rule."""
+    nearest = max(by, int(channels + by / 2) // by * by)
+    return nearest if nearest >= 0.9 * channels else nearest + by
+
+
+def padded(rule: str) -> Padding | None:
+    """Return the padding that a convention says; None is half of the kernel on each side."""
+    return "SAME_UPPER" if rule == "SAME_UPPER" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsSpec(Spec):
+    """A network of such units, row by row as the papers' tables have them.
+
+    Attributes:
+        stem_channels: of the 3×3 convolution at stride 2 that begins it.
+        stage_channels, stage_repeats: channels that a row's units make, and how many they are.
+        stage_strides: of the first unit of each row.
+        stage_kernels: of the depthwise convolutions.
+        dropout: probability before the classifier, in training.
+    """
+
+    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
+
+    stem_channels: int = 32
+    stage_channels: tuple[int, ...]
+    stage_repeats: tuple[int, ...]
+    stage_strides: tuple[int, ...]
+    stage_kernels: tuple[int, ...]
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("stem_channels", self.stem_channels)
+        require_rows(self, "stage_channels", "stage_repeats", "stage_strides", "stage_kernels")
+        require_probability("dropout", self.dropout)
+
+    @classmethod
+    def from_shapes(
+        cls,
+        outer: Mapping[str, Shape],
+        units: Sequence[Mapping[str, Shape]],
+        conventions: Conventions,
+    ) -> Self:
+        """Strides are no shapes: they are those of a network of the catalog with these units."""
+        models = cast("dict[str, Self]", importlib.import_module(cls.__module__).MODELS)
+        with suppress(SpecError):
+            return one_of(models, outer, units, conventions)
+        for entry in models.values():
+            with suppress(LookupError):
+                return one_of({"": entry.widened(outer, units)}, outer, units, conventions)
+        raise SpecError(f"the layers are not those of a {cls.family}")
+
+    def widened(self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]) -> Self:
+        """Return the network as wide as the shapes are.
+
+        Raises:
+            LookupError: it has other layers.
+        """
+        if len(units) != self.repeats:
+            raise LookupError(len(units))
+        made = [unit["project.conv.weight"][0] for unit in units]
+        return replace(
+            self,
+            stem_channels=outer["stem.conv.weight"][0],
+            stage_channels=tuple(made[flat] for flat, _, unit, _ in self.units() if unit == 0),
+        )
+
+    def units(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield (number of the unit, its row from 0, its number there, its stride)."""
+        flat = 0
+        for row, repeats in enumerate(self.stage_repeats):
+            for unit in range(repeats):
+                yield flat, row, unit, self.stage_strides[row] if unit == 0 else 1
+                flat += 1
+
+
+def stem(g: GraphBuilder, channels: int, activation: Add, padding: Padding | None = None) -> str:
+    """Add the 3×3 convolution at stride 2 that reads the image."""
+    own: dict[str, Any] = {"stride": 2, "padding": padding}
+    with g.scope("stem"):
+        return activation(g.conv_bn(g.input, channels, kernel_size=3, **own))
+
+
+def unit(
+    g: GraphBuilder,
+    x: str,
+    channels: int,
+    *,
+    expanded: int,
+    kernel_size: int,
+    stride: int,
+    activation: Add,
+    padding: Padding | None = None,
+    gate: Add | None = None,
+    drop: float = 0.0,
+) -> str:
+    """Add a unit: inverted residual, or depthwise separable convolution where nothing expands.
+
+    Args:
+        g: where to.
+        x: what it reads.
+        channels: that it makes.
+        expanded: channels in between; as many as ``x`` has for none.
+        kernel_size: of the depthwise convolution.
+        stride: its.
+        padding: its.
+        activation: after expansion and depthwise convolution.
+        gate: adds squeeze and excitation.
+        drop: probability of leaving the branch out, for each image, in training.
+    """
+    y = x
+    if expanded != g.channels(x):
+        with g.scope("expand"):
+            y = activation(g.conv_bn(y, expanded))
+    with g.scope("depthwise"):
+        own: dict[str, Any] = {"stride": stride, "groups": expanded, "padding": padding}
+        y = activation(g.conv_bn(y, expanded, kernel_size=kernel_size, **own))
+    if gate is not None:
+        with g.scope("se"):
+            y = gate(y)
+    with g.scope("project"):
+        y = g.conv_bn(y, channels)
+    if stride != 1 or g.channels(x) != channels:
+        return y
+    return g.add(x, g.stochastic_depth(y, drop) if drop else y)
+
+
+def head(g: GraphBuilder, x: str, spec: Spec, dropout: float) -> str:
+    """Add mean, dropout and classifier."""
+    x = g.flatten(g.global_avg_pool(x))
+    if dropout:
+        x = g.dropout(x, dropout)
+    bias = spec.conventions.classifier_bias
+    return g.linear(x, spec.num_classes, bias=bias, name="classifier")

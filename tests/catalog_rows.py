@@ -7,6 +7,9 @@ import dataclasses
 import zoo
 from zoo.arch.operators import Conv2d
 
+LARGE = 100e6
+"""Parameters. To fill more takes seconds; VGGs are narrow ones in test_parity."""
+
 
 def kind(name):
     """Return what networks of a kind have in common: all but how wide and how deep they are."""
@@ -26,7 +29,8 @@ def smallest_of_each_kind():
     """Return the names of the networks with the fewest parameters, one for each kind."""
     found = {}
     for name in sorted(zoo.list_models(), key=lambda name: zoo.cost(name).params):
-        found.setdefault(kind(name), name)
+        if zoo.cost(name).params < LARGE:
+            found.setdefault(kind(name), name)
     return sorted(found.values())
 
 

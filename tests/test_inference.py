@@ -21,6 +21,7 @@ from zoo.arch.operators import (
     ChannelShuffle,
     Concat,
     Dropout,
+    Pool,
     ReLU,
     Slice,
 )
@@ -85,7 +86,9 @@ def test_the_form_for_inference_computes_what_the_network_does(name: str) -> Non
     # What gates read are means, which hardly differ between images: rounded weights show in them.
     assert max(errors.values()) <= 3 * EXACT
     assert len(same) >= len(graph.nodes) / 5
-    assert BatchNorm2d not in kinds(rewritten)
+    left = [node for node in rewritten.nodes if isinstance(node.op, BatchNorm2d)]
+    assert all(isinstance(rewritten.by_name[n.inputs[0]].op, Concat | Pool) for n in left)
+    assert not left or name.startswith("densenet")  # where nothing stands before that could take it
     if "shufflenet_v1" in name:  # one between group convolutions: none in the first unit
         units = 15 if "g1" not in name else 0
         assert kinds(rewritten).count(ChannelShuffle) == units

@@ -27,6 +27,14 @@ from zoo.proof.prove import prove
 SMALL = {"image_size": 64}
 SHORT = {
     "resnet9": dict(channels=(8, 16, 16, 16)),
+    **{
+        name: dict(stage_channels=(8, 16, 16, 24, 24), hidden_channels=64, conventions="timm")
+        for name in ("vgg11", "vgg11_bn")
+    },
+    "densenet121": dict(growth_rate=8, stem_channels=16, stage_repeats=(2, 1, 1), **SMALL),
+    "regnet_y_200mf": dict(
+        stage_channels=(16, 24, 32), stage_repeats=(1, 2, 1), num_classes=100, **SMALL
+    ),
     "se_shufflenet_v2_164": dict(
         stem_channels=(16, 16, 24), stage_channels=(60, 90, 120, 120),
         stage_repeats=(1, 2, 1, 2), last_channels=128, image_size=64,

@@ -236,6 +236,9 @@ NETWORKS = [
     (mindcv, "mnasnet_050", "mnasnet_0.5x"),
     (torchvision, "efficientnet_b0", "efficientnet_b0"),
     (timm, "efficientnet_lite0", "efficientnet_lite0"),
+    (torchvision, "densenet121", "densenet121"),
+    (torchvision, "regnet_y_400mf", "regnet_y_400mf"),
+    (timm, "regnetx_002", "regnet_x_200mf"),
 ]
 
 # Compiling takes MindSpore seconds, so the gradients are also its own for a few.
@@ -274,6 +277,9 @@ OTHERS = {
         for peer in (torchvision, timm, mindcv)
     },
     (timm, "mobilenet_v1"): ({"activation": "relu"}, None),
+    (torchvision, "densenet"): ({"stem": "tiny"}, "mindcv"),
+    (torchvision, "regnet"): ({"bn_eps": 0.1}, "timm"),
+    (timm, "regnet"): ({"bn_eps": 0.1}, "torchvision"),
 }
 
 

@@ -29,6 +29,10 @@ def test_the_catalog_is_complete_and_sorted():
     wider += ["resnext50_32x4d", "resnext152_64x4d", "wide_resnet50_2", "wide_resnet101_2"]
     small = ["resnet9", "resnet18_tiny", "resnet18_cifar"]
     assert zoo.list_models("*resne*") == sorted(depths + wider + small)
+    vggs = [f"vgg{layers}{norm}" for layers in (11, 13, 16, 19) for norm in ("", "_bn")]
+    assert zoo.list_models("vgg*") == vggs
+    assert zoo.list_models("densenet*") == [f"densenet{n}" for n in (121, 161, 169, 201)]
+    assert (len(zoo.list_models("regnet_x_*")), len(zoo.list_models("regnet_y_*"))) == (13, 15)
     assert sorted(NAMES) == NAMES
     assert zoo.list_models("*g8") == [n for n in NAMES if n.endswith("g8")]
 

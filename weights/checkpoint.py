@@ -23,6 +23,8 @@ from zoo.errors import WeightsError
 from zoo.families import base_model
 from zoo.families import spec as to_spec
 
+FRAMEWORKS = {"torch": "torch", "mindspore": "mindspore"}
+"""Format → the framework that alone writes it."""
 OWN_DIALECTS = {".ckpt": "zoo_mindspore"}
 """Suffix → our dialect for it, where that is not the canonical one."""
 
@@ -161,8 +163,9 @@ def load_weights(
             found = dataclasses.replace(found, spec=_with_details(found.spec, stated))
         else:
             found = recognize(
-                arrays, dialect=dialect, names=names, like=like, conventions=conventions
-            )
+                arrays, dialect=dialect, names=names, like=like, conventions=conventions,
+                framework=FRAMEWORKS.get(format_name),
+            )  # fmt: skip
         weights, oddities = _canonical(found)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None

@@ -28,6 +28,7 @@ def recognize(
     names: Dialect | None = None,
     like: Spec | None = None,
     conventions: str | Conventions | None = None,
+    framework: str | None = None,
 ) -> Recognized:
     """Return which network the arrays are of, and its canonical weights.
 
@@ -38,6 +39,7 @@ def recognize(
         like: the network that is expected. Its conventions are taken where the names do not tell
             them, and what does not fit is told as a difference from it.
         conventions: a preset or conventions that the network has, whatever the code base.
+        framework: whose file it is, for code bases of two frameworks that share their names.
 
     Raises:
         WeightsError: the names are of no dialect or of several, arrays are missing, unexpected or
@@ -51,9 +53,12 @@ def recognize(
     whole = merge_pieces(arrays)
     split = whole.keys() != arrays.keys()
     arrays = whole
-    # First those of the expected family; then, of dialects that differ in this alone, the one that
-    # splits as the file does.
-    considered = sorted(considered, key=lambda d: (_is_other(d, like), d.splits != split))
+    # First those of the expected family; then, of dialects that differ in this alone, the one of
+    # the file's framework, and that splits as the file does.
+    considered = sorted(
+        considered,
+        key=lambda d: (_is_other(d, like), framework not in (None, d.framework), d.splits != split),
+    )
     considered = [*([names] if names else []), *considered]
     readings = [
         reading

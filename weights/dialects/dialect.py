@@ -250,11 +250,20 @@ class Dialect:
                         names[layer] = inside
         sizes = {kind: len(rules) for kind, rules in self._kinds.items()}
         # What has no layer that is a unit's alone is none: timm counts a last convolution on.
-        return {
-            place: list(found[max(found, key=lambda k: (len(found[k]), -sizes[k]))].items())
-            for place, found in sorted(kinds.items())
+        claims = sorted(
+            (-len(names), sizes[kind], place, kind)
+            for place, found in kinds.items()
             if place in own
-        }
+            for kind, names in found.items()
+        )
+        units: dict[tuple[int, ...], list[tuple[str, str]]] = {}
+        taken: set[str] = set()
+        for _, _, place, kind in claims:  # a layer is of one unit: of that which knows more
+            names = kinds[place][kind]
+            if place not in units and not taken & names.keys():
+                units[place] = list(names.items())
+                taken |= names.keys()
+        return dict(sorted(units.items()))
 
     def _outer(self, layers: Iterable[str], counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
         """Yield (their layer, its canonical name) of those outside of the units.

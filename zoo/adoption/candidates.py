@@ -29,11 +29,22 @@ def similar(graph: Graph) -> Iterator[Spec]:
     seen = set()
     for family in family_types():
         for entry in models(family.family).values():
-            if entry.repeats <= counts.total() and _layers_of(entry) == counts:
+            if entry.repeats <= counts.total() and any(
+                _layers_of(form) == counts for form in _forms(entry, counts.total())
+            ):
                 structure = family, _structure(entry)
                 if structure not in seen:
                     seen.add(structure)
                     yield entry
+
+
+def _forms(entry: Spec, layers: int) -> Iterator[Spec]:
+    """Yield a network, and those of other presets, if as many layers may be of other kinds."""
+    yield entry
+    if _layers_of(entry).total() == layers:
+        for conventions in entry.presets.values():
+            with suppress(GraphError, SpecError):
+                yield dataclasses.replace(entry, conventions=conventions)
 
 
 @cache

@@ -19,7 +19,8 @@ from zoo.passes.conventions.trace import Trace
 def pairs(ours: Trace, theirs: Trace) -> dict[str, str] | None:
     """Return our name of each node that computes → theirs, or None if they are not as many alike.
 
-    Of branches that nothing tells apart the first is the first; what is paired is compared anyway.
+    Of branches that begin alike, what reads them tells which is which; of those that nothing tells
+    apart the first is the first. What is paired is compared anyway.
     """
     numbers: dict[Hashable, int] = {}
     found = _by_key(ours, numbers), _by_key(theirs, numbers)
@@ -51,7 +52,24 @@ def _by_key(trace: Trace, numbers: dict[Hashable, int]) -> dict[int, list[str]]:
         key = numbers.setdefault((_kind(node.op), *slots), len(numbers))
         keys.append(key)
         found.setdefault(key, []).append(node.name)
-    return found
+    uses = _uses(trace) if any(len(names) > 1 for names in found.values()) else {}
+    return {
+        key: sorted(names, key=uses.__getitem__) if len(names) > 1 else names
+        for key, names in found.items()
+    }
+
+
+def _uses(trace: Trace) -> dict[str, str]:
+    """Return node → what reads it, and what reads that."""
+    kinds = [str(_kind(node.op)) for node in trace.nodes]
+    readers: list[set[int]] = [set() for _ in range(len(kinds) + 1)]
+    for i, inputs in enumerate(trace.inputs):
+        for x in inputs:
+            for read in np.unique(x.producer).tolist():
+                readers[read].add(i)
+    once = [str(sorted({kinds[i] for i in readers[j + 1]})) for j in range(len(kinds))]
+    twice = [str(sorted({kinds[i] + once[i] for i in readers[j + 1]})) for j in range(len(kinds))]
+    return {node.name: use for node, use in zip(trace.nodes, twice, strict=True)}
 
 
 def _kind(op: Operator) -> Hashable:

@@ -73,6 +73,11 @@ class GraphBuilder:
         """Return the channels (or features) of a value."""
         return self._shapes[x][1]
 
+    def size(self, x: str) -> tuple[int, int]:
+        """Return height and width of a map."""
+        _, _, height, width = self._shapes[x]
+        return height, width
+
     def add_node(self, name: str, make: Callable[[], Operator], *inputs: str) -> str:
         """Add the operator that ``make`` returns."""
         path = ".".join((*filter(None, self._scope), name))
@@ -161,7 +166,7 @@ class GraphBuilder:
                 kernel_size=(kernel_size, kernel_size),
                 stride=(stride, stride),
                 padding=padding,
-                count_include_pad=padding != "SAME_UPPER",
+                count_include_pad=padding not in ("SAME_UPPER", (0, 0, 0, 0)),
             ),
             x,
         )

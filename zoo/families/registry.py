@@ -24,6 +24,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "mobilenet_v3": ("mobilenet_v3_",),
     "mnasnet": ("mnasnet_",),
     "efficientnet": ("efficientnet_",),
+    "vgg": ("vgg",),
+    "densenet": ("densenet",),
+    "regnet": ("regnet_",),
     "graph": (),
 }
 """Family → how the names of its networks begin, so that one is loaded without the others.

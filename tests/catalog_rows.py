@@ -15,12 +15,15 @@ def kind(name):
     """Return what networks of a kind have in common: all but how wide and how deep they are."""
     spec = zoo.spec(name)
     convolutions = [node.op for node in spec.graph.nodes if isinstance(node.op, Conv2d)]
-    values = (getattr(spec, field.name) for field in dataclasses.fields(spec))
+    values = (
+        getattr(part, field.name)
+        for part in (spec, spec.conventions)
+        for field in dataclasses.fields(part)
+    )
     return (
         spec.family,
         *(len(value) if isinstance(value, tuple) else value for value in values
           if isinstance(value, bool | str | tuple)),
-        spec.conventions,
         any(1 < op.groups < op.in_channels for op in convolutions),
     )  # fmt: skip
 

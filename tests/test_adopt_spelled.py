@@ -40,6 +40,29 @@ class Halved(nn.Module):
             return F.layer_norm(x.float(), (SIZE,), self.weight, None)
 
 
+class Relative(nn.Module):
+    """An einsum with rows of its own in front of what both have, as MViT's positions are."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.rand(SIZE, SIZE, 3))
+
+    def forward(self, x):
+        return torch.einsum("nchw,hwk->nchk", x, self.table)
+
+
+class Weighed(nn.Module):
+    """Values weighed by what is learned, the same of all images."""
+
+    def __init__(self):
+        super().__init__()
+        self.shares = nn.Parameter(torch.rand(3))
+
+    def forward(self, x):
+        shares = self.shares.softmax(-1)
+        return x * shares[0] + x.relu() * shares[2]
+
+
 class Written(nn.Module):
     """A block of a value written over, a constant that is made for each image."""
 
@@ -106,6 +129,8 @@ ROWS = {
         lambda x: F.interpolate(x, size=(5, 8), mode="bilinear", antialias=True),
         "Weight MatMul",
     ),
+    "relative": (Relative(), "Weight Permute MatMul Permute"),
+    "weighed": (Weighed(), "Weight Reshape Softmax Slice Reshape Mul ReLU Slice Reshape Mul Add"),
     "repeated": (lambda x: x.repeat(1, 2, 1, 3), "Index Index"),
     "each": (lambda x: x.repeat_interleave(2, 0).unflatten(0, (-1, 2)), "Index"),
 }
@@ -166,6 +191,10 @@ REFUSED = [
     (lambda x: x[:, :2].repeat(1, x.shape[0], 1, 1)[:, :2], "is no operator|images|several axes"),
     (lambda x: F.pad(x, (1, 1, 1, 1, 0, 1)), "pad: must be of one or two axes"),
     (lambda x: x.repeat_interleave(torch.tensor([1] * 6), 1), "repeats must be a number"),
+    (
+        lambda x: torch.einsum("nchw,cwk->cnhk", x, torch.ones(6, SIZE, 2)),
+        "einsum: .* must keep the images in front",
+    ),
     (corner, "copy_: must write over a block of each image"),
     (lambda x: x ** x.mean(), "over all axes|exponent must be a number"),
 ]

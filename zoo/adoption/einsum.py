@@ -27,9 +27,14 @@ def steps(equation: str, names: tuple[str, ...], shapes: tuple[Shape, ...]) -> l
     rows, columns = ([c for c in out if c in own and c not in other]
                      for own, other in ((a, b), (b, a)))  # fmt: skip
     parts = (batch, summed, rows, columns)
-    if len({*a, *b}) != sum(map(len, parts)) or not len(summed) == len(rows) == len(columns) == 1:
+    if len({*a, *b}) != sum(map(len, parts)) or not len(summed) == len(columns) == 1 <= len(rows):
         raise UnknownError(f"einsum: {equation} must be a product of matrices")
-    orders = [[*batch, *rows, *summed], [*batch, *summed, *columns], [*batch, *rows, *columns]]
+    # What the first alone has stands before the matrices, where the second is broadcast.
+    *before, row = rows
+    if before and out[0] != before[0]:
+        raise UnknownError(f"einsum: {equation} must keep the images in front")
+    orders = [[*before, *batch, row, *summed], [*batch, *summed, *columns],
+              [*before, *batch, row, *columns]]  # fmt: skip
     first, second, made = (tuple(sizes[c] for c in order) for order in orders)
     end = tuple(orders[2].index(c) for c in out)
     return [

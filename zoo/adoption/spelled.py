@@ -86,6 +86,15 @@ def _sum_of_product(call: Call, to: Spelling) -> str:
     return to.add("add", [x, product], call.shape)
 
 
+def _of_weights(call: Call, to: Spelling) -> str | None:
+    """A softmax along the first axis of what is the same of all images."""
+    if call.images >= 0 or call.options["dim"] % len(call.shape):
+        return None
+    x = to.add("reshape", call.inputs, (1, *call.shape))
+    x = to.add("softmax", [x], (1, *call.shape), dim=1, dtype=call.options["dtype"])
+    return to.add("reshape", [x], call.shape)
+
+
 def _half_affine(call: Call, to: Spelling) -> str | None:
     """A layer norm with a weight alone, or a bias, has it beside."""
     if len(call.held) != 1:
@@ -136,6 +145,7 @@ SPELLERS: dict[str, Speller] = {
     "pow": _whole_power,
     "reciprocal": _power(-1.0),
     "rsqrt": _power(-0.5),
+    "softmax": _of_weights,
     "sqrt": _power(0.5),
     "square": _whole_power,
     "stack": _stack,

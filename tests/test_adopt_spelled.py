@@ -63,6 +63,18 @@ class Weighed(nn.Module):
         return x * shares[0] + x.relu() * shares[2]
 
 
+class Rotary(nn.Module):
+    """A table that is made of what no file has (arXiv:2104.09864): a constant."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("steps", torch.rand(SIZE // 2), persistent=False)
+
+    def forward(self, x):
+        rows, columns = torch.meshgrid(torch.arange(SIZE), self.steps, indexing="ij")
+        return x * torch.cat((rows.float().sin(), columns.cos()), 1)
+
+
 class Written(nn.Module):
     """A block of a value written over, a constant that is made for each image."""
 
@@ -131,6 +143,7 @@ ROWS = {
     ),
     "relative": (Relative(), "Weight Permute MatMul Permute"),
     "weighed": (Weighed(), "Weight Reshape Softmax Slice Reshape Mul ReLU Slice Reshape Mul Add"),
+    "rotary": (Rotary(), "Weight Mul"),
     "repeated": (lambda x: x.repeat(1, 2, 1, 3), "Index Index"),
     "each": (lambda x: x.repeat_interleave(2, 0).unflatten(0, (-1, 2)), "Index"),
 }

@@ -47,9 +47,10 @@ class Reader:
                 continue
             if target is None or target not in (held := state | dict(exported.constants)):
                 raise AdoptionError(f"{target or name}: a constant that is no tensor")
-            if target in state and held[target].is_floating_point():
+            own = target in state and held[target].is_floating_point()
+            if own:
                 self.held[name] = target
-            else:
+            if not own or spec.persistent is False:  # what no file has, nothing else can be
                 known[name] = held[target].detach()
         self.constants = Constants(known)
         inputs = [n for n in exported.graph.nodes if n.name in self.images]
@@ -111,6 +112,8 @@ class Reader:
         if target is operator.getitem:
             source, index = node.args
             assert isinstance(source, Node)
+            if self.constants.compute(node):
+                return
             if source.name not in self.several:
                 raise UnknownError(f"{self.place(node)}: {source.target} returns several values")
             parts = self.several[source.name]

@@ -71,8 +71,8 @@ class Rotary(nn.Module):
         self.register_buffer("steps", torch.rand(SIZE // 2), persistent=False)
 
     def forward(self, x):
-        rows, columns = torch.meshgrid(torch.arange(SIZE), self.steps, indexing="ij")
-        return x * torch.cat((rows.float().sin(), columns.cos()), 1)
+        rows, columns = torch.meshgrid(torch.arange(SIZE).float(), self.steps, indexing="ij")
+        return x * torch.cat((rows.sin(), columns.cos()), 1)
 
 
 class Written(nn.Module):

@@ -73,28 +73,48 @@ def _mmpretrain(model: str, folder: str, file: str, *, top1: float, top5: float)
 
 
 def _torchvision(
-    model: str, file: str, *, top1: float, top5: float, resize: int = 256
+    model: str,
+    file: str,
+    *,
+    top1: float,
+    top5: float,
+    resize: int = 256,
+    crop: int = 224,
+    cubic: bool = False,
+    second: bool = False,
 ) -> Pretrained:
-    """Return an entry of torchvision's: IMAGENET1K_V1 in torchvision/models/shufflenetv2.py.
+    """Return an entry of torchvision's: IMAGENET1K_V1, or the ``second``, in torchvision/models.
 
     The digits in a file's name are the start of its SHA-256: torchvision has torch.hub check them.
     The size is given in rounded megabytes only. The license is torchvision's as a whole; the 0.5x
-    and 1.0x come from github.com/ericsun99/Shufflenet-v2-Pytorch, which is BSD-2-Clause.
+    and 1.0x of ShuffleNet V2 come from github.com/ericsun99/Shufflenet-v2-Pytorch, which is
+    BSD-2-Clause. EfficientNet-B2, measured at another size than the paper's, is left out.
     """
-    name = model.removesuffix("x").rpartition("_")[2].replace(".", "_")
+    stem, _, width = model.removesuffix("x").rpartition("_")
+    name = {
+        "shufflenet_v2": f"shufflenet_v2_x{width.replace('.', '_')}",
+        "mobilenet_v2": "mobilenet_v2",
+        "mobilenet_v3_large": "mobilenet_v3_large",
+        "mobilenet_v3_small": "mobilenet_v3_small",
+        "mnasnet": f"mnasnet{width.replace('.', '_')}",
+    }.get(stem, model)
     return Pretrained(
         model=model,
-        tag="torchvision/imagenet1k",
+        tag=f"torchvision/imagenet1k{'_v2' if second else ''}",
         url=f"https://download.pytorch.org/models/{file}",
         sha256=file.removesuffix(".pth").rpartition("-")[2],
         size=None,
         license="BSD-3-Clause",
         dialect="torchvision",
-        preprocessing=replace(IMAGENET, resize=resize),
+        preprocessing=replace(
+            IMAGENET,
+            resize=resize,
+            crop=crop,
+            interpolation="bicubic" if cubic else "bilinear",
+        ),
         top1=top1,
         top5=top5,
-        source="https://pytorch.org/vision/stable/models/generated/"
-        f"torchvision.models.shufflenet_v2_x{name}.html",
+        source=f"https://pytorch.org/vision/stable/models/generated/torchvision.models.{name}.html",
     )
 
 
@@ -160,6 +180,39 @@ PRETRAINED: tuple[Pretrained, ...] = (
                  top1=72.996, top5=91.086, resize=232),
     _torchvision("shufflenet_v2_2.0x", "shufflenetv2_x2_0-8be3c8ee.pth",
                  top1=76.230, top5=93.006, resize=232),
+    _torchvision("mobilenet_v2_1.0x", "mobilenet_v2-b0353104.pth", top1=71.878, top5=90.286),
+    _torchvision("mobilenet_v2_1.0x", "mobilenet_v2-7ebf99e0.pth", top1=72.154, top5=90.822,
+                 resize=232, second=True),
+    _torchvision("mobilenet_v3_large_1.0x", "mobilenet_v3_large-8738ca79.pth",
+                 top1=74.042, top5=91.340),
+    _torchvision("mobilenet_v3_large_1.0x", "mobilenet_v3_large-5c1a4163.pth",
+                 top1=75.274, top5=92.566, resize=232, second=True),
+    _torchvision("mobilenet_v3_small_1.0x", "mobilenet_v3_small-047dcff4.pth",
+                 top1=67.668, top5=87.402),
+    _torchvision("mnasnet_0.5x", "mnasnet0.5_top1_67.823-3ffadce67e.pth",
+                 top1=67.734, top5=87.490),
+    _torchvision("mnasnet_0.75x", "mnasnet0_75-7090bc5f.pth",
+                 top1=71.180, top5=90.496, resize=232),
+    _torchvision("mnasnet_1.0x", "mnasnet1.0_top1_73.512-f206786ef8.pth",
+                 top1=73.456, top5=91.510),
+    _torchvision("mnasnet_1.3x", "mnasnet1_3-a4c69d6f.pth",
+                 top1=76.506, top5=93.522, resize=232),
+    _torchvision("efficientnet_b0", "efficientnet_b0_rwightman-7f5810bc.pth",
+                 top1=77.692, top5=93.532, cubic=True),
+    _torchvision("efficientnet_b1", "efficientnet_b1_rwightman-bac287d4.pth",
+                 top1=78.642, top5=94.186, crop=240, cubic=True),
+    _torchvision("efficientnet_b1", "efficientnet_b1-c27df63c.pth",
+                 top1=79.838, top5=94.934, resize=255, crop=240, second=True),
+    _torchvision("efficientnet_b3", "efficientnet_b3_rwightman-b3899882.pth",
+                 top1=82.008, top5=96.054, resize=320, crop=300, cubic=True),
+    _torchvision("efficientnet_b4", "efficientnet_b4_rwightman-23ab8bcd.pth",
+                 top1=83.384, top5=96.594, resize=384, crop=380, cubic=True),
+    _torchvision("efficientnet_b5", "efficientnet_b5_lukemelas-1a07897c.pth",
+                 top1=83.444, top5=96.628, resize=456, crop=456, cubic=True),
+    _torchvision("efficientnet_b6", "efficientnet_b6_lukemelas-24a108a5.pth",
+                 top1=84.008, top5=96.916, resize=528, crop=528, cubic=True),
+    _torchvision("efficientnet_b7", "efficientnet_b7_lukemelas-c5b4e57e.pth",
+                 top1=84.122, top5=96.908, resize=600, crop=600, cubic=True),
     _packaged("shufflenet_v1_0.5x_g3_cifar",
               "4e18c57dcdf2bac5244cceb1a130467e3ccec0f7ff732d0187b0506119a95690",
               top1=88.00, top5=99.61),

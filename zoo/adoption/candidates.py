@@ -14,7 +14,7 @@ from typing import Any
 
 from zoo.adoption.pairing import pairs
 from zoo.arch import Graph, Shape, Spec
-from zoo.arch.operators import BatchNorm2d, Dropout
+from zoo.arch.operators import BatchNorm2d, Conv2d, Dropout, Linear
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError
 from zoo.families.registry import family_types, models
@@ -58,7 +58,9 @@ def _structure(entry: Spec) -> tuple[tuple[str, type, tuple[str, ...]], ...]:
 
 
 def _layers(graph: Graph) -> Counter[type]:
-    return Counter(type(node.op) for node in graph.nodes if node.op.parameters())
+    """Count the layers of each kind; conventions may have a linear one as a convolution."""
+    kinds = (type(node.op) for node in graph.nodes if node.op.parameters())
+    return Counter(Conv2d if kind is Linear else kind for kind in kinds)
 
 
 def told_by(graph: Graph, entry: Spec, theirs: Trace) -> Spec | None:

@@ -63,6 +63,27 @@ def test_counts_of_torchvision(name):
         assert (cost.params, told) == (meta["num_params"], f"{meta['_ops']:.3f}")
 
 
+OLDER = (
+    *(f"resnet{layers}" for layers in (18, 34, 50, 101, 152)),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+    *("wide_resnet50_2", "wide_resnet101_2"),
+    *(f"vgg{layers}{norm}" for layers in (11, 13, 16, 19) for norm in ("", "_bn")),
+    *(f"densenet{layers}" for layers in (121, 161, 169, 201)),
+    *(f"regnet_x_{s}" for s in ("400mf_tv", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
+    *(f"regnet_y_{s}" for s in ("400mf", "800mf_tv", "1_6gf", "3_2gf", "8gf_tv", "16gf", "32gf")),
+)
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_counts_of_torchvisions_older_networks(name):
+    from torchvision import models
+
+    meta = models.get_model_weights(name.removesuffix("_tv"))["IMAGENET1K_V1"].meta
+    cost = zoo.cost(name, conventions="torchvision")
+    assert cost.params == meta["num_params"]
+    assert abs(cost.macs / 1e9 - meta["_ops"]) <= 0.0005001
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_counts(name):
     params, macs = PUBLISHED[name]

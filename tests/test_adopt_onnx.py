@@ -94,6 +94,23 @@ def test_every_operator_that_we_export_comes_back(name, tmp_path, rng):
     np.testing.assert_array_equal(run(net.graph, net.weights, x), run(graph, arrays, x))
 
 
+@pytest.mark.parametrize("opset", [11, 22])
+@pytest.mark.parametrize(
+    "name", ["upsample bilinear", "softmax", "group norm", "normalize", "sum over rows"]
+)
+def test_what_older_and_newer_opsets_write_differently_comes_back(name, opset, tmp_path, rng):
+    graph = network(TABLE[name], (8, 8))
+    arrays = arrays_for(graph)
+    made = emit(graph, arrays, opset=opset).SerializeToString()
+    (tmp_path / "net.onnx").write_bytes(made)
+    net = zoo.adopt(tmp_path / "net.onnx", example=(2, 3, 8, 8))
+    x = rng.standard_normal((2, 3, 8, 8)).astype(np.float32)
+    (wanted,) = onnxruntime.InferenceSession(made).run(None, {"input": x})
+    found = run(net.graph, net.weights, x)
+    np.testing.assert_array_equal(found, run(graph, arrays, x))
+    assert relative_maximum(found, wanted) < 2e-6
+
+
 def run(graph, arrays, x):
     model = numpy_backend.build(graph)
     numpy_backend.set_parameters(model, dict(arrays))

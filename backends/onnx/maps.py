@@ -9,6 +9,8 @@ from zoo.arch import Node, Operator, Shape, operators
 
 SUM_TAKES_AXES, OTHERS_TAKE_AXES = 13, 18
 """The opsets from which the axes of ReduceSum, and of ReduceMean and ReduceMax, are an input."""
+ROI_MAY_BE_LEFT_OUT = 13
+"""The opset from which Resize need not be told of a part of the map."""
 REDUCTIONS = {"mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax"}
 
 
@@ -36,8 +38,10 @@ def _upsample(e: Emission, node: Node, op: operators.Upsample, shape: Shape) -> 
         by = np.array([1, 1, *(m / n for m, n in zip(made, shape[2:], strict=True))], np.float32)
         smooth = "align_corners" if op.align_corners else "half_pixel"
         nearest = op.mode == "nearest"
+        none = np.zeros(0, np.float32)
+        roi = e.matrix(f"{node.name}.roi", none) if e.opset < ROI_MAY_BE_LEFT_OUT else ""
         e.add(
-            "Resize", node.name, [node.inputs[0], "", e.matrix(f"{node.name}.scales", by)],
+            "Resize", node.name, [node.inputs[0], roi, e.matrix(f"{node.name}.scales", by)],
             mode="nearest" if nearest else "linear", nearest_mode="floor",
             coordinate_transformation_mode="asymmetric" if nearest else smooth,
         )  # fmt: skip

@@ -539,3 +539,19 @@ def test_units_of_two_kinds_are_no_units():
         graph = g.build(g.conv(g.input, 4))
     with pytest.raises(zoo.WeightsError, match=r"^dialect both: stage1\.0 is a unit of two kinds"):
         both.names(graph)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b4", "efficientnet_b5"])
+@pytest.mark.parametrize("peer", ["torchvision", "timm"])
+def test_a_code_base_may_follow_another_preset_from_some_depth_on(peer, name):
+    """torchvision's batch norms have another eps from B5 on, timm's have not; names are silent."""
+    spec = zoo.spec(name, conventions="timm")
+    (dialect,) = find_dialect(peer, spec.family)
+    shapes = {ours: parameter.shape for ours, parameter in spec.graph.parameters.items()}
+    arrays = {
+        theirs: np.broadcast_to(np.float32(0), shapes[ours])
+        for theirs, ours in dialect.names(spec.graph).items()
+    }
+    other = (peer, name) == ("torchvision", "efficientnet_b5")
+    found = recognize(arrays).spec
+    assert found == spec.replace(conventions="torchvision_b5" if other else "torchvision")

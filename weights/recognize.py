@@ -109,7 +109,7 @@ def _conventions(
     """
     family = family_type(reading.dialect.family)
     expected = like.conventions if like is not None and type(like) is family else None
-    told = told or reading.dialect.conventions or expected
+    told = told or reading.dialect.preset(len(reading.skeleton.units)) or expected
     if told is None:
         yield from family.presets.items()
     elif not _admits(family, told):
@@ -171,7 +171,7 @@ def _near(
 ) -> list[tuple[Spec, list[str]]]:
     """Return networks that arrays which are of none may have been meant as, and what is wrong."""
     family = family_type(reading.dialect.family)
-    theirs = told or reading.dialect.conventions
+    theirs = told or reading.dialect.preset(len(reading.skeleton.units))
     if theirs is not None and not _admits(family, theirs):
         return []
     changes: dict[str, Any] = {}

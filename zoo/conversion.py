@@ -171,13 +171,14 @@ def convert(
 def _target(spec: Spec, dialect: str, conventions: str | Conventions | None) -> Spec:
     """Return the network in the conventions that the destination asks for."""
     (chosen,) = find_dialect(dialect, spec.family)
-    if chosen.conventions is None:
+    preset = chosen.preset(spec.repeats)
+    if preset is None:
         return spec if conventions is None else spec.replace(conventions=conventions)
-    theirs = spec.preset(chosen.conventions)
+    theirs = spec.preset(preset)
     told = spec.preset(conventions) if isinstance(conventions, str) else conventions
     if told is not None and told != theirs:
         raise SpecError(
-            f"conventions (={conventions!r}) must be {chosen.conventions!r}, those of the code "
+            f"conventions (={conventions!r}) must be {preset!r}, those of the code "
             f"base whose names dialect {dialect} has"
         )
     return spec.replace(conventions=theirs)

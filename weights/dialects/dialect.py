@@ -68,6 +68,7 @@ class Dialect:
         framework: whose names a batch norm's arrays have.
         rules: (canonical, theirs), see this module.
         conventions: the preset that the code base follows; None where names do not tell.
+        deep: (units, preset), where it follows another from so many units on.
     """
 
     name: str
@@ -76,6 +77,11 @@ class Dialect:
     framework: Literal["torch", "mindspore"]
     rules: tuple[tuple[str, str], ...]
     conventions: str | None
+    deep: tuple[int, str] | None = None
+
+    def preset(self, units: int) -> str | None:
+        """Return the preset that networks of so many units follow."""
+        return self.deep[1] if self.deep and units >= self.deep[0] else self.conventions
 
     @property
     def splits(self) -> bool:

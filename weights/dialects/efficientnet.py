@@ -9,6 +9,7 @@ TORCHVISION = Dialect(
     source="github.com/pytorch/vision, models/efficientnet.py",
     framework="torch",
     conventions="torchvision",
+    deep=(39, "torchvision_b5"),
     rules=(
         ("stem.conv", "features.0.0"),
         ("stem.bn", "features.0.1"),

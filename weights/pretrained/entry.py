@@ -83,5 +83,6 @@ class Pretrained:
     @property
     def conventions(self) -> str | None:
         """The preset that the network has: its code base's."""
-        (dialect,) = find_dialect(self.dialect, catalog()[self.model].family)
-        return dialect.conventions
+        spec = catalog()[self.model]
+        (dialect,) = find_dialect(self.dialect, spec.family)
+        return dialect.preset(spec.repeats)

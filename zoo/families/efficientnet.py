@@ -110,20 +110,6 @@ class EfficientNetSpec(RowsSpec):
         if not isinstance(self.squeeze_excite, bool):
             raise SpecError(f"squeeze_excite (={self.squeeze_excite!r}) must be True or False")
 
-    @classmethod
-    def from_shapes(
-        cls,
-        outer: Mapping[str, Shape],
-        units: Sequence[Mapping[str, Shape]],
-        conventions: Conventions,
-    ) -> EfficientNetSpec:
-        """Torchvision's names do not tell that its batch norms have other numbers from B5 on."""
-        found = super().from_shapes(outer, units, conventions)
-        theirs = replace(PRESETS["torchvision"], classifier_bias=conventions.classifier_bias)
-        if conventions == theirs and found.repeats >= DEEP:
-            return replace(found, conventions=PRESETS["torchvision_b5"])
-        return found
-
     def widened(
         self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]
     ) -> EfficientNetSpec:
@@ -189,8 +175,6 @@ def _models() -> dict[str, Spec]:
 
 MODELS = _models()
 """Name → spec of the published networks."""
-
-DEEP = MODELS["efficientnet_b5"].repeats
 
 ALIASES = {
     **{f"tf_{name}": name for name in MODELS},

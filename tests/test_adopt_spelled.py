@@ -217,3 +217,22 @@ REFUSED = [
 def test_what_cannot_be_spelled_is_told(function, message):
     with pytest.raises(zoo.AdoptionError, match=message):
         zoo.adopt(nn.Sequential(nn.Conv2d(3, 6, 1), By(function)), example=(2, 3, SIZE, SIZE))
+
+
+class Scaled(nn.Module):
+    """A quotient, and a learned scale that is the same of all images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+        self.scale, self.fc = nn.Parameter(torch.rand(6)), nn.Linear(6, 4)
+
+    def forward(self, x):
+        x = self.bn(self.conv(x))
+        return self.fc((x * self.scale.view(1, -1, 1, 1) / (x.sigmoid() + 1)).mean((2, 3)))
+
+
+def test_a_proof_asks_of_what_depends_on_the_images_alone_to_tell_them_apart():
+    net = zoo.adopt(Scaled(), example=(2, 3, SIZE, SIZE))
+    report = zoo.parity(net, backends=["original", "torch"], level="gradients")
+    assert report.passed, report.summary()

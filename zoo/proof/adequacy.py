@@ -86,13 +86,16 @@ def coverage(graph: Graph, weights: Arrays, values: Arrays, *, training: bool) -
     shares: dict[str, Mapping[str, float]] = {}
     told: list[tuple[str, Told]] = [(INPUT, gap) for gap in _images(values[INPUT])]
     positive = _nonnegative(graph)
+    of_images = {INPUT}
     for node in graph.nodes:
+        of_images.update([node.name] if of_images.intersection(node.inputs) else [])
         if node.op.regions:
             counts = _regions(node, values[node.inputs[0]])
             size = values[node.inputs[0]].size
             shares[node.name] = {label: count / size for label, count in counts.items()}
             told += [(node.name, gap) for gap in _empty(node, counts, size, positive)]
-        told += [(node.name, gap) for gap in _node(node, weights, values, training)]
+        own = _node(node, weights, values, training, node.name in of_images)
+        told += [(node.name, gap) for gap in own]
     gaps = (Gap(name, gap.what, gap.detail, training) for name, gap in told)
     return Coverage(shares, tuple(gaps))
 
@@ -112,7 +115,9 @@ def gradient_gaps(graph: Graph, frozen: Arrays, batch: Arrays) -> tuple[Gap, ...
     )
 
 
-def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterator[Told]:
+def _node(
+    node: Node, weights: Arrays, values: Arrays, training: bool, of_images: bool
+) -> Iterator[Told]:
     made = values[node.name]
     x = values[node.inputs[0]] if node.inputs else made
     for role in node.op.parameters():
@@ -129,7 +134,8 @@ def _node(node: Node, weights: Arrays, values: Arrays, training: bool) -> Iterat
         for name in node.inputs:
             if not scale_of(values[name]) >= BRANCH * scale_of(made):
                 yield Told("branch", f"what {name} adds is next to nothing: it could be left out")
-    if node.inputs and node.op.traits.channels != "moved":
+    # What is made of weights alone is the same of all images.
+    if of_images and node.inputs and node.op.traits.channels != "moved":
         yield from channels(made)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from catalog_rows import EACH_KIND
+from catalog_rows import EACH_KIND, small
 from conftest import BACKENDS, FRAMEWORKS
 
 import backends
@@ -46,20 +46,13 @@ SHORT = {
 V1 = "shufflenet_v1_0.5x_g3_cifar"
 
 
-def size_of(name):
-    # Of 2×2 maps, kernels of 5×5 show too little where a ReLU6 cuts values off.
-    if name.startswith(("efficientnet", "mobilenet_v3_large")):
-        return {"image_size": 128}
-    return {} if name.endswith("cifar") else SMALL
-
-
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", sorted({*EACH_KIND} - {*SHORT}))
 def test_forward_of_a_network_of_each_kind(name):
     # Run-times add up the maps that gates read with more error than an operator is admitted.
     gated = name.startswith(("efficientnet_b", "mobilenet_v3"))
     names = FRAMEWORKS if gated else BACKENDS
-    report = zoo.parity(name, backends=names, level="forward", **size_of(name))
+    report = zoo.parity(small(name), backends=names, level="forward")
     assert report.passed, str(report)
     rows = [f for f in report.findings if (f.level, f.measure) == ("forward", "every node")]
     assert [f.backend for f in rows] == list(names)

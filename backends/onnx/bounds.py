@@ -67,6 +67,10 @@ def inferred_shapes(model: ModelProto) -> ModelProto:
     2^60. Of a file that does this no values are computed.
     """
     lengths = {t.name: math.prod(t.dims) for t in model.graph.initializer if t.data_type in WHOLE}
+    for value in model.graph.input:  # of which it makes up as many unknown numbers
+        kind = value.type.tensor_type
+        if kind.elem_type in WHOLE:
+            lengths[value.name] = math.prod(axis.dim_value for axis in kind.shape.dim)
     for node in model.graph.node:
         given = [lengths.get(name, 0) for name in node.input]
         if node.op_type in ("Shape", "Constant"):

@@ -12,7 +12,7 @@ from ecosystem_material import error, images, made
 
 import zoo
 
-FLOAT, BFLOAT = 1e-5, 0.05
+FLOAT, BFLOAT = 1e-5, 0.1  # of numbers with 8 bits, through up to 164 layers
 """How far another order of sums, or eight bits of mantissa, may lead from float32."""
 
 

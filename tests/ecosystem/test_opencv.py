@@ -24,15 +24,19 @@ from backends.onnx import operators
 from zoo.arch import Graph
 from zoo.arch.operators import AvgPool2d, HardSigmoid
 from zoo.models import realization
-from zoo.proof.conditioning import well_conditioned_weights
+from zoo.proof.conditioning import (
+    well_conditioned_batch,
+    well_conditioned_images,
+    well_conditioned_weights,
+)
 
 TOLERANCE = 5e-6
 engine = backends.load("onnx")
 
 
 def images(graph: Graph) -> np.ndarray:
-    x = np.random.default_rng(0).standard_normal((2, *graph.input_shape[1:]))
-    return x.astype(np.float32)
+    count = well_conditioned_batch(graph)
+    return well_conditioned_images(graph, count, np.random.default_rng(0))
 
 
 def read_by_opencv(proto: ModelProto, x: np.ndarray) -> np.ndarray:

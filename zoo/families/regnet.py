@@ -124,7 +124,7 @@ class RegNetSpec(Spec):
                 stem_channels=stem[0],
                 stage_channels=tuple(stage[0]["conv3.conv.weight"][0] for stage in stages),
                 stage_repeats=tuple(map(len, stages)),
-                group_channels=units[0]["conv2.conv.weight"][1],
+                group_channels=max(stage[0]["conv2.conv.weight"][1] for stage in stages),
                 squeeze_excite="se.squeeze.weight" in units[0],
                 conventions=replace(known, classifier_bias="classifier.bias" in outer),
             )

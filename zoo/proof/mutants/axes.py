@@ -46,7 +46,7 @@ def weight() -> Iterator[Mutation]:
     yield arrays("negated", np.negative)
     yield arrays("zeros", np.zeros_like)
     yield arrays("rolled by one", lambda w: np.roll(w, 1), "shape")
-    yield arrays("last value off by a thousandth", _raised)
+    yield arrays("last value off by a thousandth", _raised, "value")
     yield function(
         kind, "not trained", lambda ns, layer, x, op, held: ns.detach(layer()), "trainable",
         level="gradients", when=lambda s: s.op.trainable,

@@ -37,6 +37,8 @@ QUICK = [
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_what_we_export_comes_back_as_an_equal_graph(name, group_conv, tmp_path):
     spec = small(name)
+    dropped = [field for field in ("dropout", "stochastic_depth") if hasattr(spec, field)]
+    spec = spec.replace(**dict.fromkeys(dropped, 0.0))  # which files for inference do not have
     graph, size = spec.graph, spec.image_size
     if group_conv == "split":
         graph, _ = split_group_conv(graph)

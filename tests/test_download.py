@@ -492,7 +492,8 @@ PROGRAM = """
 import sys
 from dataclasses import replace
 from weights import pretrained
-entry = replace(pretrained.list_pretrained()[0], url=sys.argv[1], sha256=sys.argv[2])
+found = pretrained.find("shufflenet_v1_1.0x_g3", "mindcv/imagenet1k")
+entry = replace(found, url=sys.argv[1], sha256=sys.argv[2])
 import filelock, platformdirs, requests
 print("ready", flush=True)
 print(pretrained.fetch(entry))

@@ -26,7 +26,12 @@ IMAGES = 8
 """Of the workbench: its gate sees one value a channel and image, and has three regions to reach."""
 
 
-def bench(name: str, seed: int = 0) -> Bench:
+SEED = 6
+"""Of the workbench's weights. What its norms of few values multiply is up to the draw: with this
+one the frozen gradients of what is right are off by a sixth of what is admitted."""
+
+
+def bench(name: str, seed: int = SEED) -> Bench:
     """Return a network ready to judge mutants of."""
     graph = NETWORKS[name]()
     images = None

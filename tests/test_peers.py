@@ -263,8 +263,9 @@ OTHERS = {
     (mmpretrain, "shufflenet_v2"): ({"shuffle": "start"}, "torchvision"),
     **{
         (peer, "resnet"): ({"stride_in": "1x1", "pool_padding": "SAME_UPPER"}, None)
-        for peer in (torchvision, timm, mindcv)
+        for peer in (torchvision, timm)
     },
+    (mindcv, "resnet"): ({"pool_padding": "symmetric"}, None),
     **{
         (peer, family): (convention, None)
         for family, convention in {

@@ -25,7 +25,7 @@ def run(*args):
 def test_list():
     assert run("list").stdout.split() == zoo.list_models()
     assert run("list", "*g8").stdout.split() == zoo.list_models("*g8")
-    assert isinstance(run("list", "vgg*").exception, zoo.UnknownNameError)
+    assert isinstance(run("list", "nothing*").exception, zoo.UnknownNameError)
 
 
 def test_info_prints_the_totals():

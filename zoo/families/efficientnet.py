@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
-from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
+from zoo.arch.spec import Conventions, Spec, require_probability
 from zoo.errors import SpecError
-from zoo.families.inverted import RowsSpec, divisible, head, padded, stem, unit
+from zoo.families.inverted import ExpandedRowsSpec, divisible, head, padded, stem, unit
 
 # Table 1 of the paper: expansion, kernel, stride of the first, channels, units.
 ROWS = (
@@ -71,7 +70,7 @@ PRESETS: dict[str, EfficientNetConventions] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientNetSpec(RowsSpec):
+class EfficientNetSpec(ExpandedRowsSpec):
     """An EfficientNet.
 
     Attributes:
@@ -87,7 +86,7 @@ class EfficientNetSpec(RowsSpec):
     family: ClassVar[str] = "efficientnet"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
     conventions_type: ClassVar[type[Conventions]] = EfficientNetConventions
-    weightless: ClassVar[tuple[str, ...]] = (*RowsSpec.weightless, "stochastic_depth")
+    weightless: ClassVar[tuple[str, ...]] = (*ExpandedRowsSpec.weightless, "stochastic_depth")
 
     stage_factors: tuple[int, ...] = tuple(row[0] for row in ROWS)
     stage_kernels: tuple[int, ...] = tuple(row[1] for row in ROWS)
@@ -96,26 +95,16 @@ class EfficientNetSpec(RowsSpec):
     stage_repeats: tuple[int, ...] = tuple(row[4] for row in ROWS)
     squeeze_excite: bool = True
     activation: Literal["silu", "relu6"] = "silu"
-    last_channels: int = 1280
     stochastic_depth: float = 0.2
     conventions: EfficientNetConventions = PRESETS["torchvision"]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("last_channels", self.last_channels)
-        require_rows(self, "stage_factors", "stage_channels")
         require_probability("stochastic_depth", self.stochastic_depth)
         if self.activation not in ("silu", "relu6"):
             raise SpecError(f"activation (={self.activation!r}) must be one of silu, relu6")
         if not isinstance(self.squeeze_excite, bool):
             raise SpecError(f"squeeze_excite (={self.squeeze_excite!r}) must be True or False")
-
-    def widened(
-        self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]
-    ) -> EfficientNetSpec:
-        """Return the network as wide as the shapes are."""
-        wide = super().widened(outer, units)
-        return replace(wide, last_channels=outer["last.conv.weight"][0])
 
     def expand(self) -> Graph:
         c = self.conventions

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, cast
 
 from zoo.arch.builder import GraphBuilder
+from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
 from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
@@ -100,6 +101,50 @@ class RowsSpec(Spec):
             for unit in range(repeats):
                 yield flat, row, unit, self.stage_strides[row] if unit == 0 else 1
                 flat += 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpandedRowsSpec(RowsSpec):
+    """A network whose units expand by a factor a row, with a 1×1 convolution behind the last.
+
+    Attributes:
+        stage_factors: by which a row's units expand what they read.
+        last_channels: of the convolution before the mean.
+    """
+
+    stage_factors: tuple[int, ...]
+    last_channels: int = 1280
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("last_channels", self.last_channels)
+        require_rows(self, "stage_factors", "stage_channels")
+
+    def widened(self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]) -> Self:
+        """Return the network as wide as the shapes are."""
+        wide = super().widened(outer, units)
+        return replace(wide, last_channels=outer["last.conv.weight"][0])
+
+    def plain(self, activation: Callable[[GraphBuilder], Add]) -> Graph:
+        """Return the network with one activation and no gates."""
+        c = self.conventions
+        g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
+        add = activation(g)
+        x = stem(g, self.stem_channels, add)
+        for _, row, i, stride in self.units():
+            with g.scope(f"stage{row + 1}.{i}"):
+                x = unit(
+                    g,
+                    x,
+                    self.stage_channels[row],
+                    expanded=g.channels(x) * self.stage_factors[row],
+                    kernel_size=self.stage_kernels[row],
+                    stride=stride,
+                    activation=add,
+                )
+        with g.scope("last"):
+            x = add(g.conv_bn(x, self.last_channels))
+        return g.build(head(g, x, self, self.dropout))
 
 
 def stem(g: GraphBuilder, channels: int, activation: Add, padding: Padding | None = None) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
-from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
-from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
-from zoo.families.inverted import RowsSpec, divisible, head, stem, unit
+from zoo.arch.spec import Conventions, Spec
+from zoo.families.inverted import ExpandedRowsSpec, divisible
 
 # The authors' release, github.com/tensorflow/tpu, models/official/mnasnet (mnasnet_b1): expansion,
 # channels, units, stride of the first, kernel.
@@ -43,7 +41,7 @@ PRESETS: dict[str, MnasNetConventions] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class MnasNetSpec(RowsSpec):
+class MnasNetSpec(ExpandedRowsSpec):
     """A MnasNet.
 
     Attributes:
@@ -61,39 +59,10 @@ class MnasNetSpec(RowsSpec):
     stage_repeats: tuple[int, ...] = tuple(row[2] for row in ROWS)
     stage_strides: tuple[int, ...] = tuple(row[3] for row in ROWS)
     stage_kernels: tuple[int, ...] = tuple(row[4] for row in ROWS)
-    last_channels: int = 1280
     conventions: MnasNetConventions = PRESETS["torchvision"]
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive("last_channels", self.last_channels)
-        require_rows(self, "stage_factors", "stage_channels")
-
-    def widened(
-        self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]
-    ) -> MnasNetSpec:
-        """Return the network as wide as the shapes are."""
-        wide = super().widened(outer, units)
-        return replace(wide, last_channels=outer["last.conv.weight"][0])
-
     def expand(self) -> Graph:
-        c = self.conventions
-        g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = stem(g, self.stem_channels, g.relu)
-        for _, row, i, stride in self.units():
-            with g.scope(f"stage{row + 1}.{i}"):
-                x = unit(
-                    g,
-                    x,
-                    self.stage_channels[row],
-                    expanded=g.channels(x) * self.stage_factors[row],
-                    kernel_size=self.stage_kernels[row],
-                    stride=stride,
-                    activation=g.relu,
-                )
-        with g.scope("last"):
-            x = g.relu(g.conv_bn(x, self.last_channels))
-        return g.build(head(g, x, self, self.dropout))
+        return self.plain(lambda g: g.relu)
 
 
 WIDTHS = (0.5, 0.75, 1.0, 1.3, 1.4)

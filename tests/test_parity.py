@@ -32,6 +32,11 @@ SHORT = {
         for name in ("vgg11", "vgg11_bn")
     },
     "densenet121": dict(growth_rate=8, stem_channels=16, stage_repeats=(2, 1, 1), **SMALL),
+    "ghostnet_0.5x": dict(
+        stage_repeats=(1, 1, 2), stage_strides=(1, 2, 1), stage_kernels=(3, 5, 3), **SMALL,
+        unit_mid_channels=(8, 24, 36, 36), unit_channels=(8, 12, 12, 16), last_channels=32,
+        unit_gates=(False, True, False, True), hidden_channels=64,
+    ),
     "regnet_y_200mf": dict(
         stage_channels=(16, 24, 32), stage_repeats=(1, 2, 1), num_classes=100, **SMALL
     ),

@@ -239,6 +239,8 @@ NETWORKS = [
     (torchvision, "densenet121", "densenet121"),
     (torchvision, "regnet_y_400mf", "regnet_y_400mf"),
     (timm, "regnetx_002", "regnet_x_200mf"),
+    (timm, "ghostnet_050", "ghostnet_0.5x"),
+    (mindcv, "ghostnet_050", "ghostnet_0.5x"),
 ]
 
 # Compiling takes MindSpore seconds, so the gradients are also its own for a few.
@@ -281,6 +283,7 @@ OTHERS = {
     (torchvision, "densenet"): ({"stem": "tiny"}, "mindcv"),
     (torchvision, "regnet"): ({"bn_eps": 0.1}, "timm"),
     (timm, "regnet"): ({"bn_eps": 0.1}, "torchvision"),
+    **{(peer, "ghostnet"): ({"bn_eps": 0.03}, None) for peer in (timm, mindcv)},
 }
 
 

@@ -1,4 +1,4 @@
-"""Products of a value with a gate of its own, as exporters and hands write GELU and Mish."""
+"""Gates, and products of a value with one of its own, as exporters and hands write them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ Made = Mapping[str, Call]
 
 
 def gated(program: Program) -> Program:
-    """Turn x · Φ(x), in both forms, into GELU, and x · tanh(softplus(x)) into Mish."""
+    """Turn products into what they are: GELU in both forms, Mish, hard swish and hard sigmoid."""
     made: dict[str, Call] = {}
     for call in program.calls:
         made[call.name] = call
+        if (x := _cut(_of(call.name, "mul_scalar", made, 1 / 6), made)) is not None:
+            call.kind, call.inputs, call.options = "hardsigmoid", (x,), {}
         if call.kind not in ("mul", "mul_scalar"):
             continue
         for gate in _factors(call.name, made)[1]:
@@ -97,9 +99,15 @@ def _soft(gate: str, made: Made) -> str | None:
     return _of(_of(gate, "tanh", made), "softplus", made)
 
 
+def _cut(gate: str | None, made: Made) -> str | None:
+    return _of(_of(gate, "relu6", made), "add_scalar", made, 3.0)
+
+
 FORMS: tuple[tuple[str, dict[str, str], float, Callable[[str, Made], str | None]], ...] = (
     ("gelu", {"approximate": "none"}, 0.5, _normal),
     ("gelu", {"approximate": "tanh"}, 0.5, _bent),
     ("mish", {}, 1.0, _soft),
+    ("hardswish", {}, 1 / 6, _cut),
+    ("hardswish", {}, 1.0, lambda gate, made: _of(gate, "hardsigmoid", made)),
 )
 """Function, its options, what the product is multiplied by, and what a gate is made of."""

@@ -37,12 +37,12 @@ def padded(rule: str) -> Padding | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowsSpec(Spec):
-    """A network of such units, row by row as the papers' tables have them.
+class UnitsSpec(Spec):
+    """A network of such units in rows, as the papers' tables have them.
 
     Attributes:
         stem_channels: of the 3×3 convolution at stride 2 that begins it.
-        stage_channels, stage_repeats: channels that a row's units make, and how many they are.
+        stage_repeats: units of each row.
         stage_strides: of the first unit of each row.
         stage_kernels: of the depthwise convolutions.
         dropout: probability before the classifier, in training.
@@ -51,7 +51,6 @@ class RowsSpec(Spec):
     weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     stem_channels: int = 32
-    stage_channels: tuple[int, ...]
     stage_repeats: tuple[int, ...]
     stage_strides: tuple[int, ...]
     stage_kernels: tuple[int, ...]
@@ -60,7 +59,7 @@ class RowsSpec(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive("stem_channels", self.stem_channels)
-        require_rows(self, "stage_channels", "stage_repeats", "stage_strides", "stage_kernels")
+        require_rows(self, "stage_repeats", "stage_strides", "stage_kernels")
         require_probability("dropout", self.dropout)
 
     @classmethod
@@ -87,12 +86,7 @@ class RowsSpec(Spec):
         """
         if len(units) != self.repeats:
             raise LookupError(len(units))
-        made = [unit["project.conv.weight"][0] for unit in units]
-        return replace(
-            self,
-            stem_channels=outer["stem.conv.weight"][0],
-            stage_channels=tuple(made[flat] for flat, _, unit, _ in self.units() if unit == 0),
-        )
+        return replace(self, stem_channels=outer["stem.conv.weight"][0])
 
     def units(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield (number of the unit, its row from 0, its number there, its stride)."""
@@ -101,6 +95,28 @@ class RowsSpec(Spec):
             for unit in range(repeats):
                 yield flat, row, unit, self.stage_strides[row] if unit == 0 else 1
                 flat += 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsSpec(UnitsSpec):
+    """A network whose units make as many channels as the others of their row.
+
+    Attributes:
+        stage_channels: that they make.
+    """
+
+    stage_channels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_rows(self, "stage_channels", "stage_repeats", "stage_strides", "stage_kernels")
+
+    def widened(self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]) -> Self:
+        """Return the network as wide as the shapes are."""
+        wide = super().widened(outer, units)
+        made = [unit["project.conv.weight"][0] for unit in units]
+        channels = tuple(made[flat] for flat, _, unit, _ in self.units() if unit == 0)
+        return replace(wide, stage_channels=channels)
 
 
 @dataclass(frozen=True, kw_only=True)

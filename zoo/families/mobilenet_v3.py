@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
-from zoo.errors import SpecError
+from zoo.arch.spec import Conventions, Spec, require_positive
 from zoo.families.inverted import RowsSpec, divisible, padded, stem, unit
+from zoo.families.stages import require_flags, require_units
 
 # Tables 1 and 2 of the paper, units of as many channels in one row: channels, what each unit
 # expands to, kernel, stride of the first, squeeze and excitation, hard swish.
@@ -97,16 +97,9 @@ class MobileNetV3Spec(RowsSpec):
         super().__post_init__()
         require_positive("last_channels", self.last_channels)
         require_positive("hidden_channels", self.hidden_channels)
-        require_rows(self, "unit_channels")
-        if len(self.unit_channels) != self.repeats:
-            told = f"unit_channels (={self.unit_channels})"
-            raise SpecError(f"{told} must have one entry a unit, {self.repeats}")
+        require_units(self, "unit_channels")
         for name in ("stage_gates", "stage_swish"):
-            row = getattr(self, name)
-            if not isinstance(row, tuple) or {type(value) for value in row} != {bool}:
-                raise SpecError(f"{name} (={row!r}) must be a list of True and False")
-            if len(row) != len(self.stage_channels):
-                raise SpecError(f"{name} (={row}) must have one entry a stage")
+            require_flags(self, name, "stage", len(self.stage_channels))
 
     def widened(
         self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]

@@ -23,6 +23,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "mobilenet_v2": ("mobilenet_v2_",),
     "mobilenet_v3": ("mobilenet_v3_",),
     "mnasnet": ("mnasnet_",),
+    "ghostnet": ("ghostnet_",),
     "efficientnet": ("efficientnet_",),
     "vgg": ("vgg",),
     "densenet": ("densenet",),

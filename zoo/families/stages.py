@@ -9,11 +9,33 @@ from functools import lru_cache
 from typing import TypeVar
 
 from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec
+from zoo.arch.spec import Conventions, Spec, require_rows
 from zoo.errors import GraphError, SpecError
 
 _UNIT = re.compile(r"(stage\d+\.\d+)\.(.+)")
 S = TypeVar("S", bound=Spec)
+
+
+def require_units(spec: Spec, *names: str) -> None:
+    """Raise `SpecError` unless fields are lists of whole numbers with one for each unit."""
+    for name in names:
+        require_rows(spec, name)
+        require_entries(spec, name, "unit", spec.repeats)
+
+
+def require_flags(spec: Spec, name: str, what: str, count: int) -> None:
+    """Raise `SpecError` unless a field is a list of booleans with one for each of ``count``."""
+    row = getattr(spec, name)
+    if not isinstance(row, tuple) or {type(value) for value in row} != {bool}:
+        raise SpecError(f"{name} (={row!r}) must be a list of True and False")
+    require_entries(spec, name, what, count)
+
+
+def require_entries(spec: Spec, name: str, what: str, count: int) -> None:
+    """Raise `SpecError` unless a field has so many entries."""
+    row = getattr(spec, name)
+    if len(row) != count:
+        raise SpecError(f"{name} (={row}) must have one entry a {what}, {count}")
 
 
 def stages_by_shortcut(units: Sequence[Mapping[str, Shape]]) -> tuple[list[int], list[int]]:

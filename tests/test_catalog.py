@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import zoo
 from weights import pretrained
 from weights.pretrained import catalog
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import published as tables
 
 ENTRY = replace(
     pretrained.find("shufflenet_v1_1.0x_g3", "mindcv/imagenet1k"),
@@ -26,67 +30,89 @@ def of(publisher):
     return entries
 
 
-@pytest.mark.parametrize("published", pretrained.list_pretrained(), ids=lambda e: e.file)
-def test_entries(published):
-    assert published.model in zoo.list_models()
-    assert type(published.dialect) is str
-    assert published.dialect
-    assert len(published.sha256) >= 8
-    assert int(published.sha256, 16) >= 0
-    if published.packaged:
-        assert pretrained.fetch(published).is_file()
-    else:
-        assert published.url.startswith("https://")
-        assert published.source.startswith("https://")
-        assert published.sha256 in published.url
-    treatment = published.preprocessing
-    assert all(0 <= value <= 1 for value in treatment.mean + treatment.std)
-    assert treatment.value_range in (1.0, 255.0)
-    assert treatment.crop <= treatment.resize
-    assert treatment.crop == zoo.spec(published.model).image_size
-    assert published.top1 is None or 0 < published.top1 < 100
-    assert published.top5 is None or published.top1 < published.top5 < 100
-    assert pretrained.find(published.model, published.tag) is published
-    assert pretrained.is_tag(published.tag)
-
-
-@pytest.mark.parametrize("module", ["shufflenetv1", "shufflenetv2"])
-def test_mindcv_has_the_files_that_its_package_names(module):
-    configs = importlib.import_module(f"mindcv.models.{module}").default_cfgs.values()
-    entries = [e for e in of("mindcv") if f"/{module}/" in e.url]
-    assert {e.url for e in entries} == {config["url"] for config in configs} - {""}
-
-
-def test_mindcv_treats_pictures_as_the_entries_say():
-    from mindcv.data import constants
-
-    for published in of("mindcv"):
+@pytest.mark.parametrize("model", sorted({e.model for e in pretrained.list_pretrained()}))
+def test_entries(model):
+    assert model in zoo.list_models()
+    for published in pretrained.list_pretrained(model):
+        assert published.model == model
+        if published.packaged:
+            assert pretrained.fetch(published).is_file()
+        elif published.on_hub:
+            assert published.sha256 == ""
+            assert published.source.startswith("https://")
+        else:
+            assert published.url.startswith("https://")
+            assert published.source.startswith("https://")
+            assert published.sha256 in published.url
         treatment = published.preprocessing
-        np.testing.assert_allclose(np.array(treatment.mean) * 255, constants.IMAGENET_DEFAULT_MEAN)
-        np.testing.assert_allclose(np.array(treatment.std) * 255, constants.IMAGENET_DEFAULT_STD)
-        assert treatment.resize == treatment.crop // constants.DEFAULT_CROP_PCT
+        assert all(0 <= value <= 1 for value in treatment.mean + treatment.std)
+        assert treatment.value_range == 1.0
+        assert published.conventions is None or published.conventions in zoo.spec(model).presets
+        assert published.top1 is None or 0 < published.top1 < 100
+        assert published.top5 is None or published.top1 < published.top5 < 100
+        assert pretrained.find(model, published.tag) is published
+        assert pretrained.is_tag(published.tag)
 
 
-def test_torchvision_says_of_its_files_what_the_entries_say():
-    from torchvision.models import get_model_weights, list_models
+# What `benchmarks/published.py` writes is what the packages say, and each entry's network has the
+# arrays that the dialect names.
 
-    theirs = {weights.url: weights for name in list_models() for weights in get_model_weights(name)}
-    for published in of("torchvision"):
-        weights = theirs[published.url]
-        measured = weights.meta["_metrics"]["ImageNet-1K"]
-        spec = zoo.spec(published.model, conventions=published.conventions)
-        name = published.source.split(".")[-2]
-        assert weights in set(get_model_weights(name))
-        assert weights.name == f"IMAGENET1K_V{2 if published.tag.endswith('_v2') else 1}"
-        assert (published.top1, published.top5) == (measured["acc@1"], measured["acc@5"])
-        assert weights.meta["num_params"] == zoo.cost(spec).params
-        treatment, transforms = published.preprocessing, weights.transforms()
-        assert [list(treatment.mean), list(treatment.std)] == [transforms.mean, transforms.std]
-        assert [[treatment.resize], [treatment.crop]] == [
-            transforms.resize_size,
-            transforms.crop_size,
-        ]
-        assert treatment.interpolation == transforms.interpolation.value
+
+def listed(code_base):
+    return json.loads((catalog.TABLES / f"{code_base}.json").read_text())
+
+
+def without_model(rows):
+    return sorted(({k: v for k, v in row.items() if k != "model"} for row in rows), key=str)
+
+
+@pytest.mark.parametrize("code_base", tables.TABLES)
+def test_tables_are_what_the_packages_say(code_base):
+    ours = without_model(listed(code_base))
+    names = {row["name"] for row in ours}
+    assert ours == without_model(r for r in tables.TABLES[code_base]() if r["name"] in names)
+    changed = [dict(ours[0], url=ours[0]["url"] + "x"), *ours[1:]]
+    assert changed != ours
+
+
+def test_torchvision_counts_the_parameters_of_the_networks():
+    from torchvision.models import get_model_weights
+
+    entries = {entry.url: entry for entry in pretrained.list_pretrained()}
+    for row in listed("torchvision"):
+        name, _, trained = row["name"].partition(".")
+        entry, meta = entries[row["url"]], get_model_weights(name)[trained].meta
+        spec = zoo.spec(entry.model, conventions=entry.conventions)
+        assert meta["num_params"] == zoo.cost(spec).params, name
+        assert meta["_metrics"]["ImageNet-1K"] == {"acc@1": entry.top1, "acc@5": entry.top5}
+
+
+def smallest_of_families():
+    """Return (code base, their name) of the smallest network of each family that is listed."""
+    found = {}
+    for code_base in tables.TABLES:
+        for row in listed(code_base):
+            key = (code_base, zoo.spec(row["model"]).family)
+            plain = row["name"].partition(".")[0]
+            size = zoo.cost(zoo.spec(row["model"])).params
+            found[key] = min(found.get(key, (size, plain)), (size, plain))
+    return [(code_base, plain) for (code_base, _), (_, plain) in found.items()]
+
+
+@pytest.mark.sweep(quick=["torchvision-regnet*", "timm-mobilenetv3*", "mindcv-mnasnet*"])
+@pytest.mark.parametrize(("code_base", "name"), smallest_of_families())
+def test_arrays_of_their_networks_are_those_of_ours(code_base, name):
+    """``benchmarks/published.py`` lists no other, and looks at all."""
+    rows = [row for row in listed(code_base) if row["name"].partition(".")[0] == name]
+    assert {tables.network(code_base, row) for row in rows} == {row["model"] for row in rows}
+
+
+def test_a_name_alone_is_not_a_network():
+    """timm's blurred ResNet-50 has the arrays of a ResNet-50, and computes something else."""
+    assert tables.recognized("timm", "resnetblur50") == "resnet50"
+    assert not tables.named("resnetblur50")
+    row = {"name": "regnet_y_8gf.IMAGENET1K_V1"}  # of torchvision's own widths
+    assert tables.network("torchvision", row) == "regnet_y_8gf_tv"
 
 
 def test_mmpretrain_says_of_its_files_what_the_entries_say():
@@ -130,9 +156,8 @@ def test_list_and_is_tag():
         ("shufflenet_v1_1.0x_g3", "x", "unknown weights of shufflenet_v1_1.0x_g3 'x'; known: "
          "mindcv/imagenet1k, mmpretrain/imagenet1k"),
         ("shufflenet_v1_1.0x_g8", "mindcv/imagenet1k", "no weights are published for "
-         "'shufflenet_v1_1.0x_g8'; there are some for shufflenet_v1_0.5x_g3, "
-         "shufflenet_v1_1.0x_g3, shufflenet_v2_0.5x, shufflenet_v2_1.0x, shufflenet_v2_1.5x, "
-         "shufflenet_v2_2.0x"),
+         f"'shufflenet_v1_1.0x_g8'; there are some for {len(catalog._INDEX)} other networks (zoo "
+         "list --weights)"),
         ("shufflenet_v1_1.0x_g33", "mindcv/imagenet1k", "unknown model 'shufflenet_v1_1.0x_g33'; "
          "did you mean"),
     ],

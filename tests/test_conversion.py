@@ -326,9 +326,9 @@ def test_sources_that_can_not_be_read(tmp_path, theirs):
     folder.mkdir()
     cut = tmp_path / "cut.pth"
     cut.write_bytes(theirs.read_bytes()[:-3000])
-    tags = ", ".join(sorted({entry.tag for entry in list_pretrained()}))
+    tags = ", ".join(sorted({entry.tag for entry in list_pretrained()})[:8])
     for path, text in {
-        tmp_path / "missing.ckpt": f"no such file, and no published weights ({tags})",
+        tmp_path / "missing.ckpt": f"no such file, and no published weights ({tags}, …)",
         empty: "the file is empty",
         folder: "is a folder, not a file",
         junk: "of no known format (safetensors, torch, mindspore, onnx, npz); it starts with "
@@ -510,9 +510,7 @@ def test_what_can_not_be_saved(tmp_path):
     )
     with pytest.raises(zoo.WeightsError, match=r"was not made by zoo\.create"):
         zoo.save(torch.nn.ReLU(), tmp_path / "relu.safetensors")
-    with pytest.raises(
-        zoo.WeightsError, match=r"no such file, and no published weights \(cifar10, mindcv/"
-    ):
+    with pytest.raises(zoo.WeightsError, match=r"no such file, and no published weights \(mindcv/"):
         zoo.create(MODEL, backend="numpy", weights=tmp_path / "missing.pth")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from weights import formats
+from weights.address import is_address
 from weights.canonical import Weights, check
 from weights.dialects import Named, find_dialect
 from weights.entries import choose
@@ -133,7 +134,7 @@ def load_weights(
     shapes. No code in the file is run, and no framework is needed.
 
     Args:
-        path: the file.
+        path: the file, or one on the Hugging Face Hub: ``hf-hub:owner/repo[@revision][/file]``.
         model: the network that is expected, a name or a spec. Only needed where the file does not
             tell the conventions: files of our own names that do not carry their spec. With what
             `zoo.adopt` returned, the names may be those of its code base.
@@ -150,7 +151,7 @@ def load_weights(
         >>> zoo.load_weights("theirs.pth").spec.groups  # doctest: +SKIP
         3
     """
-    path = Path(path)
+    path, said = _on_this_machine(path)
     format_name, contents = formats.read(path)
     like = to_spec(model) if model is not None else None
     names = model.names if isinstance(model, Checkpoint) and not (dialect or conventions) else None
@@ -173,8 +174,18 @@ def load_weights(
         require_same_network(path, found.spec, like)
     return Checkpoint(
         path, format_name, place, found.dialect.name, found.spec, weights,
-        (*notes, *found.notes, *oddities), pictures,
+        (*said, *notes, *found.notes, *oddities), pictures,
     )  # fmt: skip
+
+
+def _on_this_machine(path: str | Path) -> tuple[Path, tuple[str, ...]]:
+    """Return where a file is, and a note on where it came from if that is the hub."""
+    if not is_address(path):
+        return Path(path), ()
+    from weights.pretrained import hub  # the only use of what it imports
+
+    found = hub.fetch(str(path))
+    return found, (f"from {path}",)
 
 
 def save_weights(

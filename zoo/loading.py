@@ -14,6 +14,7 @@ import numpy as np
 import backends
 import weights as arrays
 from weights import Checkpoint, formats
+from weights.address import is_address
 from zoo import families
 from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
@@ -23,7 +24,7 @@ from zoo.passes import Weights, convert_conventions
 Network = str | Path | Spec | Checkpoint
 """A name, a spec, or weights that know which network they are of, or the file that holds them."""
 Source = str | Path | Mapping[str, np.ndarray]
-"""A file, the name of published weights, or canonical name → array."""
+"""A file (``hf-hub:owner/repo``: on the hub), the name of published weights, or name → array."""
 
 log = logging.getLogger("zoo")
 
@@ -64,7 +65,9 @@ def opened(model: Network) -> str | Spec | Checkpoint:
 
 def is_file(text: str) -> bool:
     """Return whether text is meant as a file of weights."""
-    return text.endswith(tuple(s for entry in formats.FORMATS.values() for s in entry.suffixes))
+    return is_address(text) or text.endswith(
+        tuple(s for entry in formats.FORMATS.values() for s in entry.suffixes)
+    )
 
 
 def resolve(
@@ -124,7 +127,8 @@ def from_source(
     """Return the weights in a file, or published ones by name (``"mindcv/imagenet1k"``).
 
     Args:
-        source: a file, or the name of published weights.
+        source: a file, also one on the hub (``"hf-hub:owner/repo"``), or the name of published
+            weights.
         wanted: the network that is expected; needed for published weights. What `zoo.adopt`
             returned also tells the names that its code base has.
         dialect: as for `load_weights`.
@@ -134,14 +138,17 @@ def from_source(
         WeightsError: there is neither, or the weights are of another network.
         SpecError: published weights of what?
     """
-    if Path(source).exists():
+    if is_address(source) or Path(source).exists():
         return arrays.load_weights(source, model=wanted, dialect=dialect, entry=entry)
     from weights import pretrained  # the only use of what it imports
 
-    if not pretrained.is_tag(str(source)):
-        tags = ", ".join(sorted({entry.tag for entry in pretrained.list_pretrained()}))
-        raise WeightsError(f"{source}: no such file, and no published weights ({tags})")
     name = families.base_model(families.spec(wanted)) if wanted is not None else None
+    if not pretrained.is_tag(str(source)):
+        known = [entry.tag for entry in pretrained.list_pretrained(name or "*")]
+        tags = ", ".join(sorted(set(known))[:8]) + (", …" if len(set(known)) > 8 else "")
+        raise WeightsError(
+            f"{source}: no such file, and no published weights ({tags or 'none of this network'})"
+        )
     if name is None:
         raise SpecError(
             f"weights {str(source)!r}: model must be a network of the catalog, of which they are"

@@ -26,6 +26,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from weights.pretrained import hub
+from weights.pretrained.cache import cache_folder, is_offline
 from weights.pretrained.entry import Pretrained
 from weights.pretrained.hashes import expected, mismatch, pin, sha256
 from weights.pretrained.transfer import Tick, transfer
@@ -33,8 +35,8 @@ from zoo.errors import WeightsError
 
 LOCK_SECONDS = 600.0
 """For another process to finish the same file."""
-LARGEST = 1 << 30
-"""Bytes of a file whose publisher does not say how many it has: ten times what any has."""
+LARGEST = 4 << 30
+"""Bytes of a file whose publisher does not say how many it has: more than any has."""
 
 BUNDLED = Path(__file__).parent / "bundled"
 """The weights that come with this package."""
@@ -44,10 +46,7 @@ def cache_path(entry: Pretrained) -> Path:
     """Return where the file of an entry is: in the cache, or will be, or in this package."""
     if entry.packaged:
         return BUNDLED / urlsplit(entry.url).path
-    from platformdirs import user_cache_dir
-
-    folder = os.environ.get("ZOO_CACHE") or user_cache_dir("parity-zoo")
-    return Path(folder).expanduser().absolute() / entry.file
+    return cache_folder() / entry.file
 
 
 def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
@@ -64,6 +63,8 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
         WeightsError: the file cannot be had (offline, unreachable, missing, truncated, too large),
             its hash is another, or the cache cannot be written. No file is in place then.
     """
+    if entry.on_hub:
+        return hub.fetch(entry.url, published=True)
     path = cache_path(entry)
     if entry.packaged:
         return _packaged(path, entry)
@@ -71,7 +72,7 @@ def fetch(entry: Pretrained, *, progress: bool = False) -> Path:
         found, wanted = sha256(path), expected(path, entry.sha256)
         if found is not None and found.startswith(wanted):
             return path
-        if os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off"):
+        if is_offline():
             state = f"damaged: {mismatch(found, wanted)}" if found else "not in the cache"
             raise WeightsError(
                 f"{path}: {state}; unset ZOO_OFFLINE to fetch {entry.url}, or put the file there"

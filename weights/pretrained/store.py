@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import suppress
+from pathlib import Path
 
 from weights.checkpoint import Checkpoint, load_weights, save_weights
 from weights.pretrained.catalog import find
@@ -28,6 +29,8 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
     entry = find(model, tag)
     if entry.packaged:
         return _as_published(load_weights(fetch(entry), model=model), entry)
+    if entry.on_hub:  # whose cache is another's, and which mostly has files like ours
+        return _as_published(_read(fetch(entry, progress=progress), entry), entry)
     original = cache_path(entry)
     converted = original.with_name(f"{original.stem}-zoo.safetensors")
     digest = sha256(converted)
@@ -35,7 +38,7 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
         with suppress(WeightsError):  # of an older version: made again from the original
             return _as_published(load_weights(converted, model=model), entry)
     path = fetch(entry, progress=progress)
-    found = load_weights(path, model=model, dialect=entry.dialect)
+    found = _read(path, entry)
     try:
         how = entry.preprocessing
         save_weights(converted, found.spec, found.weights, preprocessing=how, force=True)
@@ -43,6 +46,12 @@ def load_pretrained(model: str, tag: str, *, progress: bool = False) -> Checkpoi
     except OSError:
         return _as_published(found, entry)  # a cache that can be read only is one
     return _as_published(load_weights(converted, model=model), entry)
+
+
+def _read(path: Path, entry: Pretrained) -> Checkpoint:
+    """Return the weights in a publisher's file."""
+    preset = entry.preset or None
+    return load_weights(path, model=entry.model, dialect=entry.dialect, conventions=preset)
 
 
 def _as_published(found: Checkpoint, entry: Pretrained) -> Checkpoint:

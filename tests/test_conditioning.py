@@ -40,6 +40,22 @@ def clipped() -> Graph:
     return g.build(g.linear(x, 7, bias=True, name="classifier"))
 
 
+def gated() -> Graph:
+    """Gates of linear layers, whose branch is the first summand: behind the other is no bias."""
+    g = GraphBuilder(3, 64)
+    x = g.relu(g.conv_bn(g.input, 32, kernel_size=3, stride=2))
+    x = g.max_pool(x, kernel_size=2, stride=2, padding=(0, 0, 0, 0), name="max_pool")
+    for name in "unit0", "unit1":
+        with g.scope(name):
+            with g.scope("first"):
+                y = g.relu(g.conv_bn(x, 32, kernel_size=3))
+            y = g.conv_bn(y, 32, kernel_size=3)
+            z = g.linear(g.flatten(g.global_avg_pool(y)), 8, bias=True, name="reduce")
+            z = g.linear(g.relu(z, "gate_relu"), 32, bias=True, name="expand")
+            x = g.relu(g.add(g.mul(y, g.reshape(g.sigmoid(z), 32, 1, 1)), x), "out")
+    return g.build(g.linear(g.flatten(g.global_avg_pool(x)), 7, bias=True, name="classifier"))
+
+
 NETWORKS = [
     (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64).graph, 0),
     (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64, conventions="mindcv").graph, 1),
@@ -47,8 +63,9 @@ NETWORKS = [
     (zoo.spec("shufflenet_v2_plus_small", image_size=64).graph, 3),
     (zoo.spec("resnet9").graph, 5),
     (clipped(), 0),
+    (gated(), 0),
 ]
-IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6"]
+IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6", "gated"]
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=IDS)

@@ -349,8 +349,9 @@ def test_images_that_show_nothing_prove_nothing(images, gap):
     assert "agree" not in report.summary()
 
 
-def test_tolerances_are_those_of_the_issue():
+def test_tolerances_are_those_of_the_docs():
     assert tolerances.FORWARD.admits() == 5e-6
-    assert tolerances.FROZEN_GRADIENT.admits(floor=1.0) == 1e-5
+    assert tolerances.FROZEN_GRADIENT.admits(floor=5e-6) == 1e-5
+    assert tolerances.FROZEN_GRADIENT.admits(floor=1e-3) == 2e-3
     assert tolerances.BATCH_GRADIENT.admits(floor=1e-3) == 2e-3
     assert tolerances.LOSSES.admits(floor=1e-3) == tolerances.UPDATE.admits(floor=1e-3) == 3e-3

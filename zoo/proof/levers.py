@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zoo.arch import Graph
-from zoo.arch.operators import Add, BatchNorm2d, Concat, Conv2d, GlobalAvgPool2d, Linear, Mul
+from zoo.arch.operators import (
+    Add,
+    BatchNorm2d,
+    Concat,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    Mul,
+    Reshape,
+)
 from zoo.passes import Weights
 
 REACH = 0.05
@@ -24,8 +34,8 @@ class Lever:
         channels: which channels of the value it moves, all of its own.
         direct: whether these are its own output; else something was added or multiplied on the way.
         gate: the Mul by whose second input each move is multiplied on its way, if any.
-        squeeze: the convolution that makes the gate of the mean of what is moved: its bias is moved
-            the other way, so that the gate stays.
+        squeeze: the convolution or linear layer that makes the gate of the mean of what is moved:
+            its bias is moved the other way, so that the gate stays.
     """
 
     node: str
@@ -47,8 +57,12 @@ def levers(graph: Graph, name: str, start: int = 0) -> Iterator[Lever]:
     elif isinstance(node.op, Linear) and node.op.bias:
         yield Lever(node.name, slice(start, start + node.op.out_features))
     elif isinstance(node.op, Add):
-        for lever in levers(graph, node.inputs[1], start):
-            yield replace(lever, direct=False)
+        # Code bases write the branch before the shortcut or behind it.
+        for branch in reversed(node.inputs):
+            readers = sum(branch in reader.inputs for reader in graph.nodes)
+            if readers == 1 and (found := [*levers(graph, branch, start)]):
+                yield from (replace(lever, direct=False) for lever in found)
+                return
     elif isinstance(node.op, Mul):
         for lever in levers(graph, node.inputs[0], start):
             if squeeze := _squeeze(graph, node.inputs[0]):
@@ -61,15 +75,18 @@ def levers(graph: Graph, name: str, start: int = 0) -> Iterator[Lever]:
 
 
 def _squeeze(graph: Graph, name: str) -> str | None:
-    """Return the convolution with a bias that reads the mean of a value, if there is one."""
-    pools = {
+    """Return the layer with a bias that reads the mean of a value, if there is one."""
+    means = {
         node.name
         for node in graph.nodes
         if node.inputs == (name,) and isinstance(node.op, GlobalAvgPool2d)
     }
     for node in graph.nodes:
-        if pools.intersection(node.inputs) and isinstance(node.op, Conv2d) and node.op.bias:
-            return node.name
+        if means.intersection(node.inputs):
+            if isinstance(node.op, Conv2d | Linear) and node.op.bias:
+                return node.name
+            if isinstance(node.op, Flatten | Reshape):
+                means.add(node.name)
     return None
 
 
@@ -109,5 +126,6 @@ def clear(
         bias[channel] = wanted
     x += moved.reshape(-1, *(1,) * (x.ndim - 2)) * gates
     if lever.squeeze:
-        weight = found[f"{lever.squeeze}.weight"][:, :, 0, 0].astype(np.float64)
+        weight = found[f"{lever.squeeze}.weight"].astype(np.float64)
+        weight = weight.reshape(weight.shape[:2])
         found[f"{lever.squeeze}.bias"] -= (weight @ moved).astype(np.float32)

@@ -32,7 +32,7 @@ PROPAGATED = 2.0
 BATCH_FORWARD = Tolerance(limit=5e-6, floors=2)
 RUNNING_STATISTICS = Tolerance(limit=5e-6, floors=2)
 # Gradients: relative L2, for the network and for each parameter.
-FROZEN_GRADIENT = Tolerance(limit=1e-5)
+FROZEN_GRADIENT = Tolerance(limit=1e-5, floors=2)
 BATCH_GRADIENT = Tolerance(limit=1e-5, floors=2)
 PARAMETER = Tolerance(limit=1e-4, floors=3)
 # PyTorch's float64 gradients against differences of NumPy's loss, in units of a random direction.

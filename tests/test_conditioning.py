@@ -56,6 +56,21 @@ def gated() -> Graph:
     return g.build(g.linear(g.flatten(g.global_avg_pool(x)), 7, bias=True, name="classifier"))
 
 
+def joined() -> Graph:
+    """Max pools over what several convolutions made, and over each other."""
+    g = GraphBuilder(3, 64)
+    with g.scope("stem"):
+        x = g.relu(g.conv_bn(g.input, 24, kernel_size=3, stride=2))
+    parts = [g.relu(g.conv(x, n, bias=True, name=f"part{n}"), f"relu{n}") for n in (40, 56)]
+    x = g.concat(parts)
+    for stride in (2, 1):
+        pool = {"kernel_size": 3, "stride": stride, "padding": (1, 1, 1, 1)}
+        x = g.max_pool(x, **pool, name=f"pool{stride}")
+    return g.build(
+        g.linear(g.flatten(g.global_avg_pool(x, "mean")), 7, bias=True, name="classifier")
+    )
+
+
 NETWORKS = [
     (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64).graph, 0),
     (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64, conventions="mindcv").graph, 1),
@@ -64,8 +79,9 @@ NETWORKS = [
     (zoo.spec("resnet9").graph, 5),
     (clipped(), 0),
     (gated(), 0),
+    (joined(), 0),
 ]
-IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6", "gated"]
+IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6", "gated", "joined"]
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=IDS)

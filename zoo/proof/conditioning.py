@@ -113,24 +113,25 @@ class _Walk:
         self.deviations: dict[str, np.ndarray] = {}
         self.stretched: dict[str, np.ndarray] = {}
         pools = [node for node in graph.nodes if isinstance(node.op, MaxPool2d)]
-        found = {node.name: ties.source(graph, node.inputs[0]) for node in pools}
-        self.sources = {pool: source for pool, source in found.items() if source}
+        self.sources = {node.name: dict(ties.sources(graph, node.inputs[0])) for node in pools}
+        self.convolutions = {name for found in self.sources.values() for name in found}
         self.summands: dict[str, np.ndarray] = {}
 
     def run(self, images: np.ndarray) -> None:
-        """Walk through the network; from a max pool with ties, back to the convolution before."""
+        """Walk through the network; from a max pool with ties, back to a convolution before."""
         nodes, last = self.graph.nodes, self.graph.last_reader()
         values, started = {INPUT: images}, {}
         tries = dict.fromkeys(self.sources, ties.TRIES)
         i = 0
         while i < len(nodes):
             node = nodes[i]
-            if node.name in self.sources.values():
+            if node.name in self.convolutions:
                 started[node.name] = i, dict(values)
             inputs = [values[name] for name in node.inputs]
-            if tries.get(node.name) and self._changed(node, inputs[0]):
+            changed = self._changed(node, inputs[0]) if tries.get(node.name) else []
+            if changed:
                 tries[node.name] -= 1
-                end, (i, before) = i, started[self.sources[node.name]]
+                end, (i, before) = i, min((started[name] for name in changed), key=lambda s: s[0])
                 values = dict(before)
                 # What was found for the nodes between is found again, from what was drawn.
                 for name in (f"{n.name}.{r}" for n in nodes[i:end] for r in n.op.parameters()):
@@ -140,11 +141,16 @@ class _Walk:
             values = {name: kept for name, kept in values.items() if last.get(name, -1) > i}
             i += 1
 
-    def _changed(self, pool: Node, x: np.ndarray) -> bool:
-        """Return whether weights before a max pool had to be changed for its sake."""
+    def _changed(self, pool: Node, x: np.ndarray) -> list[str]:
+        """Return the convolutions before a max pool that had to be changed for its sake."""
         assert isinstance(pool.op, MaxPool2d)
         near = np.flatnonzero(ties.closest(pool.op, x) < ties.GAP)
-        ties.redraw(self.drawn, self.sources[pool.name], near, self.rng)
+        sources = self.sources[pool.name]
+        changed = []
+        for conv, own in sources.items():
+            if len(rows := near[(near >= own.start) & (near < own.stop)] - own.start):
+                ties.redraw(self.drawn, conv, rows, self.rng)
+                changed.append(conv)
         (read,) = pool.inputs
         unseen = near[:0]
         if self.reach and read in self.summands:
@@ -152,7 +158,7 @@ class _Walk:
             activation = self.graph.by_name[self.graph.by_name[read].inputs[1]]
             for lever in levers(self.graph, activation.inputs[0]):
                 ties.lift(self.drawn, lever.node, unseen)
-        return bool(len(near) or len(unseen))
+        return [*sources] if len(unseen) else changed
 
     def _value(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         if isinstance(node.op, BatchNorm2d):

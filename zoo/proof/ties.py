@@ -7,11 +7,12 @@ and a difference says nothing about the code.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
 from zoo.arch import Graph
-from zoo.arch.operators import Conv2d, MaxPool2d
+from zoo.arch.operators import Concat, Conv2d, MaxPool2d
 from zoo.passes import Weights
 
 GAP = 3e-6
@@ -26,30 +27,34 @@ CHANGE = 2.0**-6
 little to change anything else."""
 
 
-def source(graph: Graph, name: str) -> str | None:
-    """Return the convolution whose channels become those of a value one by one, if there is one."""
+def sources(graph: Graph, name: str, start: int = 0) -> Iterator[tuple[str, slice]]:
+    """Yield the convolutions whose channels become some of a value one by one, and which."""
     node = graph.by_name.get(name)
     if node is None:
-        return None
+        return
     if isinstance(node.op, Conv2d):
-        return node.name
-    if node.op.traits.channels == "each":
-        return source(graph, node.inputs[-1])
-    return None
+        yield node.name, slice(start, start + node.op.out_channels)
+    elif isinstance(node.op, Concat):
+        for part in node.inputs:
+            yield from sources(graph, part, start)
+            start += graph.shapes()[part][1]
+    elif node.op.traits.channels == "each":
+        yield from sources(graph, node.inputs[-1], start)
 
 
 def closest(op: MaxPool2d, x: np.ndarray) -> np.ndarray:
     """Return for each channel how near the two largest values of a window come.
 
-    The unit is the largest value of the channel. Values clipped to the same 0 have no gradient to
-    send either way.
+    The unit is the largest value of the channel. Values that are equal to the last bit were clipped
+    to the same 0, which has no gradient to send, or are one value that pools before have handed to
+    two places, to which either way leads.
     """
     first = np.full(op.output_shape(x.shape), -np.inf)
     second = first
     for seen in windows_of(op, x):
         second = np.maximum(np.minimum(first, seen), second)
         first = np.maximum(first, seen)
-    gap = np.where((first == 0) & (second == 0), np.inf, first - second)
+    gap = np.where(first == second, np.inf, first - second)
     scale = np.abs(x).max((0, 2, 3))
     return np.asarray(gap.min((0, 2, 3)) / np.where(scale > 0, scale, 1.0))
 

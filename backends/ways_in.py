@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class WayIn(Protocol):
     """What reads the live networks of a framework, whoever made them."""
 
-    def program(self, source: Any, images: np.ndarray) -> Program:
+    def program(self, source: Any, images: np.ndarray | None) -> Program:
         """Return what a network computes, which is left as it was found.
 
         Args:
             source: it.
-            images: float32 (N, C, H, W), N of at least 2.
+            images: float32 (N, C, H, W), N of at least 2; None for those that a file states, or
+                as `zoo.adoption.program.drawn` makes them.
 
         Raises:
             AdoptionError: it cannot be read, or has what no operator of ours is.

@@ -236,6 +236,34 @@ def test_a_file_needs_no_mindspore(file):
     assert (done.stdout.strip(), done.stderr) == ("42", "")
 
 
+class Written(nn.Cell):
+    """What MindSpore can write to ONNX files: no HSwish, no Erf, no open batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.SequentialCell(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU6())
+        self.depthwise = nn.Conv2d(8, 8, 3, pad_mode="pad", padding=1, group=8)
+        self.norm = nn.LayerNorm((8,), epsilon=1e-5)
+        self.fc = nn.Dense(8, 7)
+
+    def construct(self, x):
+        x = self.stem(x)
+        y = self.norm(self.depthwise(x).transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        return self.fc((x + ops.gelu(y, approximate="tanh")).mean((2, 3)))
+
+
+def test_onnx_files_that_mindspore_writes(tmp_path, rng):
+    cell = randomized(Written()).set_train(False)
+    x = rng.standard_normal((2, 3, SIZE, SIZE)).astype(np.float32)
+    ms.export(cell, Tensor(x), file_name=str(tmp_path / "net"), file_format="ONNX")
+    net = zoo.adopt(tmp_path / "net.onnx")  # of the size that it states
+    assert net.graph.input_shape == (1, 3, SIZE, SIZE)
+    kinds = {type(node.op) for node in net.graph.nodes}
+    assert {operators.BatchNorm2d, operators.LayerNorm, operators.GELU} <= kinds
+    for backend in "torch", "mindspore":
+        assert agreement(cell, net, backend, rng) < 5e-6
+
+
 class Pairs(nn.Cell):
     """As MindCV's ShuffleNet V2 shuffles: of each pair of channels, one passes."""
 

@@ -294,6 +294,13 @@ WRITTEN = {
     "layer norm by a product": (13, chain(
         *MEANS, ("Mul", "_ _"), ("ReduceMean", "_", LAST), ("Add", "_ eps"), ("Sqrt", "_"),
         ("Div", "v1 _"), eps=1e-3), "LayerNorm"),
+    "layer norm by a sum of squares": (11, chain(
+        *MEANS, ("ReduceSumSquare", "_", LAST), ("Div", "_ n"), ("Add", "_ eps"), ("Sqrt", "_"),
+        ("Div", "v1 _"), n=6.0, eps=1e-3), "LayerNorm"),
+    "no layer norm: the sum is over another number": (11, chain(
+        *MEANS, ("ReduceSumSquare", "_", LAST), ("Div", "_ n"), ("Add", "_ eps"), ("Sqrt", "_"),
+        ("Div", "v1 _"), n=5.0, eps=1e-3),
+        "Reduce MulScalar Add Mul Reduce MulScalar AddScalar Pow Pow Mul"),
     "attention scaled at the keys": (17, chain(
         *ATTENTION, ("Softmax", "_", {"axis": -1}), ("MatMul", "_ x"), scale=0.3),
         "ScaledDotProductAttention"),
@@ -362,6 +369,28 @@ def test_what_is_written_in_other_ways_is_understood(name, tmp_path):
     x = np.random.default_rng(1).standard_normal((3, 4, 6, 6)).astype(np.float32)
     (wanted,) = onnxruntime.InferenceSession(made.SerializeToString()).run(None, {"x": x})
     assert relative_maximum(run(net.graph, net.weights, x), wanted) < 2e-6
+
+
+@pytest.mark.parametrize("dims", [(1, 8, 8, 4), ("N", 8, 8, 4), ("N", "H", "W", 4)])
+def test_images_with_channels_last_of_the_size_that_a_file_states(dims, tmp_path, rng):
+    """As TensorFlow's networks are written."""
+    nodes, arrays = chain(
+        ("Transpose", "x", {"perm": [0, 3, 1, 2]}),
+        ("Conv", "_ w b", {"auto_pad": "SAME_UPPER", "strides": [2, 2]}), ("Clip", "_ low high"),
+        ("Transpose", "_", {"perm": [0, 2, 3, 1]}), ("ReduceMean", "_", {"axes": [1, 2]}),
+        w=DRAW.normal(size=(5, 4, 3, 3)), b=DRAW.normal(size=5), low=0.0, high=6.0,
+    )  # fmt: skip
+    made = model(nodes, arrays, (("x", dims),), 13)
+    made.ir_version = 8
+    (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
+    net = zoo.adopt(tmp_path / "net.onnx")
+    size = (8, 8) if dims[1] == 8 else (224, 224)
+    assert net.graph.input_shape == (1, 4, *size)
+    assert "the file takes images (N, H, W, C); here they are (N, C, H, W)" in net.notes
+    x = rng.standard_normal((1, *size, 4)).astype(np.float32)
+    (wanted,) = onnxruntime.InferenceSession(made.SerializeToString()).run(None, {"x": x})
+    found = run(net.graph, net.weights, np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    assert relative_maximum(found.reshape(wanted.shape), wanted) < 2e-6
 
 
 def test_arrays_in_a_file_beside_are_read(tmp_path):

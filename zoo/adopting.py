@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ import numpy as np
 import backends
 from weights import Checkpoint, Named, describe, formats, load_weights, reordered
 from zoo.adoption.canonical import canonical
+from zoo.adoption.program import drawn
 from zoo.adoption.recognize import Recognized
 from zoo.adoption.recognize import recognize as recognized
 from zoo.arch import Graph, Spec, cost
@@ -81,7 +81,7 @@ class Adopted(Checkpoint):
 def adopt(
     source: Any,
     *,
-    example: Any = (2, 3, 224, 224),
+    example: Any = None,
     name: str | None = None,
     recognize: bool = True,
 ) -> Adopted:
@@ -95,8 +95,9 @@ def adopt(
         source: a ``torch.nn.Module`` or ``mindspore.nn.Cell`` that makes one tensor of images
             (N, C, H, W), float32 on the CPU; or an ONNX or MINDIR file, which is adopted as it is:
             for inference where it tells no more.
-        example: such images, or their shape, square. More than the size matters only to networks
-            that ask for more.
+        example: such images, or their shape, square; by default of the size that a file states,
+            (2, 3, 224, 224) where nothing does. More than the size matters only to networks that
+            ask for more.
         name: what to call it; by default the name of its class.
         recognize: whether a network of one of our families becomes that, with its spec, its
             conventions and our names; otherwise it stays the graph that was read.
@@ -111,11 +112,10 @@ def adopt(
         >>> net = zoo.adopt(torchvision.models.resnet18(), example=(2, 3, 64, 64))  # doctest: +SKIP
         >>> cell = zoo.create(net, backend="mindspore")  # doctest: +SKIP
     """
-    images = _images(example)
     framework, reader = backends.way_in(source)
-    source = reader.inner(source)
-    found = canonical(reader.program(source, images))
     from_file = isinstance(source, str | Path)
+    source = reader.inner(source)
+    found = canonical(reader.program(source, None if example is None else _images(example)))
     called = name or (Path(source).stem if from_file else type(source).__name__)
     spec: Spec = GraphSpec.of(found.graph, called)
     weights, theirs, notes = found.weights, found.theirs, found.notes
@@ -207,10 +207,7 @@ def _images(example: Any) -> np.ndarray:
     """Return at least two images: a batch of one is frozen into what is recorded."""
     if isinstance(example, tuple | list) and all(isinstance(n, int) for n in example):
         shape = tuple(example)
-        if len(shape) == 4 and min(shape) >= 1 and math.prod(shape) <= 1 << 28:
-            drawn = np.random.default_rng(0).standard_normal((max(shape[0], 2), *shape[1:]))
-            return drawn.astype(np.float32)
-        raise InputError(f"example (={shape}) must be a shape (N, C, H, W)")
+        return drawn(shape)
     array = np.asarray(example, np.float32) if not hasattr(example, "numpy") else None
     if array is None:
         array = np.asarray(example.detach().cpu().numpy(), np.float32)

@@ -81,7 +81,7 @@ def port(
     out: str | Path,
     *,
     to: str = "torch",
-    example: Any = (2, 3, 224, 224),
+    example: Any = None,
     weights: str | Path | None = None,
     level: str = "training",
     force: bool = False,

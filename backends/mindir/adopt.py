@@ -16,7 +16,7 @@ import numpy as np
 from backends.mindir.nodes import READ
 from backends.mindir.place import LOST, At, Held, LostError, UnknownError, Value
 from backends.mindir.proto import Graph, Model, Node, read
-from zoo.adoption.program import Call, Program, refuse
+from zoo.adoption.program import Call, Program, refuse, require_images
 from zoo.errors import AdoptionError, InputError, WeightsError
 
 MOST = 1 << 16
@@ -31,18 +31,18 @@ Marks = Mapping[str, tuple[str, float, str]]
 """
 
 
-def program(source: Any, images: np.ndarray) -> Program:
+def program(source: Any, images: np.ndarray | None) -> Program:
     """Return what a file computes; see `backends.protocols.WayIn`.
 
     Args:
         source: its path.
-        images: of the size that it takes.
+        images: of the size that it takes, or None.
 
     Raises:
         AdoptionError: it is no MINDIR file, or has what no operator of ours is.
         InputError: the images are not what it takes.
     """
-    return Reader(Path(source), images.shape).program()
+    return Reader(Path(source), None if images is None else images.shape).program()
 
 
 def inner(source: Any) -> Any:
@@ -60,7 +60,7 @@ class Reader:
 
     Args:
         path: of it.
-        size: of the images, (N, C, H, W).
+        size: of the images, (N, C, H, W); None for that of the file.
         marks: products that are something else.
         momenta: of batch norms, by the names of their running means; no file has them.
         modules: the Cells that hold no others; those that look so by default.
@@ -70,7 +70,7 @@ class Reader:
     def __init__(
         self,
         path: Path,
-        size: Sequence[int],
+        size: Sequence[int] | None,
         marks: Marks | None = None,
         momenta: Mapping[str, float] | None = None,
         modules: frozenset[str] | None = None,
@@ -79,8 +79,8 @@ class Reader:
         self.path, self.model = path, read(path)
         self.marks, self.momenta = marks or {}, momenta or {}
         self.live = marks is not None
-        self.rows = self._images(size)
-        self.shape = (1, *size[1:])
+        self.rows, *one = self._images(size)
+        self.shape = (1, *one)
         self.modules, self.fixed = modules, fixed
         self.calls: list[Call] = []
         self.made: dict[str, Call] = {}
@@ -130,8 +130,8 @@ class Reader:
             constants=frozenset(self.arrays),
         )  # fmt: skip
 
-    def _images(self, size: Sequence[int]) -> int:
-        """Return the number of images that the file was written for."""
+    def _images(self, size: Sequence[int] | None) -> tuple[int, ...]:
+        """Return the shape of the images that the file was written for."""
         images = self.model.images
         if len(images) != 1:
             raise AdoptionError(f"it takes {len(images)} inputs: it must take one, of images")
@@ -143,11 +143,12 @@ class Reader:
             )
         if min(shape[1:]) < 1:
             raise AdoptionError(f"its input (={list(shape)}) must have a size: export it with one")
-        if tuple(shape[1:]) != tuple(size[1:]):
+        if size and tuple(shape[1:]) != tuple(size[1:]):
             raise InputError(
                 f"example: shape {tuple(size)} must be that of the file's input, {tuple(shape)}"
             )
-        return shape[0]
+        require_images(shape)
+        return tuple(shape)
 
     def _array(self, tensor: Any) -> np.ndarray:
         try:

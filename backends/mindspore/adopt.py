@@ -17,22 +17,23 @@ from mindspore import Tensor, nn
 from backends.mindir.adopt import Reader
 from backends.mindspore.marking import cells, is_leaf, undisturbed
 from backends.mindspore.original import Original
-from zoo.adoption.program import Program, refuse
+from zoo.adoption.program import Program, drawn, refuse
 from zoo.errors import AdoptionError
 
 
-def program(source: nn.Cell, images: np.ndarray) -> Program:
+def program(source: nn.Cell, images: np.ndarray | None) -> Program:
     """Return what a Cell computes.
 
     Args:
         source: it; left as it was found.
-        images: float32 (N, C, H, W), N of at least 2.
+        images: float32 (N, C, H, W), N of at least 2, or None.
 
     Raises:
         AdoptionError: `mindspore.export` cannot take it, or it computes with what is no float32
             image batch.
     """
     _require_plain(source)
+    images = drawn() if images is None else images
     momenta = {cell.moving_mean.name: round(float(cell.momentum), 9) for cell in _norms(source)}
     leaves = frozenset(path for path, cell in cells(source) if path and is_leaf(path, cell))
     with tempfile.TemporaryDirectory() as folder, undisturbed(source) as marks:

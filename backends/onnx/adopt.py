@@ -20,18 +20,18 @@ from zoo.errors import AdoptionError
 SUFFIXES = (".onnx",)
 
 
-def program(source: Any, images: np.ndarray) -> Program:
+def program(source: Any, images: np.ndarray | None) -> Program:
     """Return what a file computes; see `backends.protocols.WayIn`.
 
     Args:
         source: its path.
-        images: of the size that is taken where the file leaves it open.
+        images: of the size that is taken where the file leaves it open, by default `UNSTATED`.
 
     Raises:
         AdoptionError: it is no ONNX model, or has what no operator of ours is.
         InputError: the images are not what it takes.
     """
-    return _Reader(File(Path(source), images.shape)).program()
+    return _Reader(File(Path(source), None if images is None else images.shape)).program()
 
 
 class _Reader:
@@ -71,6 +71,7 @@ class _Reader:
         )  # fmt: skip
         used = {name for call in found.calls for name in call.held.values()}
         found.arrays = {name: np.asarray(arrays[name], np.float32) for name in used}
+        found.notes.extend(self.file.notes)
         kinds = {call.kind for call in found.calls}
         if "conv2d" in kinds and "batch_norm" not in kinds:
             found.notes.append(

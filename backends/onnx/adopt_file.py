@@ -17,10 +17,13 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from backends.onnx.adopt_bounds import require_plain, rounds
 from backends.onnx.adopt_fold import Known, fold, reshaped
 from backends.onnx.bounds import inferred_shapes
+from zoo.adoption.program import UNSTATED, require_images
 from zoo.errors import AdoptionError, InputError
 
 IMAGES = 1021
 """As many images as shapes are inferred for: a prime, so that the axis that they are on shows."""
+CHANNELS_FIRST = (0, 3, 1, 2)
+"""What moves the axes of (N, H, W, C) to (N, C, H, W)."""
 MAX_BYTES = 1 << 31
 """Of a file: what protobuf admits."""
 MAX_VALUES = 1 << 29
@@ -40,7 +43,7 @@ class File:
 
     Args:
         path: of it.
-        size: of the images, taken where the file leaves it open.
+        size: of the images, taken where the file leaves it open; `UNSTATED` if it is None.
 
     Attributes:
         opset: the version of its operators.
@@ -49,11 +52,13 @@ class File:
         rows: the number of images that shapes are inferred for.
         known: what is known of its values.
         nodes: those that are left, and those that compute with its own arrays.
+        notes: what is to be known of it.
         outputs: the values that it returns.
     """
 
-    def __init__(self, path: Path, size: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, size: tuple[int, ...] | None) -> None:
         self.path, self.model = path, _read(path)
+        self.notes: list[str] = []
         require_plain(path, self.model)
         graph = self.model.graph
         self.opset = max(
@@ -105,7 +110,7 @@ class File:
         return np.fromfile(beside, kind, count, offset=offset).reshape(tensor.dims)
 
     def _images(
-        self, size: tuple[int, ...], arrays: dict[str, np.ndarray]
+        self, size: tuple[int, ...] | None, arrays: dict[str, np.ndarray]
     ) -> tuple[str, tuple[int, ...], int]:
         inputs = [v for v in self.model.graph.input if v.name not in arrays]
         if len(inputs) != 1:
@@ -113,9 +118,11 @@ class File:
             raise AdoptionError(f"{self.path}: it must take one input, of images, not {names}")
         (value,) = inputs
         kind = value.type.tensor_type
-        dims = [d.dim_value if d.HasField("dim_value") else 0 for d in kind.shape.dim]
+        name, dims = self._first(value.name, [max(d.dim_value, 0) for d in kind.shape.dim])
         if kind.elem_type != TensorProto.FLOAT or len(dims) != 4:
             raise AdoptionError(f"{self.path}: {value.name} must be float32 images (N, C, H, W)")
+        size = size or (2, *(d or n for d, n in zip(dims[1:], UNSTATED[1:], strict=True)))
+        require_images(size)
         if any(d and d != n for d, n in zip(dims[1:], size[1:], strict=True)):
             raise InputError(
                 f"example: shape {tuple(size)} must be that of the file's input, {tuple(dims)}"
@@ -124,9 +131,23 @@ class File:
         # What is open is said, so that all shapes can be inferred.
         rows = dims[0] if dims[0] > 0 else IMAGES
         self.model.graph.input.append(
-            helper.make_tensor_value_info(value.name, TensorProto.FLOAT, (rows, *size[1:]))
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, (rows, *size[1:]))
         )
-        return value.name, (1, *size[1:]), rows
+        return name, (1, *size[1:]), rows
+
+    def _first(self, name: str, dims: list[int]) -> tuple[str, list[int]]:
+        """Return the images, of a network that has them with channels last behind what moves them.
+
+        So TensorFlow's networks are written.
+        """
+        readers = [node for node in self.model.graph.node if name in node.input]
+        moves = [n for n in readers if n.op_type == "Transpose" and len(n.output) == 1]
+        perm = [[*a.ints] for node in moves for a in node.attribute]
+        if len(readers) != 1 or perm != [[*CHANNELS_FIRST]] or len(dims) != 4:
+            return name, dims
+        self.model.graph.node.remove(readers[0])
+        self.notes.append("the file takes images (N, H, W, C); here they are (N, C, H, W)")
+        return readers[0].output[0], [dims[i] for i in CHANNELS_FIRST]
 
     def _state(self, name: str, array: np.ndarray) -> None:
         """State a constant: its values where shapes may depend on them, else its shape."""

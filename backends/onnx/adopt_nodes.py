@@ -157,7 +157,8 @@ def _pool(at: At) -> list[Step]:
 
 
 REDUCTIONS = {
-    "ReduceL2": "vector_norm", "ReduceMax": "amax", "ReduceMean": "mean", "ReduceSum": "sum"
+    "ReduceL2": "vector_norm", "ReduceMax": "amax", "ReduceMean": "mean", "ReduceSum": "sum",
+    "ReduceSumSquare": "sum",
 }  # fmt: skip
 
 
@@ -167,7 +168,10 @@ def _reduction(at: At) -> list[Step]:
         raise at.unfit("over all axes")
     more = {"ord": 2} if at.kind == "ReduceL2" else {}
     keep = bool(at.values.get("keepdims", 1))
-    return [at.step(REDUCTIONS[at.kind], dim=axes, keepdim=keep, **more)]
+    x = at.node.input[0]
+    squares = [at.part(":squares", at.shape(), "mul", x, x)] if at.kind.endswith("Square") else []
+    read = squares[0].output if squares else x
+    return [*squares, at.step(REDUCTIONS[at.kind], read, dim=axes, keepdim=keep, **more)]
 
 
 def _resize(at: At) -> list[Step]:
@@ -219,6 +223,7 @@ READ: dict[str, Read] = adopt_functions.READ | adopt_moves.READ | {
     "ReduceMax": _reduction,
     "ReduceMean": _reduction,
     "ReduceSum": _reduction,
+    "ReduceSumSquare": _reduction,
     "Resize": _resize,
     "Upsample": _upsample,
     "Softmax": _softmax,

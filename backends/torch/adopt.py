@@ -22,22 +22,23 @@ from backends.torch.adopt_module import own_gradients, require_plain
 from backends.torch.adopt_reader import Reader
 from backends.torch.live import unwrap
 from backends.torch.original import Original
-from zoo.adoption.program import Program
+from zoo.adoption.program import Program, drawn
 from zoo.errors import AdoptionError
 
 
-def program(source: nn.Module, images: np.ndarray) -> Program:
+def program(source: nn.Module, images: np.ndarray | None) -> Program:
     """Return what a module computes.
 
     Args:
         source: it; left as it was found.
-        images: float32 (N, C, H, W), N of at least 2.
+        images: float32 (N, C, H, W), N of at least 2, or None.
 
     Raises:
         AdoptionError: `torch.export` cannot take it, or it computes with what is no float32 image
             batch.
     """
     require_plain(source)
+    images = drawn() if images is None else images
     example = torch.from_numpy(images)
     try:
         with _undisturbed(source), own_gradients():

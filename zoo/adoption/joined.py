@@ -125,11 +125,21 @@ def _group_norm(at: _Joiner, call: Call, back: Call | None, held: dict[str, str]
         at.become(call, "group_norm", apart.inputs, held, num_groups=groups, eps=eps)
 
 
+def _mean(at: _Joiner, name: str) -> Call | None:
+    """Return what makes a mean, which may be a sum over the number of its values."""
+    over = at.of(name, "mul_scalar")
+    total = at.of(over.inputs[0], "sum") if over is not None else None
+    if over is None or total is None:
+        return at.of(name, "mean")
+    count = math.prod(at.shapes[total.inputs[0]]) / math.prod(total.shape)
+    return total if math.isclose(over.options["value"] * count, 1, rel_tol=1e-6) else None
+
+
 def _layer_norm(at: _Joiner, call: Call) -> None:
     """Join (x - mean) / sqrt(variance + eps), as it is before opset 17."""
     difference, root = at.of(call.inputs[0], "add_times"), at.of(call.inputs[1], "sqrt")
     above = at.of(root.inputs[0], "add_scalar") if root is not None else None
-    variance = at.of(above.inputs[0], "mean") if above is not None else None
+    variance = _mean(at, above.inputs[0]) if above is not None else None
     square = at.made.get(variance.inputs[0]) if variance is not None else None
     if difference is None or above is None or variance is None or square is None:
         return

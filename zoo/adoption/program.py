@@ -7,17 +7,22 @@ of a framework.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from zoo.arch import Shape
-from zoo.errors import AdoptionError
+from zoo.errors import AdoptionError, InputError
 
 UNREAD = "unread"
 """The kind of a call that could not be read, so that those around it can be looked at."""
+UNSTATED = (2, 3, 224, 224)
+"""The shape of images of which nobody says how large they are."""
+MAX_IMAGES = 1 << 28
+"""Values of a batch that a network is read with."""
 MOST = 20
 """Of the things that are wrong, an error lists so many."""
 
@@ -101,6 +106,23 @@ class Program:
             for name in call.inputs:
                 found[name].append(call)
         return found
+
+
+def require_images(shape: Sequence[int]) -> None:
+    """Raise `InputError` unless a shape can be one of images."""
+    if len(shape) != 4 or min(shape) < 1 or math.prod(shape) > MAX_IMAGES:
+        raise InputError(f"example (={tuple(shape)}) must be a shape (N, C, H, W)")
+
+
+def drawn(shape: Sequence[int] = UNSTATED) -> np.ndarray:
+    """Return random images, float32, of a shape: two at least, since a batch of one is frozen.
+
+    Raises:
+        InputError: it can be none of images.
+    """
+    require_images(shape)
+    found = np.random.default_rng(0).standard_normal((max(shape[0], 2), *shape[1:]))
+    return found.astype(np.float32)
 
 
 def refuse(problems: Iterable[str]) -> None:

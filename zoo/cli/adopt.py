@@ -15,7 +15,7 @@ def adopt(
     out: Annotated[
         Path, typer.Option(help="The file to write: .safetensors or .zoo, .pth, .ckpt, .npz.")
     ],
-    example: Example = "2,3,224,224",
+    example: Example = None,
     weights: TheirWeights = None,
     name: Annotated[str | None, typer.Option(help="What to call the network.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
@@ -33,7 +33,7 @@ def adopt(
     formats.format_of(out)
     require_free(out, force)
     options = parse(changes, of_recipe=True)
-    net = adopting.opened(source, options, example=shape_of(example), name=name)
+    net = adopting.opened(source, options, example=example and shape_of(example), name=name)
     if weights is not None:
         net = adopting.with_weights(net, weights)
     save(net, out, force=force)

@@ -36,7 +36,10 @@ Foreign = Annotated[
         help="A file of a network, or package.module:name of what makes one; its code is run.",
     ),
 ]
-Example = Annotated[str, typer.Option(help="Shape of the images, N,C,H,W.")]
+Example = Annotated[
+    str | None,
+    typer.Option(help="Shape of the images, N,C,H,W.", show_default="the file's, or 2,3,224,224"),
+]
 TheirWeights = Annotated[Path | None, typer.Option(help="A file of the network's own code base.")]
 BatchSize = Annotated[int, typer.Option(help="Images a batch.")]
 Workers = Annotated[int, typer.Option(help="Threads that prepare images.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.cli.options import Foreign, Overrides, TheirWeights, parse
+from zoo.cli.options import Example, Foreign, Overrides, TheirWeights, parse, shape_of
 
 
 def port(
@@ -15,8 +15,7 @@ def port(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     to: Annotated[str, typer.Option(help="torch or mindspore.")] = "torch",
     weights: TheirWeights = None,
-    size: Annotated[int, typer.Option(help="Height and width of the image.")] = 224,
-    channels: Annotated[int, typer.Option(help="Of the image.")] = 3,
+    example: Example = None,
     level: Annotated[str, typer.Option(help="Of the proof against the original.")] = "training",
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     changes: Overrides = None,
@@ -31,7 +30,7 @@ def port(
     from zoo.cli.progress import progress_bar
 
     options = parse(changes, of_recipe=True)
-    net = adopting.opened(source, options, example=(2, channels, size, size))
+    net = adopting.opened(source, options, example=example and shape_of(example))
     with progress_bar() as progress:
         done = porting.port(
             net, out, to=to, weights=weights, level=level, force=force, progress=progress

@@ -60,16 +60,16 @@ def main(
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         for base in code_base.split(","):
-            for network in _networks(base, Path(folder)):
+            for network in _networks(base, Path(folder), only):
                 if fnmatch.fnmatch(network.name, only):
                     _try(network, where.split(","), level, again)
                     gc.collect()
 
 
-def _networks(base: str, folder: Path) -> Iterator[Network]:
+def _networks(base: str, folder: Path, only: str) -> Iterator[Network]:
     makers = {
         "torchvision": networks.torchvision_networks,
-        "timm": networks.timm_networks,
+        "timm": lambda: networks.timm_networks(only),
         "mindcv": networks.mindcv_networks,
         "onnx": lambda: networks.onnx_networks(folder),
     }

@@ -160,6 +160,7 @@ TABLE: dict[str, Operator] = {
     "transposed conv": transposed((3, 3), (2, 2), (1, 1), (1, 1), bias=True),
     "transposed group conv, dilated": transposed((2, 3), (2, 1), (1, 0), groups=3, dilation=(2, 2)),
     "dropout": Dropout(p=0.4),
+    "dropout of channels": Dropout(p=0.4, of="channel"),
     "stochastic depth": Dropout(p=0.4, of="image"),
     "adaptive avg pool": AdaptiveAvgPool2d(output_size=(3, 5)),
     "adaptive avg pool to a larger map": AdaptiveAvgPool2d(output_size=(11, 8)),

@@ -113,6 +113,10 @@ ROWS = {
     "total": (lambda x: x.sum((-2, -1), True), [Reduce(kind="sum", dim=(2, 3), keepdim=True)]),
     "largest": (lambda x: x.max(1, True)[0], [Reduce(kind="amax", dim=(1,), keepdim=True)]),
     "pool": (nn.AdaptiveMaxPool2d(1), [Reduce(kind="amax", dim=(2, 3), keepdim=True)]),
+    "pool_to_several": (
+        nn.AdaptiveMaxPool2d((4, 2)),
+        [MaxPool2d(kernel_size=(4, 8), stride=(4, 8), padding=(0,) * 4)],
+    ),
     "reflect": (nn.ReflectionPad2d((1, 2, 3, 0)), [Pad2d(sides=(3, 1, 0, 2), mode="reflect")]),
     "replicate": (nn.ReplicationPad2d(2), [Pad2d(sides=(2, 2, 2, 2), mode="replicate")]),
     "crop": (nn.ZeroPad2d((-1, 1, -2, 2)), [Pad2d(sides=(-2, -1, 2, 1), mode="constant")]),
@@ -250,6 +254,10 @@ REFUSED = [
     (lambda x: x.mean((0, 1)), r"\(16, 16\) must be one value of each image"),
     (lambda x: x + x.mean((0, 1), True), r"dim \(=\(0, 1\)\) must keep the images apart"),
     (lambda x: F.pad(x, (1,) * 4, mode="circular"), r"mode \(='circular'\) must be one of const"),
+    (
+        lambda x: F.adaptive_max_pool2d(x, (5, 8)),
+        r"output_size \(=\(5, 8\)\) must divide the map's \(16, 16\)",
+    ),
     (F.selu, "selu is no operator of the zoo"),
     (lambda x: F.celu(x, 2.0), "celu is no operator of the zoo"),
     (lambda x: F.leaky_relu(x, -0.1), r"negative_slope \(=-0\.1\) must not be negative"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from conftest import BACKENDS
@@ -126,6 +128,8 @@ ROWS = {
         "MulScalar Slice Narrow ReLU Slice Narrow ConcatAlong Slice Slice Concat Weight Expand "
         "Concat",
     ),
+    "empty": (lambda x: torch.cat((x[:, :0].relu(), x.tanh(), x), 1), "Tanh Concat"),
+    "dropped": (nn.Dropout2d(0.2), "Dropout"),
     "rows": (lambda x: F.avg_pool1d(x.flatten(2), 3, 2, padding=1), "Reshape AvgPool2d"),
     "pad_last": (lambda x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 2, 0, 1)), "Pad2d Permute"),
     "pad_rows": (lambda x: F.pad(x.flatten(2), (2, 1)), "Pad2d"),
@@ -201,6 +205,10 @@ def corner(x):
 
 REFUSED = [
     (lambda x: x + torch.arange(x.shape[0])[:, None, None, None], "the same of all images"),
+    (
+        lambda x: x.flatten(1) @ x.flatten(1).T,
+        r"1 \(test_adopt_spelled\.py:\d+\): \(.*\): several axes depend on the",
+    ),
     (lambda x: x[:, :2].repeat(1, x.shape[0], 1, 1)[:, :2], "is no operator|images|several axes"),
     (lambda x: F.pad(x, (1, 1, 1, 1, 0, 1)), "pad: must be of one or two axes"),
     (lambda x: x.repeat_interleave(torch.tensor([1] * 6), 1), "repeats must be a number"),
@@ -217,6 +225,21 @@ REFUSED = [
 def test_what_cannot_be_spelled_is_told(function, message):
     with pytest.raises(zoo.AdoptionError, match=message):
         zoo.adopt(nn.Sequential(nn.Conv2d(3, 6, 1), By(function)), example=(2, 3, SIZE, SIZE))
+
+
+def test_what_is_refused_at_several_steps_is_told_at_once():
+    def function(x):  # by the reader, where views are carried out, and by the rules
+        return torch.erf(x.abs()) + x.transpose(0, 1).softmax(1).transpose(0, 1)
+
+    with pytest.raises(zoo.AdoptionError) as caught:
+        zoo.adopt(By(function), example=(2, 3, SIZE, SIZE))
+    place = r"the network itself \(test_adopt_spelled\.py:\d+\): "
+    for told in (
+        "abs is no operator of the zoo",
+        r"softmax reads \(3, 1, 8, 8\) with the images on axis 1, not in front",
+        "erf is no operator of the zoo",
+    ):
+        assert any(re.fullmatch(place + told, line) for line in caught.value.problems)
 
 
 class Scaled(nn.Module):

@@ -127,15 +127,19 @@ def test_split_group_convolution_is_the_same_function(name, rng):
         assert relative_maximum(parts["tested"], whole["tested"]) < 1e-6
 
 
+@pytest.mark.parametrize("of", ["value", "channel"])
 @pytest.mark.parametrize("name", FRAMEWORKS)
-def test_dropout_zeroes_and_scales_in_training(name, rng, graph_mode):
+def test_dropout_zeroes_and_scales_in_training(name, of, rng, graph_mode):
     engine = backends.load(name)
-    graph = network(Dropout(p=0.4), (32, 32))
+    images, size = (2, 32) if of == "value" else (128, 4)
+    graph = network(Dropout(p=0.4, of=of), (size, size))
     arrays = weights.randomize(graph)
-    x = rng.standard_normal((2, 3, 32, 32)).astype(np.float32)
+    x = rng.standard_normal((images, 3, size, size)).astype(np.float32)
     values, _ = engine.forward(graph, arrays, x, training=True, dtype="float32")
     dropped = values["tested"] == 0
-    assert 0.37 < dropped.mean() < 0.43
+    assert 0.36 < dropped.mean() < 0.44
+    if of == "channel":
+        assert (dropped.all((2, 3)) == dropped.any((2, 3))).all()
     kept = values["stem.bn"] / 0.6
     np.testing.assert_allclose(values["tested"][~dropped], kept[~dropped], rtol=1e-5)
 

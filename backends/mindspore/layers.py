@@ -103,6 +103,19 @@ class StochasticDepth(nn.Cell):
         return x * self.drop(ops.ones((x.shape[0],) + (1,) * (x.ndim - 1), x.dtype))
 
 
+class ChannelDropout(nn.Cell):
+    """In training, zero a channel of an image with probability p, or scale it by 1 / (1 - p)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(p=p)
+
+    def construct(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x * self.drop(ops.ones((x.shape[0], x.shape[1], 1, 1), x.dtype))
+
+
 class ELU(nn.Cell):
     """x where x is positive, alpha * (exp(x) - 1) elsewhere; MindSpore's has an alpha of 1."""
 

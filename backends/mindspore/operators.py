@@ -108,7 +108,8 @@ def _shuffle(op: operators.ChannelShuffle, shape: Any) -> Layer:
 def _dropout(op: operators.Dropout, shape: Any) -> Layer:
     if op.of == "value":
         return Layer("nn.Dropout", (Argument("p", op.p, "p"),))
-    return Layer("StochasticDepth", (Argument("p", op.p),))
+    together = "ChannelDropout" if op.of == "channel" else "StochasticDepth"
+    return Layer(together, (Argument("p", op.p),))
 
 
 KEEPS = {"mean": "keep_dims", "sum": "keepdim", "amax": "keepdims"}

@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.ops import constexpr
 
-from backends.mindspore.layers import ChannelShuffle, Gather, StochasticDepth
+from backends.mindspore.layers import ChannelDropout, ChannelShuffle, Gather, StochasticDepth
 from backends.mindspore.tree import get, put
 from zoo.arch import Graph
 
@@ -92,7 +92,7 @@ def prepare(network: nn.Cell, graph: Graph, precision: str) -> Parameter | None:
         cell = get(network, node.name)
         if isinstance(cell, ChannelShuffle | Gather):
             put(network, node.name, Permute(cell.indices))
-        elif isinstance(cell, nn.Dropout | StochasticDepth):
+        elif isinstance(cell, nn.Dropout | ChannelDropout | StochasticDepth):
             key = make_key() if key is None else key
             drawn = cell if isinstance(cell, nn.Dropout) else cell.drop
             path = node.name if drawn is cell else f"{node.name}.drop"

@@ -77,7 +77,7 @@ class Reader:
                 try:
                     calls += self._calls(node)
                 except UnknownError as error:
-                    problems.append(str(error))
+                    problems.append(f"{self.place(node)}: {error}")
                     read = [self.now(n.name) for n in node.all_input_nodes[:1]]
                     calls.append(Call(node.name, UNREAD, tuple(read), ()))
         found, as_tuple, notes = self._outputs()
@@ -115,17 +115,17 @@ class Reader:
             if self.constants.compute(node):
                 return
             if source.name not in self.several:
-                raise UnknownError(f"{self.place(node)}: {source.target} returns several values")
+                raise UnknownError(f"{source.target} returns several values")
             parts = self.several[source.name]
             if not node.users:
                 return
             if not isinstance(index, int) or index >= len(parts):
-                raise UnknownError(f"{self.place(node)}: {source.target}: where a maximum is")
+                raise UnknownError(f"{source.target}: where a maximum is")
             yield self.call(node, "identity", [parts[index]], {}, {})
             return
         if target in SIZES or not hasattr(target, "overloadpacket"):
             if isinstance(target, HigherOrderOperator):
-                raise UnknownError(f"{self.place(node)}: {node.name} is no operator of the zoo")
+                raise UnknownError(f"{node.name} is no operator of the zoo")
             return
         kind = str(target.overloadpacket).removeprefix("aten.").removeprefix("parity_zoo.")
         if kind.rstrip("_") in READ:
@@ -136,15 +136,12 @@ class Reader:
         if kind in SEVERAL:
             yield from SEVERAL[kind](self, node, values)
         elif kind not in READ:
-            raise UnknownError(f"{self.place(node)}: {kind} is no operator of the zoo")
+            raise UnknownError(f"{kind} is no operator of the zoo")
         else:
             yield from self._read(node, kind, values)
 
     def _read(self, node: Node, kind: str, values: Options) -> Iterator[Call]:
-        try:
-            name, options = READ[kind](self.constants.filled(kind, values))
-        except UnknownError as error:
-            raise UnknownError(f"{self.place(node)}: {error}") from None
+        name, options = READ[kind](self.constants.filled(kind, values))
         target: Any = node.target
         inputs, held, added = [], {}, []
         # Of what a shape or a type is taken, nothing else is.
@@ -161,7 +158,7 @@ class Reader:
                 elif role == "bias" and name == "linear":
                     added = [self.now(part.name)]
                 elif role in ROLES:
-                    raise UnknownError(f"{self.place(node)}: {kind}: its {role} is computed")
+                    raise UnknownError(f"{kind}: its {role} is computed")
                 else:
                     if is_array:
                         yield from self.weight(part, node)
@@ -184,10 +181,7 @@ class Reader:
         """Return the full name of an array; a constant gets one of the module that reads it."""
         if part.name in self.held:
             return self.held[part.name]
-        try:
-            return self._named(self.constants.of_one(part, self.batch), reader)
-        except UnknownError as error:
-            raise UnknownError(f"{self.place(reader)}: {error}") from None
+        return self._named(self.constants.of_one(part, self.batch), reader)
 
     def _named(self, value: torch.Tensor, reader: Node) -> str:
         scope = self._scope(reader)
@@ -253,7 +247,7 @@ class Reader:
         if isinstance(value, torch.Tensor):
             shape, images = self.shape_of(value), self.axis_of(value)
             if value.dtype != torch.float32:
-                raise UnknownError(f"{self.place(node)}: {kind}: makes {value.dtype}")
+                raise UnknownError(f"{kind}: makes {value.dtype}")
         place = self._scope(node), options, held, line_of(node)
         return Call(node.name, kind, tuple(inputs), shape, *place, images)
 

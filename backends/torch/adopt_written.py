@@ -21,7 +21,7 @@ def _views(reader: Any, node: Node) -> tuple[Node, list[Node]]:
         views.insert(0, base)
         base = base.args[0]
     if not isinstance(base, Node) or base.op != "call_function":
-        raise UnknownError(f"{reader.place(node)}: {node.name} is no operator of the zoo")
+        raise UnknownError(f"{node.name} is no operator of the zoo")
     return base, views
 
 
@@ -57,7 +57,7 @@ def copied(reader: Any, node: Node, values: Options) -> Iterator[Call]:
         spans.append((int(at[0]), int(at[-1]) + 1))
     whole = part.numel() == torch.Size([b - a for a, b in spans]).numel()
     if not whole or part.dim() != len(shape) or spans[images] != (0, shape[images]):
-        raise UnknownError(f"{reader.place(node)}: copy_: must write over a block of each image")
+        raise UnknownError("copy_: must write over a block of each image")
     value = values["src"]
     if value.name in reader.held or value.name in reader.constants.known:
         yield from reader.weight(value, node)
@@ -105,7 +105,7 @@ def resized(reader: Any, node: Node, values: Options) -> Iterator[Call]:
         yield from reader.weight(source, node)
     scales = values.get("scale_factors")
     if scales and any(n * s != m for n, s, m in zip(shape[2:], scales, made[2:], strict=True)):
-        raise UnknownError(f"{reader.place(node)}: scale_factors (={tuple(scales)}) must be exact")
+        raise UnknownError(f"scale_factors (={tuple(scales)}) must be exact")
     target: Any = node.target
     for axis in (2, 3):
         size, other = shape[axis], made[axis]

@@ -106,6 +106,9 @@ def _conv_transpose(op: operators.ConvTranspose2d, shape: Any) -> Layer:
     )
 
 
+DROPOUTS = {"value": "nn.Dropout", "channel": "nn.Dropout2d", "image": "StochasticDepth"}
+"""What drops which values together."""
+
 OPERATORS: dict[type[Operator], Entry] = {
     operators.Conv2d: _conv,
     operators.MaxPool2d: _max_pool,
@@ -138,9 +141,7 @@ OPERATORS: dict[type[Operator], Entry] = {
     operators.Pad2d: padded,
     operators.Upsample: _upsample,
     operators.ConvTranspose2d: _conv_transpose,
-    operators.Dropout: lambda op, shape: Layer(
-        "nn.Dropout" if op.of == "value" else "StochasticDepth", (Argument("p", op.p),)
-    ),
+    operators.Dropout: lambda op, shape: Layer(DROPOUTS[op.of], (Argument("p", op.p),)),
     operators.AdaptiveAvgPool2d: lambda op, shape: Layer(
         "nn.AdaptiveAvgPool2d", (Argument("output_size", one(op.output_size)),)
     ),

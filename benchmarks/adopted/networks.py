@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -57,26 +58,43 @@ def torchvision_networks() -> Iterator[Network]:
         )  # fmt: skip
 
 
-def timm_networks() -> Iterator[Network]:
-    """Yield of each module of timm the alphabetically first network that is not too large."""
+def timm_networks(only: str = "*") -> Iterator[Network]:
+    """Yield of each module of timm the alphabetically first network that is not too large.
+
+    Args:
+        only: a shell-style pattern: modules without a network that fits are not looked at.
+    """
     import timm
 
     for module in timm.list_modules():
-        for name in sorted(timm.list_models(module=module)):
+        names = sorted(timm.list_models(module=module))
+        if not fnmatch.filter(names, only):
+            continue
+        for name in names:
+            count = _parameters(name)
+            if count is None or count > LARGEST:
+                continue
             make = lambda name=name: randomized(timm.create_model(name))  # noqa: E731
-            try:
-                module_made = timm.create_model(name)
-            except Exception:  # some need packages that are not there
-                continue
-            count = sum(p.numel() for p in module_made.parameters())
-            if count > LARGEST:
-                continue
             own = timm.get_pretrained_cfg(name)
             nominal = (own.input_size if own else (3, 224, 224))[1]
             fixed = own is not None and own.fixed_input_size
             sizes = (nominal,) if fixed else tuple(dict.fromkeys((*SIZES, nominal)))
             yield Network("timm", name, module, make, count, run_torch, sizes)
             break
+
+
+def _parameters(name: str) -> int | None:
+    """Return how many one of timm's networks has; None where it needs packages that we lack."""
+    import timm
+    import torch
+
+    for device in ("meta", "cpu"):  # some look at values of theirs
+        try:
+            with torch.device(device):
+                return sum(p.numel() for p in timm.create_model(name).parameters())
+        except Exception:
+            continue
+    return None
 
 
 def mindcv_networks() -> Iterator[Network]:

@@ -42,18 +42,22 @@ def canonical(program: Program) -> Canonical:
     Raises:
         AdoptionError: it has something that no operator of ours is; all of it is told at once.
     """
-    if program.problems:
-        try:
-            canonical(replace(program, problems=()))
-        except AdoptionError as error:
-            refuse((*program.problems, *error.problems))
-        except Exception:  # what is read of the calls around a hole may be anything
-            refuse(program.problems)
-        else:
-            refuse(program.problems)
+    found = None
+    try:
+        found = _canonical(program)
+    except AdoptionError as error:
+        refuse((*program.problems, *(error.problems or [str(error)])))
+    except Exception:
+        if not program.problems:  # what is read of the calls around a hole may be anything
+            raise
+    refuse(program.problems)
+    assert found is not None
+    return found
+
+
+def _canonical(program: Program) -> Canonical:
     _require_order(program)
     program = simplified(program)
-    _require_batches(program)
     shapes = program.shapes()
     arrays = program.arrays
     names = _Names(program)
@@ -72,7 +76,7 @@ def canonical(program: Program) -> Canonical:
             first = nodes[-len(made)].name
             held_by |= {f"{first}.{role}": held for role, held in call.held.items()}
         values[call.name] = read[0]
-    refuse(problems + _shared(held_by))
+    refuse(problems + _apart(program) + _shared(held_by))
     outputs = tuple(values[name] for name in program.outputs)
     _, channels, *size = program.input_shape
     try:
@@ -142,7 +146,8 @@ def _shared(theirs: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _require_batches(program: Program) -> None:
+def _apart(program: Program) -> list[str]:
+    """Return what is said of values that have the images elsewhere than in front."""
     lost = [
         f"{call.place}: {call.kind} makes {call.shape} with the images on axis {call.images}: they "
         "must be in front"
@@ -150,10 +155,10 @@ def _require_batches(program: Program) -> None:
         if call.kind in RULES and call.images > 0
     ]
     outputs = [call for call in program.calls if call.name in program.outputs]
-    refuse(lost + [
+    return lost + [
         f"{call.place}: what the network returns {call.shape} must be one value of each image"
         for call in outputs if call.images < 0 or call.shape[:1] != (1,)
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 class _Names:

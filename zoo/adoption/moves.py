@@ -21,7 +21,7 @@ from zoo.adoption.arrange import (
     solid,
     without,
 )
-from zoo.adoption.program import Call, Program, refuse
+from zoo.adoption.program import UNREAD, Call, Program
 from zoo.arch import Shape
 
 VIEWS = frozenset({"flatten", "permute", "reshape", "select", "slice", "transpose"})
@@ -60,7 +60,7 @@ class _Walk:
         for call in self.program.calls:
             self.values[call.name] = self._view(call) or self._compute(call)
         outputs = tuple(self._settled(name, None) for name in self.program.outputs)
-        refuse(self.problems)
+        self.program.problems += tuple(self.problems)
         self.program.calls, self.program.outputs = self.calls, outputs
         return self.program
 
@@ -140,7 +140,10 @@ class _Walk:
         inputs = tuple(
             self._settled(name, call) if name in self.values else name for name in call.inputs
         )
-        self._add(replace(call, inputs=inputs))
+        wrong = any(
+            name in self.values and not self.values[name].is_settled for name in call.inputs
+        )
+        self._add(replace(call, inputs=inputs, kind=UNREAD if wrong else call.kind))
         return solid(call.name, call.shape, call.images >= 0)
 
     def _images(self) -> str:

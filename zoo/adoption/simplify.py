@@ -23,6 +23,7 @@ COPIES = frozenset({"contiguous", "clone", "alias", "detach", "lift_fresh_copy",
 IDLE = {
     "add_scalar": ("value", 0),
     "dropout": ("p", 0),
+    "feature_dropout": ("p", 0),
     "mul_scalar": ("value", 1),
     "stochastic_depth": ("p", 0),
 }
@@ -45,6 +46,8 @@ def without_copies(program: Program) -> Program:
     kept = []
     for call in program.calls:
         call.inputs = tuple(same.get(name, name) for name in call.inputs)
+        if call.kind == "cat":  # what is empty adds nothing
+            call.inputs = tuple(n for n in call.inputs if 0 not in shapes[n]) or call.inputs
         still = call.kind in ("reshape", "flatten") and call.shape == shapes[call.inputs[0]]
         alone = call.kind == "cat" and len(call.inputs) == 1
         idle = call.kind in IDLE and call.options[IDLE[call.kind][0]] == IDLE[call.kind][1]

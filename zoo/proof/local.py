@@ -157,16 +157,17 @@ def _statistics_units(op: BatchNorm2d, x: np.ndarray, held: Arrays) -> Arrays:
 
 
 def _dropped(op: Dropout, x: np.ndarray, found: np.ndarray) -> float:
-    """Return the error of what dropout kept; infinity if it drew no mask of its own for each value.
+    """Return the error of what dropout kept; infinity if it drew no mask for each value or channel.
 
     It must not drop none, all, or far too many, nor the same of all images, channels or pixels.
     """
-    kept = found != 0
-    alive = x != 0
+    first = {"value": x.ndim, "channel": 2, "image": 1}[op.of]
+    together = tuple(range(first, x.ndim))
+    kept, alive = ((v != 0).any(together, keepdims=True) for v in (found, x))
+    exact = np.where(kept, x / (1 - op.p), 0)
+    error = in_units(found, exact, np.abs(x) / (1 - op.p))
     if op.of == "image":  # too few to tell how likely each was
-        whole = kept.reshape(len(x), -1).any(1).reshape(-1, *(1,) * (x.ndim - 1))
-        exact = np.where(whole, x / (1 - op.p), 0)
-        return in_units(found, exact, np.abs(x) / (1 - op.p))
+        return error
     count = int(alive.sum())
     share = float((alive & ~kept).sum()) / max(count, 1)
     # Six deviations of the binomial distribution.
@@ -179,5 +180,4 @@ def _dropped(op: Dropout, x: np.ndarray, found: np.ndarray) -> float:
         alike = np.delete(kept == first, 0, axis)[both]
         if alike.size >= FEW and alike.all():
             return float("inf")
-    exact = np.where(kept, x / (1 - op.p), 0)
-    return in_units(found, exact, np.abs(x) / (1 - op.p))
+    return error

@@ -53,11 +53,17 @@ def _linear(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     return [Linear(in_features=features, out_features=out, bias="bias" in held)]
 
 
+def _feature_dropout(call: Call, read: list[Shape], held: Held) -> list[Operator]:
+    require_map(call, read[0])
+    return [Dropout(p=call.options["p"], of="channel")]
+
+
 RULES: dict[str, Rule] = {
     "batch_norm": _batch_norm,
     "conv2d": _conv2d,
     "conv_transpose2d": _conv_transpose2d,
     "dropout": plain(Dropout, "p"),
+    "feature_dropout": _feature_dropout,
     "linear": _linear,
     "stochastic_depth": plain(Dropout, "p", of="image"),
 }

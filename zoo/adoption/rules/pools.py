@@ -60,8 +60,13 @@ def _adaptive_avg_pool2d(call: Call, read: list[Shape], held: Held) -> list[Oper
 
 def _adaptive_max_pool2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     require_map(call, read[0])
-    expect(call, output_size=(1, 1))
-    return [Reduce(kind="amax", dim=(2, 3), keepdim=True)]
+    size, map_size = call.options["output_size"], read[0][2:]
+    if size == (1, 1):
+        return [Reduce(kind="amax", dim=(2, 3), keepdim=True)]
+    if any(n % m for n, m in zip(map_size, size, strict=True)):
+        raise UnfitError(f"{call.kind}: output_size (={size}) must divide the map's {map_size}")
+    window = (map_size[0] // size[0], map_size[1] // size[1])
+    return [MaxPool2d(kernel_size=window, stride=window, padding=(0, 0, 0, 0))]
 
 
 def _reduction(call: Call, read: list[Shape], held: Held) -> list[Operator]:

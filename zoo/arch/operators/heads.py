@@ -87,7 +87,8 @@ class Dropout(Operator):
     """In training, zero each value with probability ``p`` and scale the rest by 1 / (1 - p).
 
     ``of="image"`` zeroes all values of an image or none: what a residual's branch makes, which is
-    stochastic depth (arXiv:1603.09382; ``torchvision.ops.StochasticDepth(p, "row")``).
+    stochastic depth (arXiv:1603.09382; ``torchvision.ops.StochasticDepth(p, "row")``);
+    ``of="channel"`` those of a channel of an image, as ``nn.Dropout2d`` (arXiv:1411.4280).
     """
 
     traits = Traits(
@@ -101,7 +102,7 @@ class Dropout(Operator):
     )
 
     p: float
-    of: Literal["value", "image"] = "value"
+    of: Literal["value", "channel", "image"] = "value"
 
     def __post_init__(self) -> None:
         require(0 <= self.p < 1, f"p (={self.p}) must be in [0, 1)")

@@ -65,6 +65,17 @@ class Weighed(nn.Module):
         return x * shares[0] + x.relu() * shares[2]
 
 
+class Gain(nn.Module):
+    """A single number, as NFNet's gain of a branch that is skipped."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x):
+        return x * self.gain
+
+
 class Rotary(nn.Module):
     """A table that is made of what no file has (arXiv:2104.09864): a constant."""
 
@@ -147,6 +158,7 @@ ROWS = {
     ),
     "relative": (Relative(), "Weight Permute MatMul Permute"),
     "weighed": (Weighed(), "Weight Reshape Softmax Slice Reshape Mul ReLU Slice Reshape Mul Add"),
+    "gain": (Gain(), "Weight Mul"),
     "rotary": (Rotary(), "Weight Mul"),
     "repeated": (lambda x: x.repeat(1, 2, 1, 3), "Index Index"),
     "each": (lambda x: x.repeat_interleave(2, 0).unflatten(0, (-1, 2)), "Index"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from test_adopt import randomized
 from torch import nn
+from torch.nn import functional as F
 
 import backends
 import zoo
@@ -201,6 +202,97 @@ def meta():
 
 def exported():
     return torch.export.export(base().eval(), (torch.zeros(2, 3, SIZE, SIZE),)).module()
+
+
+class Standardized(nn.Conv2d):
+    """As timm's NFNet and BiT have it (arXiv:2101.08692); its scale is a parameter, or none."""
+
+    def __init__(self, *sizes, gain):
+        super().__init__(*sizes)
+        self.gain = nn.Parameter(torch.rand(self.out_channels) + 0.5) if gain else None
+
+    def forward(self, x):
+        flat = self.weight.reshape(1, self.out_channels, -1)
+        gain = None if self.gain is None else self.gain * 0.3
+        flat = F.batch_norm(flat, None, None, weight=gain, training=True, momentum=0.0, eps=1e-6)
+        return F.conv2d(x, flat.reshape_as(self.weight), self.bias)
+
+
+@pytest.fixture
+def standardized():
+    layers = [Standardized(3, 6, 3, gain=True), nn.ReLU(), Standardized(6, 4, 3, gain=False)]
+    return randomized(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())).eval()
+
+
+def test_weights_that_are_computed_of_others_are_kept_as_they_are_now(standardized):
+    before = {name: tensor.clone() for name, tensor in standardized.state_dict().items()}
+    net = zoo.adopt(standardized, example=(2, 3, SIZE, SIZE))
+    assert net.notes == (
+        "0, 2: weights are computed of others: they are kept as they are now, for inference; "
+        "training does not compute them again",
+    )
+    assert [type(n.op).__name__ for n in net.graph.nodes][:3] == ["Conv2d", "ReLU", "Conv2d"]
+    x = torch.randn(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        wanted = standardized(x)
+        torch.testing.assert_close(zoo.create(net).eval()(x), wanted, rtol=0, atol=5e-6)
+    assert all(torch.equal(before[n], t) for n, t in standardized.state_dict().items())
+
+
+def test_what_a_module_computes_is_in_no_file_of_its_and_not_asked_of_it(standardized, tmp_path):
+    net = zoo.adopt(standardized, example=(2, 3, SIZE, SIZE))
+    torch.save(standardized.state_dict(), tmp_path / "theirs.pth")
+    with pytest.raises(zoo.WeightsError, match=r"0\.computed\.weight: missing"):
+        zoo.load_weights(tmp_path / "theirs.pth", model=net)
+    with pytest.raises(zoo.SpecError, match=r"a module, whose arrays are its own"):
+        zoo.parity(net, backends=["original"])
+    zoo.save(zoo.create(net), tmp_path / "ours.pth")
+    assert np.array_equal(zoo.load_weights(tmp_path / "ours.pth")["2.computed.weight"],
+                          net["2.computed.weight"])  # fmt: skip
+
+
+def test_a_norm_of_the_images_by_themselves_is_no_weight():
+    class Norm(nn.Module):
+        def forward(self, x):
+            return F.batch_norm(x, None, None, training=True)
+
+    with pytest.raises(zoo.AdoptionError, match="batch_norm: must have a weight"):
+        zoo.adopt(Norm(), example=(2, 3, SIZE, SIZE))
+
+
+class Lstm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x.flatten(2).transpose(1, 2))[0].mean(1).cos()
+
+
+def test_what_a_refused_call_hands_on_is_not_told_again():
+    with pytest.raises(zoo.AdoptionError) as caught:
+        zoo.adopt(Lstm(), example=(2, 3, SIZE, SIZE))
+    told = [problem.rpartition(": ")[2] for problem in caught.value.problems]
+    assert told == ["lstm is no operator of the zoo", "cos is no operator of the zoo"]
+
+
+class Constant(nn.Module):
+    """What no file has, once as a buffer and once computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(SIZE, 4)
+        self.register_buffer("held", torch.rand(SIZE), persistent=False)
+
+    def forward(self, x):
+        return self.fc((x * self.held + torch.arange(SIZE).float() / SIZE).mean((1, 2)))
+
+
+def test_constants_stand_in_no_way_of_a_port_or_a_proof_of_training(tmp_path):
+    net = zoo.adopt(randomized(Constant()).eval(), example=(2, 3, SIZE, SIZE))
+    assert zoo.port(net, tmp_path / "port", level="forward").passed
+    report = zoo.parity(net, backends=["original"], level="training")
+    assert not report.failures, report.summary()
 
 
 REFUSED = {

@@ -46,7 +46,7 @@ def check(graph: Graph, weights: Mapping[str, np.ndarray]) -> Weights:
             if rows
         ]
         raise WeightsError("the weights do not fit the network:\n" + "\n".join(lines))
-    return {name: np.ascontiguousarray(array, np.float32) for name, array in found.items()}
+    return {name: np.asarray(array, np.float32, order="C") for name, array in found.items()}
 
 
 def listed(rows: list[str], most: int = 20) -> str:

@@ -33,7 +33,7 @@ class Adopted(Checkpoint):
     `zoo.export`, `zoo.write_source`.
 
     Attributes:
-        original: the user's own module.
+        original: the user's own module; None of a file, and where it computes weights of others.
         theirs: our name of an array → the name it has there.
         output_names: what the values that it returns are called there (``"aux.0"`` where they are
             in dictionaries or tuples of tuples; here they are one tuple); ``""`` for one alone.
@@ -119,6 +119,8 @@ def adopt(
     called = name or (Path(source).stem if from_file else type(source).__name__)
     spec: Spec = GraphSpec.of(found.graph, called)
     weights, theirs, notes = found.weights, found.theirs, found.notes
+    # What the module computes of others it cannot be given, nor asked for.
+    computed = any(not p.value and n not in theirs for n, p in found.graph.parameters.items())
     known = recognized(found.graph) if recognize else None
     if isinstance(known, Recognized):
         spec, theirs, notes = known.spec, known.arrays(theirs), (*notes, *known.notes)
@@ -133,7 +135,7 @@ def adopt(
         spec=spec,
         weights=weights,
         notes=notes,
-        original=None if from_file else source,
+        original=None if from_file or computed else source,
         theirs=theirs,
         output_names=found.output_names,
         recognized=known if isinstance(known, Recognized) else None,

@@ -147,7 +147,7 @@ def _changed(net: Checkpoint) -> tuple[str, ...]:
     if getattr(net, "original", None) is None:
         return ()
     now = original_of(net).get_parameters(net.original)  # type: ignore[attr-defined]
-    return tuple(name for name, array in net.items() if not np.array_equal(now[name], array))
+    return tuple(n for n, array in net.items() if n in now and not np.array_equal(now[n], array))
 
 
 def _error(net: Checkpoint, model: Any, as_it_came: bool) -> tuple[float, str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +16,11 @@ from torch.export.graph_signature import InputKind
 from backends.torch import adopt_written
 from backends.torch.adopt_call import Node, Options, UnknownError, arguments, line_of, value_of
 from backends.torch.adopt_calls import READ, SIZES
+from backends.torch.adopt_computed import ROLES, computed
 from backends.torch.adopt_constants import Constants
 from backends.torch.adopt_module import first_names, named_leaves
 from zoo.adoption.program import UNREAD, Call, Program, refuse
 from zoo.errors import AdoptionError
-
-ROLES = ("weight", "bias", "running_mean", "running_var")
-"""Of the arrays that a layer computes with; any other is a value."""
 
 
 class Reader:
@@ -39,7 +36,7 @@ class Reader:
         state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         self.trained = {name for name, _ in module.named_parameters()}
         first = first_names(module)
-        known = {}
+        known, given = {}, {}
         for spec in exported.graph_signature.input_specs:
             name, target = spec.arg.name, first.get(spec.target or "", spec.target)
             if spec.kind is InputKind.USER_INPUT:
@@ -47,6 +44,7 @@ class Reader:
                 continue
             if target is None or target not in (held := state | dict(exported.constants)):
                 raise AdoptionError(f"{target or name}: a constant that is no tensor")
+            given[name] = held[target]
             own = target in state and held[target].is_floating_point()
             if own:
                 self.held[name] = target
@@ -67,25 +65,41 @@ class Reader:
         self.weights: set[str] = set()
         self.made: set[str] = set()
         self.same: dict[str, str] = {}
+        self.unread: set[str] = set()
+        self.computed = computed(exported.graph, given, self.held.keys() - known.keys())
 
     def program(self) -> Program:
         """Return the program."""
         calls: list[Call] = []
         problems: list[str] = []
         for node in self.exported.graph.nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and node.name not in self.computed.left:
                 try:
                     calls += self._calls(node)
                 except UnknownError as error:
+                    self.unread.add(node.name)
                     problems.append(f"{self.place(node)}: {error}")
                     read = [self.now(n.name) for n in node.all_input_nodes[:1]]
                     calls.append(Call(node.name, UNREAD, tuple(read), ()))
         found, as_tuple, notes = self._outputs()
+        notes += self._once()
         return Program(
             self.images[0], self.shape, calls, tuple(value for _, value in found), as_tuple,
             self.arrays, self.modules, notes, frozenset(self.made),
             tuple(name for name, _ in found), tuple(problems),
         )  # fmt: skip
+
+    def _once(self) -> list[str]:
+        """Return what is said of weights that were computed of others; these are no arrays here."""
+        left = [self.held[name] for name in self.computed.left if name in self.held]
+        for name in left:
+            del self.arrays[name]
+        layers = sorted({self._scope(node) for node in self.computed.layers.values()})
+        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+        return [
+            f"{', '.join(layers[:3])}{more}: weights are computed of others: they are kept as they "
+            "are now, for inference; training does not compute them again"
+        ] * bool(layers)
 
     def _outputs(self) -> tuple[list[tuple[str, str]], bool, list[str]]:
         """Return what is returned (how it is called, the value), if in a tuple, and notes."""
@@ -110,18 +124,7 @@ class Reader:
     def _calls(self, node: Node) -> Iterator[Call]:
         target: Any = node.target
         if target is operator.getitem:
-            source, index = node.args
-            assert isinstance(source, Node)
-            if self.constants.compute(node):
-                return
-            if source.name not in self.several:
-                raise UnknownError(f"{source.target} returns several values")
-            parts = self.several[source.name]
-            if not node.users:
-                return
-            if not isinstance(index, int) or index >= len(parts):
-                raise UnknownError(f"{source.target}: where a maximum is")
-            yield self.call(node, "identity", [parts[index]], {}, {})
+            yield from self._one_of_several(node)
             return
         if target in SIZES or not hasattr(target, "overloadpacket"):
             if isinstance(target, HigherOrderOperator):
@@ -133,12 +136,29 @@ class Reader:
         if kind.startswith("_assert") or self.constants.compute(node):
             return
         values = arguments(node)
-        if kind in SEVERAL:
-            yield from SEVERAL[kind](self, node, values)
+        if kind in adopt_written.SEVERAL:
+            yield from adopt_written.SEVERAL[kind](self, node, values)
         elif kind not in READ:
             raise UnknownError(f"{kind} is no operator of the zoo")
         else:
             yield from self._read(node, kind, values)
+
+    def _one_of_several(self, node: Node) -> Iterator[Call]:
+        source, index = node.args
+        assert isinstance(source, Node)
+        if self.constants.compute(node):
+            return
+        if source.name in self.unread:  # which is told
+            yield Call(node.name, UNREAD, (), ())
+            return
+        if source.name not in self.several:
+            raise UnknownError(f"{source.target} returns several values")
+        parts = self.several[source.name]
+        if not node.users:
+            return
+        if not isinstance(index, int) or index >= len(parts):
+            raise UnknownError(f"{source.target}: where a maximum is")
+        yield self.call(node, "identity", [parts[index]], {}, {})
 
     def _read(self, node: Node, kind: str, values: Options) -> Iterator[Call]:
         name, options = READ[kind](self.constants.filled(kind, values))
@@ -150,7 +170,10 @@ class Reader:
             for part in value if isinstance(value, list | tuple) else [value]:
                 if not isinstance(part, Node) or not isinstance(value_of(part), torch.Tensor):
                     continue
-                is_array = part.name in self.held or part.name in self.constants.known
+                is_array = any(
+                    part.name in them
+                    for them in (self.held, self.constants.known, self.computed.values)
+                )
                 if self.constants.tells(kind, part):
                     continue  # the options have it
                 if is_array and role in ROLES:
@@ -181,11 +204,13 @@ class Reader:
         """Return the full name of an array; a constant gets one of the module that reads it."""
         if part.name in self.held:
             return self.held[part.name]
+        if part.name in self.computed.values:  # called like no array that a file of theirs has
+            return self._named(self.computed.values[part.name], reader, "computed_weight")
         return self._named(self.constants.of_one(part, self.batch), reader)
 
-    def _named(self, value: torch.Tensor, reader: Node) -> str:
+    def _named(self, value: torch.Tensor, reader: Node, called: str = "constant") -> str:
         scope = self._scope(reader)
-        wanted = name = f"{scope}.constant" if scope else "constant"
+        wanted = name = f"{scope}.{called}" if scope else called
         number = 1
         while name in self.arrays:
             name, number = f"{wanted}_{number}", number + 1
@@ -214,27 +239,6 @@ class Reader:
             name, "weight", (), self.arrays[full].shape, self._scope(reader),
             {"trainable": full in self.trained}, {"weight": full}, line_of(reader), -1,
         )  # fmt: skip
-
-    def parted(self, node: Node, values: Options, single: bool = False) -> Iterator[Call]:
-        """Yield the parts that an axis is cut into."""
-        dim = values.get("dim", 0)
-        sizes = [1 if single else int(t.shape[dim]) for t in value_of(node)]
-        part = values["self"]
-        if part.name in self.held:
-            yield from self.weight(part, node)
-        source = self.now(part.name)
-        start, names = 0, []
-        for i, size in enumerate(sizes):
-            options = {"dim": dim, "start": start, "end": start + size, "step": 1}
-            if single:
-                options = {"dim": dim, "index": i}
-            call = self.call(node, "select" if single else "slice", [source], options, {})
-            call.name, call.shape = f"{node.name}_{i}", self.shape_of(value_of(node)[i])
-            call.images = self.axis_of(value_of(node)[i])
-            names.append(call.name)
-            start += size
-            yield call
-        self.several[node.name] = names
 
     def call(
         self, node: Node, kind: str, inputs: Sequence[str], options: Options, held: dict[str, str]
@@ -278,11 +282,3 @@ class Reader:
     def place(self, node: Node) -> str:
         at, line = self._scope(node) or "the network itself", line_of(node)
         return f"{at} ({line})" if line else at
-
-
-SEVERAL: dict[str, Callable[[Reader, Node, Options], Iterator[Call]]] = {
-    **dict.fromkeys(("chunk", "split", "split_with_sizes"), Reader.parted),
-    "unbind": functools.partial(Reader.parted, single=True),
-    **adopt_written.SEVERAL,
-}
-"""Functions that are several calls → what yields them."""

@@ -1,7 +1,8 @@
-"""Calls of ATen that are several: writes into a part of a value, maps of another size, einsums."""
+"""Calls of ATen that are several: parts, writes into one, maps of another size, einsums."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -138,12 +139,36 @@ def summed(reader: Any, node: Node, values: Options) -> Iterator[Call]:
         yield replace(call, name=f"{node.name}{end}", shape=shape)
 
 
+def parted(reader: Any, node: Node, values: Options, *, single: bool = False) -> Iterator[Call]:
+    """Yield the parts that an axis is cut into."""
+    dim = values.get("dim", 0)
+    sizes = [1 if single else int(t.shape[dim]) for t in value_of(node)]
+    part = values["self"]
+    if part.name in reader.held:
+        yield from reader.weight(part, node)
+    source = reader.now(part.name)
+    start, names = 0, []
+    for i, size in enumerate(sizes):
+        options = {"dim": dim, "start": start, "end": start + size, "step": 1}
+        if single:
+            options = {"dim": dim, "index": i}
+        call = reader.call(node, "select" if single else "slice", [source], options, {})
+        call.name, call.shape = f"{node.name}_{i}", reader.shape_of(value_of(node)[i])
+        call.images = reader.axis_of(value_of(node)[i])
+        names.append(call.name)
+        start += size
+        yield call
+    reader.several[node.name] = names
+
+
 SEVERAL: dict[str, Callable[[Any, Node, Options], Iterator[Call]]] = {
     **dict.fromkeys(
         ("_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa", "upsample_bicubic2d"), resized
     ),
+    **dict.fromkeys(("chunk", "split", "split_with_sizes"), parted),
     "copy_": copied,
     "einsum": summed,
+    "unbind": functools.partial(parted, single=True),
     "zero_": zeroed,
 }
 """Functions that are several calls → what yields them."""

@@ -91,8 +91,9 @@ class PlainTrainer:
 
     def weights(self) -> Arrays:
         """Return copies of parameters and running statistics."""
-        state = self.module.state_dict()
-        found = {ours: state[name].numpy().copy() for name, ours in self.names.items()}
+        # Buffers that no file has too.
+        state = dict((*self.module.named_parameters(), *self.module.named_buffers()))
+        found = {ours: state[name].detach().numpy().copy() for name, ours in self.names.items()}
         return {name: found[name] for name in self.graph.parameters if name in found}
 
     def slots(self) -> dict[str, Arrays]:

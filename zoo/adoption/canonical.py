@@ -85,7 +85,7 @@ def _canonical(program: Program) -> Canonical:
         refuse([str(error)])
         raise
     weights = {
-        name: np.ascontiguousarray(arrays[held_by[name]]).reshape(parameter.shape)
+        name: np.asarray(arrays[held_by[name]], order="C").reshape(parameter.shape)
         for name, parameter in graph.parameters.items()
     }
     graph = with_constants(graph, weights)

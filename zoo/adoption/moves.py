@@ -140,9 +140,7 @@ class _Walk:
         inputs = tuple(
             self._settled(name, call) if name in self.values else name for name in call.inputs
         )
-        wrong = any(
-            name in self.values and not self.values[name].is_settled for name in call.inputs
-        )
+        wrong = not all(x.is_settled for x in read)  # which is told
         self._add(replace(call, inputs=inputs, kind=UNREAD if wrong else call.kind))
         return solid(call.name, call.shape, call.images >= 0)
 

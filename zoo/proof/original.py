@@ -54,7 +54,10 @@ def of_original(model: Any, spec: Spec, *, optimize: bool) -> OriginalCandidate:
     """
     source = getattr(model, "original", None)
     if source is None:
-        raise SpecError(f"backend {ORIGINAL!r}: only of a network that zoo.adopt made of a module")
+        raise SpecError(
+            f"backend {ORIGINAL!r}: only of a network that zoo.adopt made of a module, "
+            "whose arrays are its own"
+        )
     if optimize or spec.graph.parameters != model.spec.graph.parameters:
         raise SpecError(f"backend {ORIGINAL!r}: the module is proven as it is")
     constants = tuple(name for name, p in spec.graph.parameters.items() if p.value)

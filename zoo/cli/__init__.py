@@ -4,40 +4,57 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
-
-from zoo.cli.adopt import adopt
-from zoo.cli.bench import bench
-from zoo.cli.convert import convert
-from zoo.cli.demo import demo
-from zoo.cli.doctor import doctor
-from zoo.cli.evaluate import evaluate
-from zoo.cli.export import export
-from zoo.cli.info import info
-from zoo.cli.inspect import inspect
-from zoo.cli.list import list_
-from zoo.cli.parity import parity
-from zoo.cli.port import port
-from zoo.cli.predict import predict
-from zoo.cli.quantize import quantize
-from zoo.cli.report import report
-from zoo.cli.source import source
-from zoo.cli.train import recipes, train
 from zoo.errors import ZooError
 
-app = typer.Typer(
-    help="Efficient vision networks, proven equal across frameworks.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("list")(list_)
-for command in (
-    info, adopt, convert, inspect, parity, demo, bench, doctor, evaluate, export, port, predict,
-    quantize, recipes, report, source, train,
-):  # fmt: skip
-    app.command()(command)
+if TYPE_CHECKING:
+    import typer
+
+    app: typer.Typer
+
+COMMANDS = {
+    name: (module, function)
+    for module, function in (
+        *((name, name) for name in (
+            "info", "adopt", "convert", "inspect", "parity", "demo", "bench", "doctor", "evaluate",
+            "export", "port", "predict", "quantize",
+        )),
+        ("train", "recipes"), ("report", "report"), ("source", "source"), ("train", "train"),
+        ("list", "list_"),
+    )
+    for name in (function.rstrip("_"),)
+}  # fmt: skip
+"""Name → module in this package, and function there."""
+
+
+def application(names: Iterable[str]) -> typer.Typer:
+    """Return the command with some of its subcommands.
+
+    Typer prepares all that it is given, which takes longer than to list the networks.
+    """
+    import typer
+
+    found = typer.Typer(
+        help="Efficient vision networks, proven equal across frameworks.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    found.callback()(lambda: None)  # a single subcommand has its name too
+    for name in names:
+        module, function = COMMANDS[name]
+        found.command(name)(getattr(import_module(f"zoo.cli.{module}"), function))
+    return found
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return the whole command, as `app`."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return application(COMMANDS)
 
 
 def main() -> None:
@@ -45,9 +62,12 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII shows what it can
             stream.reconfigure(errors="replace")
+    asked = sys.argv[1:2]
     try:
-        app()
+        application(asked if asked and asked[0] in COMMANDS else COMMANDS)()
     except (ZooError, OSError) as error:
+        import typer
+
         from zoo.text import visible
 
         typer.echo(f"zoo: {visible(str(error))}", err=True)

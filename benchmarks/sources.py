@@ -4,8 +4,9 @@
     python benchmarks/sources.py --only resnet50
 
 Each is adopted from torchvision with drawn weights and statistics and written as PyTorch and as
-MindSpore. A process without the zoo imports the file, loads the weights strictly and runs it on
-images of 64×64, or of the smallest size that is admitted. Writes
+MindSpore, under torchvision's names also where it is one of ours. A process without the zoo imports
+the file, loads torchvision's own state (MindSpore: a checkpoint under its names) strictly and runs
+it on images of 64×64, or of the smallest size that is admitted. Writes
 ``benchmarks/results/sources.json`` a network at a time.
 """
 
@@ -91,25 +92,35 @@ def tried(name: str) -> dict[str, Any]:
         module = randomized(getattr(torchvision.models, name)(weights=None)).eval()
     x = np.random.default_rng(0).standard_normal((2, 3, size, size)).astype(np.float32)
     try:
-        net = zoo.adopt(module, example=x, name=name, recognize=False)  # their names
+        net = zoo.adopt(module, example=x, name=name)
     except zoo.ZooError as error:
         return {"refused": str(error).splitlines()[-1].strip()}
     with torch.no_grad():
         theirs = module(torch.from_numpy(x)).numpy()
-    return {"size": size} | {backend: alone(net, backend, x, theirs) for backend in ALONE}
+    row = {"size": size, "recognized": net.model if net.recognized else None}
+    return row | {backend: alone(net, backend, x, theirs) for backend in ALONE}
 
 
 def alone(net: Any, backend: str, x: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    """Return what became of the source of an adopted network in a process without the zoo."""
+    """Return what became of the source of an adopted network in a process without the zoo.
+
+    It loads the network's own file, or in MindSpore a checkpoint under the same names.
+    """
+    import torch
+
     import backends
     import zoo
 
     model = zoo.create(net, backend=backend)  # type: ignore[call-overload]
     (ours,) = backends.backend_of(model).predict(model, x)
+    model = zoo.create(net.as_read, backend=backend)  # type: ignore[call-overload]
     with tempfile.TemporaryDirectory() as folder:
-        stem = Path(folder, f"written_{net.spec.label}")
+        stem = Path(folder, f"written_{net.as_read.model}")
         file = zoo.write_source(net, stem.with_suffix(".py"), backend=backend)
-        zoo.save(model, stem.with_suffix(SUFFIX[backend]))
+        if backend == "torch":
+            torch.save(net.original.state_dict(), stem.with_suffix(SUFFIX[backend]))
+        else:
+            zoo.save(model, stem.with_suffix(SUFFIX[backend]))
         np.save(Path(folder, "images.npy"), x)
         ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--output-format", "concise"]
         complaints = _run([*ruff, str(file)], folder)

@@ -38,7 +38,8 @@ def test_it_is_the_network_and_short(name, tmp_path, rng):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other initial weights some day
         module = randomized(getattr(torchvision.models, name)(weights=None)).eval()
-    net = zoo.adopt(module, example=(2, 3, 64, 64), name=name, recognize=False)
+    net = zoo.adopt(module, example=(2, 3, 64, 64), name=name)
+    assert net.recognized is not None  # as one of ours, whose names are others
     x = torch.from_numpy(rng.standard_normal((2, 3, 64, 64)).astype(np.float32))
     file = zoo.write_source(net, tmp_path / "written.py")
     assert complaints(file) == ""
@@ -46,8 +47,9 @@ def test_it_is_the_network_and_short(name, tmp_path, rng):
     space: dict = {"__name__": "written"}
     exec(compile(file.read_text(), "written", "exec"), space)
     model = zoo.create(net).eval()
-    alone = space[type(model).__name__]().eval()
+    alone = space[type(zoo.create(net.as_read)).__name__]().eval()
     alone.load_state_dict(module.state_dict(), strict=True)  # under their own names
+    assert set(net.theirs).isdisjoint(module.state_dict())
     with torch.no_grad():
         assert torch.equal(alone(x), model(x))
         assert (alone(x) - module(x)).abs().max() < 5e-6 * module(x).abs().max()

@@ -119,6 +119,30 @@ def test_further_files_of_the_code_base(stranger, tmp_path, rng):
         zoo.load_weights(path)
 
 
+def test_its_source_has_its_own_names_and_order(stranger, tmp_path):
+    """So that its files load; the spec is ours all the same."""
+    module, net, *_ = stranger
+    plain = zoo.adopt(module, example=(2, 3, SIZE, SIZE), recognize=False)
+    assert (net.as_read.spec, net.as_read.theirs) == (plain.spec, plain.theirs)
+    assert all(np.array_equal(net.as_read[name], plain[name]) for name in plain)
+    assert plain.as_read is plain
+    done = zoo.port(net, tmp_path, level="structure")
+    assert net.model in (tmp_path / "README.md").read_text().splitlines()[0]
+    state, held = module.state_dict(), torch.load(next(tmp_path.glob("*.pth")))
+    assert set(held) == set(net.theirs.values())
+    assert all(torch.equal(held[name], state[name]) for name in held)
+    space: dict = {"__name__": "alone"}
+    exec(compile(next(tmp_path.glob("*.py")).read_text(), "alone", "exec"), space)
+    alone = space["Net"]().eval()
+    alone.load_state_dict(state, strict=True)
+    x = torch.randn(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        torch.testing.assert_close(alone(x), module.eval()(x), rtol=0, atol=1e-5)
+    assert done.error < 5e-6
+    with pytest.raises(zoo.UnknownNameError, match="unknown override 'dropout'"):
+        zoo.write_source(net, tmp_path / "other.py", dropout=0.5)
+
+
 def test_files_of_networks_that_are_none_of_ours(tmp_path):
     """By the same mechanism; what does not fit is told by their names."""
     module = randomized(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5)))

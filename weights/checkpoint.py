@@ -78,6 +78,11 @@ class Checkpoint(Mapping[str, np.ndarray]):
         return None
 
     @property
+    def as_read(self) -> Checkpoint:
+        """The same under the names, and in the order of channels, in which it was read."""
+        return self
+
+    @property
     def preprocessing(self) -> Preprocessing | None:
         """How a picture becomes the input that the weights want; None where it is not known.
 

@@ -38,12 +38,14 @@ class Adopted(Checkpoint):
         output_names: what the values that it returns are called there (``"aux.0"`` where they are
             in dictionaries or tuples of tuples; here they are one tuple); ``""`` for one alone.
         recognized: which network of a family it is, and how; None if it is of none.
+        read: the graph that was read, as a spec.
     """
 
     original: Any = None
     theirs: Mapping[str, str] = field(default_factory=dict)
     output_names: tuple[str, ...] = ()
     recognized: Recognized | None = None
+    read: GraphSpec | None = None
 
     @property
     def graph(self) -> Graph:
@@ -60,6 +62,22 @@ class Adopted(Checkpoint):
         """The names that its code base has for its arrays, by which further files are read."""
         order = self.recognized.values if self.recognized else {}
         return Named.network(self.path.stem, self.spec, self.theirs, order)
+
+    @cached_property
+    def as_read(self) -> Adopted:
+        """The same as the graph that was read: of no family, under the names of its code base."""
+        known = self.recognized
+        if known is None or self.read is None:
+            return self
+        nodes = known.arrays({name: name for name in known.graph.parameters})
+        back = Named.network(self.path.stem, self.spec, nodes, known.values)
+        return dataclasses.replace(
+            self,
+            spec=self.read,
+            weights=back.write(self.graph, self.weights),
+            theirs={nodes[ours]: name for ours, name in self.theirs.items()},
+            recognized=None,
+        )
 
     def summary(self) -> str:
         """Return what was found, in a few lines."""
@@ -117,7 +135,8 @@ def adopt(
     source = reader.inner(source)
     found = canonical(reader.program(source, None if example is None else _images(example)))
     called = name or (Path(source).stem if from_file else type(source).__name__)
-    spec: Spec = GraphSpec.of(found.graph, called)
+    read = GraphSpec.of(found.graph, called)
+    spec: Spec = read
     weights, theirs, notes = found.weights, found.theirs, found.notes
     # What the module computes of others it cannot be given, nor asked for.
     computed = any(not p.value and n not in theirs for n, p in found.graph.parameters.items())
@@ -139,6 +158,7 @@ def adopt(
         theirs=theirs,
         output_names=found.output_names,
         recognized=known if isinstance(known, Recognized) else None,
+        read=read,
     )
 
 

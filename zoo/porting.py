@@ -28,7 +28,7 @@ README = """\
 {name} in {framework}, ported by parity-zoo from {origin}.
 
 - `{source}`: the network as plain {framework} code, which needs nothing else; run it to check it.
-- `{weights}`: its weights, under the names that this code gives them. {loading}
+- `{weights}`: its weights, under the names that it came with and that this code has. {loading}
 - `parity.json`, `parity.png`: the proof.
 
 {summary}
@@ -109,7 +109,8 @@ def port(
         net = with_weights(net, weights)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    called = "".join(c for c in camel(net.model) if c.isalnum() or c == "_") or "Network"
+    name, net = net.model, net.as_read
+    called = "".join(c for c in camel(name) if c.isalnum() or c == "_") or "Network"
     source, file = f"{called.lower()}.py", f"{called.lower()}{SUFFIXES[to]}"
     write_source(net, folder / source, backend=to, force=force)
     model = create(net, backend=to)  # type: ignore[call-overload]
@@ -123,7 +124,7 @@ def port(
     done = Port(folder, report, error, changed)
     notes = "".join(f"\n- {note}" for note in net.notes)
     text = README.format(
-        name=net.model,
+        name=name,
         framework={"torch": "PyTorch", "mindspore": "MindSpore"}[to],
         origin=f"the {net.format} {net.path}",
         source=source,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import backends
+from weights import Checkpoint
 from zoo import families
 from zoo.arch import Graph, Spec
 from zoo.blocks import write
@@ -28,7 +29,8 @@ def write_source(
     """Write a network as a file of Python that needs its framework and nothing else.
 
     It is the code that `create` runs: the same names of parameters, so that converted checkpoints
-    load strictly, and the same bits. Run as a program it builds the network and checks its number
+    load strictly, and the same bits. What `adopt` returned is written under the names of its own
+    code base, whose checkpoints load. Run as a program it builds the network and checks its number
     of parameters and the shapes of its outputs.
 
     Args:
@@ -37,7 +39,9 @@ def write_source(
         path: the destination, ``.py``.
         backend: ``"torch"`` or ``"mindspore"``; by default a live model's own, else ``"torch"``.
         force: replace an existing file.
-        **overrides: fields of the spec, see `spec`.
+        **overrides: fields of the spec, see `spec`; of what `adopt` returned ``num_classes``,
+            ``in_channels`` and ``image_size``. (Its ``spec`` is written under our names, if it was
+            recognized, with any field.)
 
     Returns:
         The path.
@@ -65,7 +69,9 @@ def source(model: Any, *, backend: str | None = None, **overrides: Any) -> str:
 
 def _graph(model: Any, backend: str | None, overrides: dict[str, Any]) -> tuple[Graph, str]:
     if isinstance(model, Network):
-        return families.spec(opened(model), **overrides).graph, backend or "torch"
+        meant = opened(model)
+        meant = meant.as_read if isinstance(meant, Checkpoint) else meant
+        return families.spec(meant, **overrides).graph, backend or "torch"
     own = backends.name_of(backends.backend_of(model))
     if overrides:
         raise ZooError(f"{sorted(overrides)[0]} cannot be changed in a live model")
@@ -77,7 +83,7 @@ def _title(graph: Graph, backend: str) -> str:
     name = families.model_name(spec) if isinstance(spec, Spec) else "A network"
     framework = {"torch": "PyTorch", "mindspore": "MindSpore"}[backend]
     line = (
-        f"Names of parameters are parity-zoo's, whose files load as they are. "
+        "Checkpoints that have its names of parameters load as they are. "
         f"Images are (N, {graph.in_channels}, H, W), {graph.image_size[0]}x{graph.image_size[1]} "
         "nominally."
     )

@@ -98,6 +98,14 @@ ROWS = {
         lambda x: F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-math.inf), 3, 2),
         [pool(MaxPool2d, 3, 2, 1)],
     ),
+    "pad_rectified": (  # of which zeros change no maximum
+        lambda x: F.max_pool2d(F.pad(F.relu(x), (1, 1, 1, 1)), 3, 2),
+        [ReLU(), pool(MaxPool2d, 3, 2, 1)],
+    ),
+    "pad_zeros": (
+        lambda x: F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 2),
+        [Pad2d(sides=(1,) * 4, mode="constant"), pool(MaxPool2d, 3, 2, 0)],
+    ),
     "pad_same": (  # of which there are several: what windows of one size see is the same
         lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-math.inf), 3, 2),
         [pool(MaxPool2d, 3, 2, 0, ceil_mode=True)],

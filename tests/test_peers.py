@@ -241,6 +241,8 @@ NETWORKS = [
     (timm, "regnetx_002", "regnet_x_200mf"),
     (timm, "ghostnet_050", "ghostnet_0.5x"),
     (mindcv, "ghostnet_050", "ghostnet_0.5x"),
+    (mindcv, "densenet121", "densenet121"),
+    (mindcv, "regnet_y_200mf", "regnet_y_200mf"),
 ]
 
 # Compiling takes MindSpore seconds, so the gradients are also its own for a few.
@@ -284,6 +286,8 @@ OTHERS = {
     (torchvision, "regnet"): ({"bn_eps": 0.1}, "timm"),
     (timm, "regnet"): ({"bn_eps": 0.1}, "torchvision"),
     **{(peer, "ghostnet"): ({"bn_eps": 0.03}, None) for peer in (timm, mindcv)},
+    (mindcv, "densenet"): ({"stem": "tiny"}, "torchvision"),
+    (mindcv, "regnet"): ({"bn_eps": 0.1}, "timm"),
 }
 
 

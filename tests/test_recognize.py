@@ -11,9 +11,10 @@ import pytest
 import torch
 import unseen
 from test_adopt import agreement, randomized
-from test_peers import NETWORKS, SIZES, mindcv
+from test_peers import NETWORKS, SIZES, mindcv, timm
 from torch import nn
 
+import backends
 import zoo
 from weights import randomize
 from weights.dialects import find_dialect
@@ -21,9 +22,6 @@ from zoo.adoption.candidates import similar
 from zoo.errors import WeightsError
 
 SIZE = 64
-NOT_YET = {"mobilenet_v3_small_075": "near mobilenet_v3_small_0.75x_mindcv (timm, hidden='linear')"}
-"""Cells that are one of ours and are not seen to be, though their files are: the choice of
-conventions ends at others."""
 
 
 @pytest.mark.sweep(
@@ -41,12 +39,6 @@ def test_networks_of_code_bases(peer, theirs, ours, tmp_path):
     made.save(path)
     size = SIZES.get(peer, SIZE)
     expected, net = zoo.load_weights(path), zoo.adopt(made.net, example=(2, 3, size, size))
-    if theirs in NOT_YET:
-        assert (net.spec.family, net.notes[-1][: len(NOT_YET[theirs])]) == (
-            "graph",
-            NOT_YET[theirs],
-        )
-        return
     assert (plain(net.spec), net.spec.image_size) == (plain(spec), size)
     # At some widths two code bases have one network: any of their names is right.
     assert net.spec.preset_name in net.spec.presets
@@ -59,6 +51,41 @@ def test_networks_of_code_bases(peer, theirs, ours, tmp_path):
         assert np.array_equal(net[name], array)
         assert np.array_equal(by_names[name], array)
     assert {theirs: ours for ours, theirs in net.theirs.items()} == dialect.names(spec.graph)
+
+
+TF = (
+    ("tf_efficientnet_lite0", "efficientnet_lite0"),
+    ("tf_mobilenetv3_small_075", "mobilenet_v3_small_0.75x"),
+)
+"""timm's networks with TensorFlow's padding, which it computes of the image's size → ours."""
+
+
+@pytest.mark.sweep(quick=["tf_mobilenet*"])
+@pytest.mark.parametrize(("theirs", "ours"), TF)
+def test_padding_that_came_of_the_size(theirs, ours, tmp_path, rng):
+    """Names do not tell it: a file is read so where that is asked for, or with what was adopted."""
+    made = timm(theirs, ours)
+    randomized(made.net)
+    net = zoo.adopt(made.net, example=(2, 3, SIZE, SIZE))
+    assert (net.model, net.spec.preset_name) == (ours, "timm_tf")
+    assert net.notes[-1].startswith("stem.conv (conv_stem) and 4 more: padding of 64×64 alone: ")
+    path = tmp_path / "theirs.pth"
+    made.save(path)
+    wanted = zoo.spec(ours, conventions="timm_tf")
+    assert zoo.load_weights(path).spec.preset_name != "timm_tf"
+    assert zoo.load_weights(path, model=wanted).dialect == "timm_tf"
+    zoo.convert(path, tmp_path / "ours.safetensors", model=wanted)
+    zoo.convert(tmp_path / "ours.safetensors", tmp_path / "back.pth", to_dialect="timm_tf")
+    back, state = torch.load(tmp_path / "back.pth"), made.net.state_dict()
+    assert all(torch.equal(back[name], state[name]) for name in back)
+    half = wanted.replace(conventions="timm", bn_eps=1e-3)
+    for size in (SIZE, 97):  # where half of the kernel is something else, and where it is not
+        x = rng.standard_normal((2, 3, size, size)).astype(np.float32)
+        models = zoo.create(tmp_path / "ours.safetensors"), zoo.create(half, weights=dict(net))
+        (found,), (other,) = (backends.load("torch").predict(model, x) for model in models)
+        largest = np.abs(made.logits(x)).max()
+        assert np.abs(found - made.logits(x)).max() < 5e-6 * largest
+        assert (np.abs(other - made.logits(x)).max() > 2e-5 * largest) == (size == SIZE)
 
 
 def plain(spec):

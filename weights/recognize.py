@@ -54,10 +54,15 @@ def recognize(
     split = whole.keys() != arrays.keys()
     arrays = whole
     # First those of the expected family; then, of dialects that differ in this alone, the one of
-    # the file's framework, and that splits as the file does.
+    # the file's framework, that splits as the file does, and of the expected conventions.
     considered = sorted(
         considered,
-        key=lambda d: (_is_other(d, like), framework not in (None, d.framework), d.splits != split),
+        key=lambda d: (
+            _is_other(d, like),
+            framework not in (None, d.framework),
+            d.splits != split,
+            _disagrees(d, like),
+        ),
     )
     considered = [*([names] if names else []), *considered]
     readings = [
@@ -145,6 +150,12 @@ def _is_possible(family: type[Spec], like: Spec | None) -> bool:
 
 def _is_other(dialect: Dialect, like: Spec | None) -> bool:
     return like is not None and dialect.family != like.family
+
+
+def _disagrees(dialect: Dialect, like: Spec | None) -> bool:
+    if like is None or like.family != dialect.family or dialect.conventions is None:
+        return False
+    return like.conventions != like.presets[dialect.conventions]
 
 
 def _as_expected(found: Spec, like: Spec | None) -> Spec:

@@ -186,13 +186,14 @@ class Dialect:
             if "unit" in numbers:
                 more, kind = places[numbers["stage"], numbers["unit"]]
                 table = within.get(kind, {})
-            if pattern not in table:
+            of_stage = pattern.replace("{stage}", str(numbers.get("stage")))
+            found = table.get(of_stage) or table.get(pattern)
+            if found is None:
                 raise WeightsError(
                     f"dialect {self.name} has no name for {node.name}: no {self.family} of its "
                     f"code base has such a layer"
                 )
-            rule = table[pattern]
-            yield node, rule.fill({**numbers, **more}), rule.in_pieces
+            yield node, found.fill({**numbers, **more}), found.in_pieces
 
     def may_name(self, name: str) -> bool:
         """Return whether a name could be one of theirs, with some numbers or others."""
@@ -244,12 +245,12 @@ class Dialect:
         own: set[tuple[int, ...]] = set()
         for layer in layers:
             rules = [(rule, rule.read(layer)) for rule in self._parsers.get(unnumbered(layer), ())]
-            for rule, place in rules:
-                if not rule.in_unit or place is None:
+            for rule, numbers in rules:
+                if not rule.in_unit or numbers is None:
                     continue
+                inside, place = rule.canonical.partition("{unit}.")[2], (*rule.stage, *numbers)
                 if all(other.in_unit or read is None for other, read in rules):
                     own.add(place)
-                inside = rule.canonical.partition("{unit}.")[2]
                 for kind in [rule.kind] if rule.kind else self._kinds:
                     names = kinds.setdefault(place, {}).setdefault(kind, {})
                     if rule.kind or layer not in names:

@@ -1,5 +1,7 @@
 """EfficientNet's names."""
 
+from dataclasses import replace
+
 from weights.dialects.dialect import Dialect
 from weights.dialects.inverted import KINDS, TIMM_END, numbered, timm
 
@@ -28,3 +30,6 @@ TIMM = Dialect(
     conventions="timm",
     rules=(*timm(gated=True), *TIMM_END),
 )
+
+# Those called tf_…: names do not tell them, so that they are asked for.
+TIMM_TF = replace(TIMM, name="timm_tf", conventions="timm_tf")

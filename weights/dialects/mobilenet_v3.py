@@ -1,5 +1,7 @@
 """MobileNetV3's names."""
 
+from dataclasses import replace
+
 from weights.dialects.dialect import Dialect
 from weights.dialects.inverted import KINDS, flat, numbered, timm
 
@@ -35,6 +37,9 @@ TIMM = Dialect(
         ("classifier", "classifier"),
     ),
 )
+
+# Those called tf_…: names do not tell them, so that they are asked for.
+TIMM_TF = replace(TIMM, name="timm_tf", conventions="timm_tf")
 
 MINDCV = Dialect(
     name="mindcv",

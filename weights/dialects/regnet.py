@@ -1,4 +1,4 @@
-"""The RegNets of torchvision and timm."""
+"""The RegNets of torchvision, timm and MindCV."""
 
 from weights.dialects.dialect import Dialect
 
@@ -47,6 +47,32 @@ TIMM = Dialect(
         ),
         (f"{_OURS}.se.squeeze", f"{_TIMM}.se.fc1"),
         (f"{_OURS}.se.excite", f"{_TIMM}.se.fc2"),
+        ("classifier", "head.fc"),
+    ),
+)
+
+# A list of cells names those of its first once more: stages are "0.blocks", "0.blocks.1.blocks", …
+MINDCV = Dialect(
+    name="mindcv",
+    family="regnet",
+    source="github.com/mindspore-lab/mindcv, models/regnet.py",
+    framework="mindspore",
+    conventions="torchvision",
+    rules=(
+        ("stem.conv", "stem.conv"),
+        ("stem.bn", "stem.bn"),
+        *(
+            (f"{ours}.{{unit}}.{layer}", f"{theirs}.blocks.{{unit}}.{name}")
+            for ours, theirs in (("stage1", "0"), ("stage{stage}", "0.blocks.{stage-1}"))
+            for layer, name in (
+                ("shortcut.conv", "proj"),
+                ("shortcut.bn", "bn"),
+                *((f"conv{i}.conv", f"f.{letter}") for i, letter in enumerate("abc", 1)),
+                *((f"conv{i}.bn", f"f.{letter}_bn") for i, letter in enumerate("abc", 1)),
+                ("se.squeeze", "f.se.conv_reduce"),
+                ("se.excite", "f.se.conv_expand"),
+            )
+        ),
         ("classifier", "head.fc"),
     ),
 )

@@ -9,7 +9,7 @@ A number of theirs is a sum of what the network counts, each times a whole numbe
 
 so that ``{flat+1}``, ``{units+1}``, ``{3*flat+stage-1}`` and ``{3}`` are some. What is read of a
 unit is its place among the others: of their number, the constant is taken away, and units are
-sorted by it.
+sorted by it. A rule for ``stage1.{unit}`` comes before those for any stage.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import NamedTuple
 _PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::(\w+))?\}")
 _TERM = re.compile(r"([+-]?)(?:(\d+)\*)?(\w+)")
 _NUMBER = re.compile("[0-9]+")
+_STAGE = re.compile(r"stage([0-9]+)\.")
 _REPEATED = (
     (re.compile(r"stage(?P<stage>\d+)\.(?P<unit>\d+)\.(.+)"), r"stage{stage}.{unit}.\3"),
     (re.compile(r"stage(?P<stage>\d+)\.(.+)"), r"stage{stage}.\2"),
@@ -68,6 +69,12 @@ class Rule:
     def in_unit(self) -> bool:
         """Whether the layer is one of a unit's."""
         return "{unit}" in self.canonical
+
+    @cached_property
+    def stage(self) -> tuple[int, ...]:
+        """The number of the only stage that it is for."""
+        found = _STAGE.match(self.canonical)
+        return (int(found[1]),) if found else ()
 
     @property
     def in_pieces(self) -> bool:

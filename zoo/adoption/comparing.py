@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from zoo.adoption.pairing import pairs
+from zoo.adoption.sized import in_numbers
 from zoo.arch import INPUT, Graph, Node, Spec
+from zoo.arch.graph import shape_read
 from zoo.arch.operators import Add
 from zoo.errors import ConventionError
 from zoo.passes.conventions.convert import are_matched, match_channels
@@ -95,8 +97,13 @@ def compare(spec: Spec, their_graph: Graph, theirs: Trace) -> Comparison | None:
     ]
     outputs = zip(ours.outputs, theirs.outputs, strict=True)
     rows += [(f"outputs[{i}]", (one,), (other,), False) for i, (one, other) in enumerate(outputs)]
-    by_name = their_graph.by_name
-    unlike = [node.name for node in ours.nodes if by_name[names[node.name]].op != node.op]
+    by_name, shapes = their_graph.by_name, graph.shapes()
+    unlike = [
+        node.name
+        for node in ours.nodes
+        if by_name[names[node.name]].op
+        not in (node.op, in_numbers(node.op, shape_read(node, shapes)))
+    ]
     for name, read, other, commutes in rows:
         held = _aligned(read, other, where) if commutes else other
         if any(not _same(one, two, where) for one, two in zip(read, held, strict=True)):

@@ -27,9 +27,10 @@ from zoo.adoption.candidates import (
     without_dropout,
 )
 from zoo.adoption.comparing import Comparison, compare, renamed
+from zoo.adoption.sized import in_numbers, padding_of_one_size, with_global_pool
 from zoo.arch import Graph, Operator, Spec
 from zoo.arch.graph import shape_read
-from zoo.arch.operators import AvgPool2d, Flatten, GlobalAvgPool2d, ReLU
+from zoo.arch.operators import Flatten, ReLU
 from zoo.arch.spec import Conventions
 from zoo.errors import GraphError, SpecError
 from zoo.families import base_model
@@ -74,7 +75,7 @@ def recognize(graph: Graph) -> Recognized | str | None:
     A text tells which it nearly is and the first thing that differs. None: it is not even near.
     """
     near: Comparison | None = None
-    known, notes = _with_global_pool(graph)
+    known, notes = with_global_pool(graph)
     for entry in similar(graph):
         bare, drops = (known, []) if hasattr(entry, "dropout") else without_dropout(known)
         theirs = trace(bare)
@@ -93,6 +94,7 @@ def _told(spec: Spec) -> str:
 
 
 def _recognized(found: Comparison, graph: Graph, notes: tuple[str, ...]) -> Recognized:
+    notes += padding_of_one_size(found.graph, graph, found.names)
     if found.is_same:
         return Recognized(found.spec, graph, found.names, {}, {}, notes)
     came = renamed(graph, found.names)
@@ -200,22 +202,9 @@ class _Search:
 
 
 def _computing(graph: Graph) -> Counter[Operator]:
-    """Return the operators but for those that a trace leaves out."""
-    kept = (n.op for n in graph.nodes if not isinstance(n.op, ReLU | Flatten))
-    return Counter(op for op in kept if op.traits.channels != "moved")
-
-
-def _with_global_pool(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
-    """Return the graph with means of whole maps as global ones, which they are at this size."""
+    """Return the operators, as they are at this size, but for those that a trace leaves out."""
     shapes = graph.shapes()
-    pools = {}
-    for node in graph.nodes:
-        whole, op = shape_read(node, shapes)[2:], node.op
-        if isinstance(op, AvgPool2d) and (op.kernel_size, op.padding) == (whole, (0, 0, 0, 0)):
-            pools[node.name] = dataclasses.replace(node, op=GlobalAvgPool2d())
-    size = "×".join(map(str, graph.image_size))
-    notes = tuple(
-        f"{name}: a mean of the whole map at {size} alone: of any, here" for name in pools
+    kept = (n for n in graph.nodes if not isinstance(n.op, ReLU | Flatten))
+    return Counter(
+        in_numbers(n.op, shape_read(n, shapes)) for n in kept if n.op.traits.channels != "moved"
     )
-    nodes = tuple(pools.get(node.name, node) for node in graph.nodes)
-    return dataclasses.replace(graph, nodes=nodes), notes

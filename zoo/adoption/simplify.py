@@ -67,7 +67,10 @@ def without_copies(program: Program) -> Program:
 
 
 def paddings(program: Program) -> Program:
-    """Let a convolution, or a mean, pad by itself what is padded with zeros before it."""
+    """Let what slides a window pad by itself what is padded before it.
+
+    To a maximum, zeros beside what a ReLU made are as good as nothing.
+    """
 
     def pad(call: Call, made: dict[str, Call], shapes: dict[str, tuple[int, ...]]) -> None:
         before = made.get(call.inputs[0]) if call.inputs else None
@@ -78,6 +81,7 @@ def paddings(program: Program) -> Program:
         top, left, bottom, right = before.options["sides"]
         given = call.options.get("padding", ())
         given = () if isinstance(given, str) else (*given, *given)[:4]
+        after = made[before.inputs[0]].kind if before.inputs[0] in made else ""
         value, alike = before.options["value"], (top, left) == (bottom, right)
         if min(top, left, bottom, right) < 0 or not given:
             return
@@ -91,7 +95,12 @@ def paddings(program: Program) -> Program:
                 return
             # What hangs over beside does not count.
             call.options = {**call.options, "padding": sides, "count_include_pad": True}
-        elif value == -math.inf and call.kind == "max_pool2d" and pooled and not any(own):
+        elif (
+            call.kind == "max_pool2d"
+            and pooled
+            and not any(own)
+            and (value == -math.inf or (value == 0 and after == "relu"))
+        ):
             call.options = {**call.options, "padding": sides}
         else:
             return

@@ -192,7 +192,7 @@ def unit(
         expanded: channels in between; as many as ``x`` has for none.
         kernel_size: of the depthwise convolution.
         stride: its.
-        padding: its.
+        padding: its, at stride 2; at stride 1 every rule comes to half of the kernel.
         activation: after expansion and depthwise convolution.
         gate: adds squeeze and excitation.
         drop: probability of leaving the branch out, for each image, in training.
@@ -202,7 +202,8 @@ def unit(
         with g.scope("expand"):
             y = activation(g.conv_bn(y, expanded))
     with g.scope("depthwise"):
-        own: dict[str, Any] = {"stride": stride, "groups": expanded, "padding": padding}
+        own: dict[str, Any] = {"stride": stride, "groups": expanded}
+        own["padding"] = padding if stride > 1 else None
         y = activation(g.conv_bn(y, expanded, kernel_size=kernel_size, **own))
     if gate is not None:
         with g.scope("se"):

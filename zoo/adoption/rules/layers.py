@@ -14,7 +14,8 @@ def _conv2d(call: Call, read: list[Shape], held: Held) -> list[Operator]:
     given = o["padding"]
     if given == "valid":
         given = (0, 0)
-    if given == "same":
+    steps = zip(o["stride"], weight[2:], strict=True)
+    if given == "same" or (given == "SAME_UPPER" and all(s == 1 or k == 1 for s, k in steps)):
         whole = [d * (k - 1) for d, k in zip(o["dilation"], weight[2:], strict=True)]
         given = (whole[0] // 2, whole[1] // 2, -(-whole[0] // 2), -(-whole[1] // 2))
     return [

@@ -6,8 +6,9 @@
 Each is adopted from torchvision with drawn weights and statistics and written as PyTorch and as
 MindSpore, under torchvision's names also where it is one of ours. A process without the zoo imports
 the file, loads torchvision's own state (MindSpore: a checkpoint under its names) strictly and runs
-it on images of 64×64, or of the smallest size that is admitted. Writes
-``benchmarks/results/sources.json`` a network at a time.
+it on images of 64×64, or of the smallest size that is admitted. ``missing`` tells the first array
+of torchvision's state that the source has none for (branches of training alone, bare parameters):
+a checkpoint of ours is loaded then. Writes ``benchmarks/results/sources.json`` a network at a time.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def tried(name: str) -> dict[str, Any]:
 def alone(net: Any, backend: str, x: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     """Return what became of the source of an adopted network in a process without the zoo.
 
-    It loads the network's own file, or in MindSpore a checkpoint under the same names.
+    It loads the network's own state, or in MindSpore a checkpoint under the same names.
     """
     import torch
 
@@ -117,10 +118,13 @@ def alone(net: Any, backend: str, x: np.ndarray, theirs: np.ndarray) -> dict[str
     with tempfile.TemporaryDirectory() as folder:
         stem = Path(folder, f"written_{net.as_read.model}")
         file = zoo.write_source(net, stem.with_suffix(".py"), backend=backend)
+        zoo.save(model, stem.with_suffix(SUFFIX[backend]))
+        missing = []
         if backend == "torch":
-            torch.save(net.original.state_dict(), stem.with_suffix(SUFFIX[backend]))
-        else:
-            zoo.save(model, stem.with_suffix(SUFFIX[backend]))
+            state = net.original.state_dict()
+            missing = [name for name in state if name not in model.state_dict()]
+            if not missing:
+                torch.save(state, stem.with_suffix(SUFFIX[backend]))
         np.save(Path(folder, "images.npy"), x)
         ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--output-format", "concise"]
         complaints = _run([*ruff, str(file)], folder)
@@ -138,7 +142,7 @@ def alone(net: Any, backend: str, x: np.ndarray, theirs: np.ndarray) -> dict[str
             "equal_bits": found.tobytes() == np.asarray(ours, np.float32).tobytes(),
             "error": float(np.abs(found - theirs).max() / np.abs(theirs).max()),
             "ruff": complaints.stdout.splitlines() if complaints.returncode else [],
-        }
+        } | ({"missing": missing[0]} if missing else {})
 
 
 def _run(

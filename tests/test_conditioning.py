@@ -71,6 +71,17 @@ def joined() -> Graph:
     )
 
 
+def plain() -> Graph:
+    """No norms, by which values grow from layer to layer; the classifier is pooled."""
+    g = GraphBuilder(3, 32)
+    x = g.input
+    for i in range(28):
+        x = g.conv(x, 24, stride=1 + (i == 0), bias=True, name=f"conv{i}")
+        x = g.relu(x, f"relu{i}")
+    x = g.relu(g.conv(x, 40, bias=True, name="classifier"))
+    return g.build(g.flatten(g.global_avg_pool(x)))
+
+
 NETWORKS = [
     (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64).graph, 0),
     (zoo.spec("shufflenet_v1_0.5x_g3", image_size=64, conventions="mindcv").graph, 1),
@@ -90,7 +101,7 @@ def case(request):
     return make_case(graph, seed=seed, images=None, weights=None, steps=2)
 
 
-def test_nothing_is_hidden(case):
+def gaps_of(case):
     gaps = []
     for training in (False, True):
         weights = case.weights[training]
@@ -104,7 +115,15 @@ def test_nothing_is_hidden(case):
         )[1]
         for mode in (False, True)
     ]  # fmt: skip
-    assert [*gaps, *gradient_gaps(case.graph, *found)] == []
+    return [*gaps, *gradient_gaps(case.graph, *found)]
+
+
+def test_nothing_is_hidden(case):
+    assert gaps_of(case) == []
+
+
+def test_nothing_hides_behind_a_saturated_softmax():
+    assert gaps_of(make_case(plain(), seed=0, images=None, weights=None, steps=2)) == []
 
 
 def test_float32_is_as_exact_as_it_can_be(case):

@@ -25,6 +25,7 @@ import numpy as np
 import weights as arrays
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node
+from zoo.arch.head import classifier_of
 from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Linear, MaxPool2d, Mul
 from zoo.passes import Weights
 from zoo.proof import ties
@@ -44,6 +45,9 @@ means of whole maps, hardly differ between images, so that little else is left o
 CEILING = 6.0
 """Where libraries clip (ReLU6): one channel of an activation that does not goes beyond it, or the
 other would do in its place. More would cost deep networks their precision."""
+LOGITS = 4.0
+"""The deviation of all logits at most. Without norms they grow from layer to layer; a softmax that
+is saturated sends next to no gradient to most classes."""
 SMALL = 0.01
 """The running variance of one channel of each batch norm in evaluation: of a large one it hardly
 shows which eps is added. Its weight makes up for it."""
@@ -116,6 +120,7 @@ class _Walk:
         self.sources = {node.name: dict(ties.sources(graph, node.inputs[0])) for node in pools}
         self.convolutions = {name for found in self.sources.values() for name in found}
         self.summands: dict[str, np.ndarray] = {}
+        self.last = classifier_of(graph)
 
     def run(self, images: np.ndarray) -> None:
         """Walk through the network; from a max pool with ties, back to a convolution before."""
@@ -174,6 +179,11 @@ class _Walk:
             for role in node.op.parameters()
         }
         value = apply(node.op, inputs, held, self.training)
+        if self.reach and node.name == self.last and value.std() > LOGITS:
+            for role in held:
+                self.found[f"{node.name}.{role}"] *= np.float32(LOGITS / value.std())
+                held[role] = self.found[f"{node.name}.{role}"].astype(np.float64)
+            value = apply(node.op, inputs, held, self.training)
         if self.reach and (reader := self._reader(node, value)):
             seen, single = inputs[0].reshape(len(value), -1), value.reshape(value.shape[:2])
             # A gate that is closed for some images must not meet a channel that is clipped there.

@@ -18,6 +18,7 @@ from weights.address import is_address
 from zoo import families
 from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
+from zoo.arch.spec import Conventions
 from zoo.errors import SpecError, WeightsError
 from zoo.passes import Weights, convert_conventions
 
@@ -103,7 +104,8 @@ def resolved(
     if weights is None:
         return Resolved(wanted, arrays.initialize(wanted.graph, seed))
     if isinstance(weights, str | Path):
-        weights = from_source(weights, model if isinstance(model, Checkpoint) else wanted)
+        known = model if isinstance(model, Checkpoint) else wanted
+        weights = from_source(weights, known, conventions=asked(model, overrides))
     if not isinstance(weights, Checkpoint):
         return Resolved(wanted, arrays.check(wanted.graph, weights))
     arrays.require_same_network(weights.path, weights.spec, wanted)
@@ -123,16 +125,18 @@ def from_source(
     *,
     dialect: str | None = None,
     entry: str | None = None,
+    conventions: Conventions | None = None,
 ) -> Checkpoint:
     """Return the weights in a file, or published ones by name (``"mindcv/imagenet1k"``).
 
     Args:
-        source: a file, also one on the hub (``"hf-hub:owner/repo"``), or the name of published
-            weights.
+        source: a file, also one on the hub (``"hf-hub:owner/repo"``), the name of published
+            weights, or ``"best"`` for the most accurate of these.
         wanted: the network that is expected; needed for published weights. What `zoo.adopt`
             returned also tells the names that its code base has.
         dialect: as for `load_weights`.
         entry: as for `load_weights`.
+        conventions: those that the best must be had in; None where any will do.
 
     Raises:
         WeightsError: there is neither, or the weights are of another network.
@@ -153,7 +157,17 @@ def from_source(
         raise SpecError(
             f"weights {str(source)!r}: model must be a network of the catalog, of which they are"
         )
-    return pretrained.load_pretrained(name, str(source), progress=sys.stderr.isatty())
+    tag = pretrained.named(name, str(source), conventions).tag
+    return pretrained.load_pretrained(name, tag, progress=sys.stderr.isatty())
+
+
+def asked(model: Network, overrides: Mapping[str, Any]) -> Conventions | None:
+    """Return the conventions that a network is asked for in; None where its name alone is given."""
+    spec = families.spec(opened(model), **overrides)
+    fields = {"conventions", *(field.name for field in dataclasses.fields(spec.conventions))}
+    if isinstance(model, str) and not is_file(model) and not fields & overrides.keys():
+        return None
+    return spec.conventions
 
 
 def fit(

@@ -103,11 +103,13 @@ def create(
         backend: ``"torch"``, ``"mindspore"``, ``"onnx"`` (ONNX Runtime), ``"openvino"`` or
             ``"numpy"`` (the float64 reference).
         seed: of the initial weights, which are the same bits on every backend.
-        weights: instead of initial ones: a file of any code base that `load_weights` reads,
-            published weights by name (``"mindcv/imagenet1k"``), or canonical name → array, as
-            `get_weights` returns them. A file brings its conventions and number of classes with
-            it, and so does what `load_weights` returns; where ``model`` is a spec or ``overrides``
-            say otherwise, it is converted exactly or refused. A plain dict is taken as it is.
+        weights: instead of initial ones: a file of any code base that `load_weights` reads, one on
+            the Hugging Face Hub (``"hf-hub:owner/repo[@revision][/file]"``), published weights by
+            name (``"mindcv/imagenet1k"``), the most accurate of these (``"best"``), or canonical
+            name → array, as `get_weights` returns them. A file brings its conventions and number of
+            classes with it, and so does what `load_weights` returns; where ``model`` is a spec or
+            ``overrides`` say otherwise, it is converted exactly or refused. A plain dict is taken
+            as it is.
         adapt: fit the weights of a file to another ``num_classes`` (a new classifier from the seed)
             or ``in_channels`` (filters summed or repeated, as timm does); see `weights.adapt`.
         group_conv: ``"native"``, or ``"split"`` for slices → convolutions → concat.

@@ -1,6 +1,7 @@
 """Published weights: which there are, what they promise, and how they come onto this machine."""
 
-from weights.pretrained.catalog import find, is_tag, list_pretrained
+from weights.pretrained.best import best, named
+from weights.pretrained.catalog import BEST, find, is_tag, list_pretrained
 from weights.pretrained.download import cache_path, fetch
 from weights.pretrained.entry import Pretrained
 from weights.pretrained.known import known_preprocessing
@@ -8,9 +9,11 @@ from weights.pretrained.store import load_pretrained
 from zoo.arch.preprocessing import IMAGENET, Preprocessing
 
 __all__ = [
+    "BEST",
     "IMAGENET",
     "Preprocessing",
     "Pretrained",
+    "best",
     "cache_path",
     "fetch",
     "find",
@@ -18,4 +21,5 @@ __all__ = [
     "known_preprocessing",
     "list_pretrained",
     "load_pretrained",
+    "named",
 ]

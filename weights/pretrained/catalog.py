@@ -180,6 +180,8 @@ def _index(entries: Iterable[Pretrained]) -> dict[str, dict[str, Pretrained]]:
 
 
 _INDEX = _index(PRETRAINED)
+BEST = "best"
+"""What stands for the most accurate ones where a tag would."""
 
 
 def list_pretrained(pattern: str = "*") -> list[Pretrained]:
@@ -218,5 +220,5 @@ def find(model: str, tag: str) -> Pretrained:
 
 
 def is_tag(text: str) -> bool:
-    """Return whether a text is the tag of any published weights."""
-    return any(text in tags for tags in _INDEX.values())
+    """Return whether a text is the tag of any published weights, or asks for the best."""
+    return text == BEST or any(text in tags for tags in _INDEX.values())

@@ -12,6 +12,7 @@ import numpy as np
 
 import backends
 from weights import Checkpoint, pretrained
+from weights.address import is_address
 from weights.pretrained import Pretrained
 from zoo import families
 from zoo.arch import Spec
@@ -219,7 +220,9 @@ def _require_colors(name: str, in_channels: int) -> None:
 def _published(source: Source, checkpoint: Checkpoint | None) -> Pretrained | None:
     """Return what is published of weights that were asked for by name."""
     model = base_model(checkpoint.spec) if checkpoint is not None else None
-    return pretrained.find(model, source) if model and isinstance(source, str) else None
+    if model is None or not isinstance(source, str) or is_address(source):
+        return None
+    return pretrained.named(model, source)
 
 
 def _located(weights: Source) -> tuple[str, Source, Run | None]:

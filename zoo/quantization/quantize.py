@@ -12,13 +12,14 @@ import numpy as np
 
 import backends
 from weights import Checkpoint, load_weights, pretrained
+from weights.address import is_address
 from weights.pretrained import Preprocessing
 from zoo import families
 from zoo.errors import ExportError, InputError, OutputError, ZooError, unknown
 from zoo.exporting import export
 from zoo.files import atomic, scratch
 from zoo.images import Pictures, find_pictures, folder_classes, read_truth
-from zoo.loading import Network, Source, opened
+from zoo.loading import Network, Source, asked, opened
 from zoo.machine import machine, version
 from zoo.output import Progress, require_writable
 from zoo.passes import optimize
@@ -232,10 +233,11 @@ def _preprocessing(
         spec = families.spec(opened(model), **overrides)
         graph, name = spec.graph, families.base_model(spec)
         if preprocessing is None and isinstance(weights, str | Path):
-            if Path(weights).exists():
+            if is_address(weights) or Path(weights).exists():
                 preprocessing = load_weights(weights, model=spec).preprocessing
             elif name and pretrained.is_tag(str(weights)):
-                preprocessing = pretrained.find(name, str(weights)).preprocessing
+                entry = pretrained.named(name, str(weights), asked(model, overrides))
+                preprocessing = entry.preprocessing
         elif preprocessing is None:
             known = model if weights is None else weights
             preprocessing = known.preprocessing if isinstance(known, Checkpoint) else None

@@ -31,6 +31,10 @@ SHORT = {
         name: dict(stage_channels=(8, 16, 16, 24, 24), hidden_channels=64, conventions="timm")
         for name in ("vgg11", "vgg11_bn")
     },
+    **{
+        name: dict(stage_channels=(8, 16, 24), stage_repeats=(1, 2, 1), **SMALL)
+        for name in ("convnext_atto", "convnext_tiny")
+    },
     "densenet121": dict(growth_rate=8, stem_channels=16, stage_repeats=(2, 1, 1), **SMALL),
     "ghostnet_0.5x": dict(
         stage_repeats=(1, 1, 2), stage_strides=(1, 2, 1), stage_kernels=(3, 5, 3), **SMALL,

@@ -83,12 +83,12 @@ class Reading:
 
     def problems(self, spec: Spec) -> list[str]:
         """Return what keeps the arrays from being exactly those of a network."""
-        names, expected = self.dialect.names(spec.graph), spec.graph.parameters
+        names, expected = self.dialect.names(spec.graph), self.dialect.shapes(spec.graph)
         missing = [f"{name}: missing" for name in names if name not in self.arrays]
         shapes = [
-            f"{name}: shape {self.arrays[name].shape} must be {expected[ours].shape}"
+            f"{name}: shape {self.arrays[name].shape} must be {expected[ours]}"
             for name, ours in names.items()
-            if name in self.arrays and self.arrays[name].shape != expected[ours].shape
+            if name in self.arrays and self.arrays[name].shape != expected[ours]
         ]
         unexpected = [f"{name}: unexpected" for name in self.arrays if name not in names]
         return [self.prefix + problem for problem in (*shapes, *missing, *unexpected)]

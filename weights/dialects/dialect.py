@@ -24,22 +24,11 @@ import numpy as np
 
 from weights.canonical import Weights
 from weights.dialects.pieces import PIECES
+from weights.dialects.roles import CANONICAL, role_in
 from weights.dialects.rules import Rule, located, unnumbered
-from zoo.arch import Graph, Node, Operator, Shape
-from zoo.arch.operators import BatchNorm2d, Conv2d, GroupNorm, LayerNorm, PReLU
+from zoo.arch import Graph, Node, Shape
+from zoo.arch.operators import Conv2d, Weight
 from zoo.errors import WeightsError
-
-_AFFINE = {"weight": "gamma", "bias": "beta"}
-_STATISTICS = {"running_mean": "moving_mean", "running_var": "moving_variance"}
-MINDSPORE_ROLES: dict[type[Operator], dict[str, str]] = {
-    BatchNorm2d: _AFFINE | _STATISTICS,
-    LayerNorm: _AFFINE,
-    GroupNorm: _AFFINE,
-    PReLU: {"weight": "w"},
-}
-"""Operator → PyTorch's names for what it holds → MindSpore's, where it has others."""
-
-_CANONICAL_ROLES = {theirs: ours for ours, theirs in (_AFFINE | _STATISTICS).items()}
 
 
 @dataclass(frozen=True)
@@ -69,6 +58,8 @@ class Dialect:
         rules: (canonical, theirs), see this module.
         conventions: the preset that the code base follows; None where names do not tell.
         deep: (units, preset), where it follows another from so many units on.
+        value: what it calls an array that is a value (`Weight`): its layer is what holds it.
+        value_is_row: whether such an array is a plain row, whatever it is multiplied with.
     """
 
     name: str
@@ -78,6 +69,8 @@ class Dialect:
     rules: tuple[tuple[str, str], ...]
     conventions: str | None
     deep: tuple[int, str] | None = None
+    value: str = "weight"
+    value_is_row: bool = False
 
     def preset(self, units: int) -> str | None:
         """Return the preset that networks of so many units follow."""
@@ -118,17 +111,27 @@ class Dialect:
                 if always or (split and grouped):
                     for i, piece in enumerate(np.split(array, groups)):
                         found[f"{theirs}{PIECES}{i}.{name}"] = piece
+                elif isinstance(op, Weight) and self.value_is_row:
+                    found[f"{theirs}.{name}"] = array.ravel()
                 else:
                     found[f"{theirs}.{name}"] = array
         return found
 
     def read(self, graph: Graph, arrays: Weights) -> Weights:
         """Return canonical weights from arrays under their names, which have to be all there."""
-        return {ours: arrays[theirs] for theirs, ours in self.names(graph).items()}
+        names, expected = self.names(graph), graph.parameters
+        return {ours: arrays[name].reshape(expected[ours].shape) for name, ours in names.items()}
+
+    def shapes(self, graph: Graph) -> dict[str, Shape]:
+        """Return the shape that each array of a network has there, by its canonical name."""
+        found = {name: held.shape for name, held in graph.parameters.items()}
+        for node in graph.nodes if self.value_is_row else ():
+            if isinstance(node.op, Weight):
+                found[f"{node.name}.weight"] = (int(np.prod(node.op.shape)),)
+        return found
 
     def _role(self, node: Node, role: str) -> str:
-        renamed = MINDSPORE_ROLES.get(type(node.op), {}) if self.framework == "mindspore" else {}
-        return renamed.get(role, role)
+        return self.value if isinstance(node.op, Weight) else role_in(node.op, role, self.framework)
 
     @cached_property
     def _table(self) -> tuple[Rule, ...]:
@@ -216,8 +219,9 @@ class Dialect:
         layers: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for name in shapes:
             layer, _, role = name.rpartition(".")
-            if self.framework != "torch" or role not in _CANONICAL_ROLES:
-                layers[layer].append((name, _CANONICAL_ROLES.get(role, role)))
+            known = "weight" if role == self.value else CANONICAL.get(role, role)
+            if role in (known, self.value) or self.framework != "torch":
+                layers[layer].append((name, known))
         places = self._units(layers)
         units = list(places.values())
         counts = {"units": len(units), "stages": len({first for first, *_ in places})}
@@ -228,14 +232,14 @@ class Dialect:
             for canonical, layer in named.items()
             for name, role in layers[layer]
         }
-        known = [
+        within = [
             {f"{inside}.{role}": name for layer, inside in unit for name, role in layers[layer]}
             for unit in units
         ]
-        taken = {name for names in (outer, *known) for name in names.values()}
+        taken = {name for names in (outer, *within) for name in names.values()}
         return Skeleton(
             {ours: shapes[name] for ours, name in outer.items()},
-            [{ours: shapes[name] for ours, name in unit.items()} for unit in known],
+            [{ours: shapes[name] for ours, name in unit.items()} for unit in within],
             [name for name in shapes if name not in taken],
         )
 
@@ -275,8 +279,8 @@ class Dialect:
     def _outer(self, layers: Iterable[str], counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
         """Yield (their layer, its canonical name) of those outside of the units.
 
-        Of numbers that count the units, the right one comes first: ``features.18`` may be a last
-        convolution, or its batch norm, of other networks.
+        Of numbers that count the units, the right one comes first (``features.18`` may be a last
+        convolution, or its batch norm, of other networks), and what has none before what has some.
         """
         for layer in layers:
             found = []
@@ -284,9 +288,10 @@ class Dialect:
                 if not rule.in_unit and (numbers := rule.read(layer)) is not None:
                     counted = "{units" in rule.pattern or "{stages" in rule.pattern
                     exact = not counted or rule.fill(counts) == layer
-                    found.append((not exact, rule.canonical if counted else rule.ours(numbers)))
+                    name = rule.canonical if counted else rule.ours(numbers)
+                    found.append((not exact, len(numbers), name))
             if found:
-                yield layer, min(found)[1]
+                yield layer, min(found)[2]
 
 
 def layer_patterns(graph: Graph) -> tuple[str, ...]:

@@ -49,6 +49,12 @@ class _Sum(NamedTuple):
                 terms.append((times, name))
         return cls(tuple(terms), constant)
 
+    def admits(self, rest: int) -> bool:
+        """Return whether a number can be, of which the constant has been taken away."""
+        if len(self.terms) > 1:
+            return True
+        return rest % self.terms[0][0] == 0 if self.terms else rest == 0
+
     def value(self, numbers: Mapping[str, int]) -> int:
         return sum(factor * numbers[name] for factor, name in self.terms) + self.constant
 
@@ -113,8 +119,8 @@ class Rule:
             return None
         texts = zip(match.groups(), self._sums, strict=True)
         numbers = tuple(int(text) - number.constant for text, number in texts)
-        fixed = (n for n, number in zip(numbers, self._sums, strict=True) if not number.terms)
-        return numbers if min(numbers, default=0) >= 0 and not any(fixed) else None
+        fits = all(n >= 0 and held.admits(n) for n, held in zip(numbers, self._sums, strict=True))
+        return numbers if fits else None
 
     def ours(self, numbers: tuple[int, ...]) -> str:
         """Return our name of a layer outside of the units, from the numbers read."""

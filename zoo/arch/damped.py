@@ -13,10 +13,10 @@ import math
 
 from zoo.arch.graph import INPUT, Graph, Node
 from zoo.arch.head import head_of
-from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Linear, Mul
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, LayerNorm, Linear, Mul
 
 FEATURES = 8.0
-"""What batch norms start from that make features, over the root of how many features there are. Of
+"""What norms start from that make features, over the root of how many features there are. Of
 rectified ones the mean then has a squared length of about ten, however wide the network is."""
 LOGITS = 0.01
 """What is left of the classifier's drawn weights. In evaluation mode, at statistics that have seen
@@ -24,9 +24,9 @@ nothing yet, features may be a thousand times as large as in training."""
 
 
 def damped(graph: Graph) -> Graph:
-    """Return a whole network's graph in which batch norms and the classifier start small.
+    """Return a whole network's graph in which norms and the classifier start small.
 
-    Of branches that are added, the second operand of an `Add`, the last batch norms begin at one
+    Of branches that are added, the second operand of an `Add`, the last norms begin at one
     over the root of how many there are: their sum is then as large as what they are added to,
     however deep the network is (arXiv:2010.12859; arXiv:1706.02677 begins at 0). Those that the
     features are made of, with no convolution between, begin smaller by one factor for all of them.
@@ -46,7 +46,7 @@ def damped(graph: Graph) -> Graph:
 
 
 def _norms(graph: Graph, value: str) -> set[str]:
-    """Return the batch norms that a value is made of, with no layer between; gates left aside."""
+    """Return the norms that a value is made of, with no layer between; gates left aside."""
     seen, left, found = {INPUT}, [value], set()
     while left:
         name = left.pop()
@@ -54,7 +54,7 @@ def _norms(graph: Graph, value: str) -> set[str]:
             continue
         seen.add(name)
         node = graph.by_name[name]
-        if isinstance(node.op, BatchNorm2d):
+        if isinstance(node.op, BatchNorm2d | LayerNorm):
             found.add(name)
         elif not isinstance(node.op, Conv2d | Linear):
             left.extend(node.inputs[:1] if isinstance(node.op, Mul) else node.inputs)
@@ -63,7 +63,7 @@ def _norms(graph: Graph, value: str) -> set[str]:
 
 def _started(node: Node, scales: dict[str, float], classifier: str | None) -> Node:
     op = node.op
-    if node.name in scales and isinstance(op, BatchNorm2d):
+    if node.name in scales and isinstance(op, BatchNorm2d | LayerNorm):
         op = dataclasses.replace(op, initial_weight=scales[node.name])
     elif node.name == classifier and isinstance(op, Linear):
         op = dataclasses.replace(op, initial_scale=LOGITS)

@@ -28,6 +28,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "vgg": ("vgg",),
     "densenet": ("densenet",),
     "regnet": ("regnet_",),
+    "convnext": ("convnext_",),
     "graph": (),
 }
 """Family → how the names of its networks begin, so that one is loaded without the others.

@@ -14,6 +14,9 @@ Stem = Literal["imagenet", "tiny", "cifar"]
 """``"imagenet"`` halves an image twice, by a convolution and a max pool. ``"tiny"``, for 64×64, has
 the convolution at stride 1; ``"cifar"``, for 32×32, a 3×3 one at stride 1 and no pool."""
 
+PATCHES: dict[Stem, int] = {"imagenet": 4, "tiny": 2, "cifar": 1}
+"""Of networks that read an image patch by patch: pixels of a side."""
+
 PoolPadding = Literal["symmetric", "SAME_UPPER"]
 """Of a 3×3 pool at stride 2: 1 on each side, or SAME_UPPER."""
 

@@ -11,6 +11,8 @@ from zoo.arch.operators import (
     Add,
     BatchNorm2d,
     Conv2d,
+    Dropout,
+    GlobalAvgPool2d,
     GroupNorm,
     LayerNorm,
     Linear,
@@ -54,7 +56,7 @@ def _makers(graph: Graph, value: str) -> set[str]:
             isinstance(node.op, Weight) and node.op.trainable
         ):
             found.add(name)
-        elif isinstance(node.op, Mul | MulScalar):
+        elif isinstance(node.op, Mul | MulScalar | Dropout | GlobalAvgPool2d):
             left.append(node.inputs[0])
         elif isinstance(node.op, Add) or not node.op.traits.rounds:
             left += node.inputs

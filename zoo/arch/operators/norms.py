@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zoo.arch.operator import (
     Operator,
@@ -22,7 +22,8 @@ class LayerNorm(Operator):
     """Layer normalization (arXiv:1607.06450) over the last axes; shape kept.
 
     As ``torch.nn.LayerNorm``: (x - mean) / sqrt(variance + eps), the variance biased, then times
-    ``weight`` plus ``bias`` where it is ``affine``.
+    ``weight`` plus ``bias`` where it is ``affine``. ``initial_weight`` is what the scale starts
+    from: 1, or less (`zoo.arch.damped`).
     """
 
     traits = Traits(
@@ -38,6 +39,7 @@ class LayerNorm(Operator):
     normalized_shape: tuple[int, ...]
     eps: float
     affine: bool
+    initial_weight: float = field(default=1.0, compare=False)
 
     def __post_init__(self) -> None:
         shape = self.normalized_shape
@@ -57,7 +59,8 @@ class LayerNorm(Operator):
         if not self.affine:
             return {}
         shape = self.normalized_shape
-        return {"weight": Parameter(shape, init="ones"), "bias": Parameter(shape)}
+        scale = self.initial_weight
+        return {"weight": Parameter(shape, init="ones", scale=scale), "bias": Parameter(shape)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

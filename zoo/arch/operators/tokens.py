@@ -33,7 +33,8 @@ class Weight(Operator):
     """An array that the network holds as a value, as it is: a class token, a position embedding.
 
     What reads it broadcasts it as NumPy does. One that is not ``trainable`` is a constant, whose
-    ``value`` is part of the network (`zoo.passes.constant`).
+    ``value`` is part of the network (`zoo.passes.constant`). ``initial`` is what all its numbers
+    start from; None if they are drawn.
     """
 
     traits = Traits(
@@ -51,6 +52,7 @@ class Weight(Operator):
     shape: tuple[int, ...]
     trainable: bool
     value: str = field(default="", repr=False)
+    initial: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         text = isinstance(self.value, str) and not (self.trainable and self.value)
@@ -65,6 +67,8 @@ class Weight(Operator):
         return self.shape
 
     def parameters(self) -> Mapping[str, Parameter]:
+        if self.initial is not None:
+            return {"weight": Parameter(self.shape, self.trainable, "ones", scale=self.initial)}
         # As large as the values that it is added to, whose scale is not known, could be: as a
         # linear layer of so many inputs.
         fan_in = (self.shape or (1,))[-1]

@@ -68,6 +68,7 @@ OLDER = (
     *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
     *("wide_resnet50_2", "wide_resnet101_2"),
     *(f"vgg{layers}{norm}" for layers in (11, 13, 16, 19) for norm in ("", "_bn")),
+    *("squeezenet1_0", "squeezenet1_1"),
     *(f"convnext_{size}" for size in ("tiny", "small", "base", "large")),
     *(f"densenet{layers}" for layers in (121, 161, 169, 201)),
     *(f"regnet_x_{s}" for s in ("400mf_tv", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),

@@ -241,14 +241,14 @@ NETWORKS = [
     (timm, "regnetx_002", "regnet_x_200mf"),
     (timm, "ghostnet_050", "ghostnet_0.5x"),
     (mindcv, "ghostnet_050", "ghostnet_0.5x"),
-<<<<<<< HEAD
     (mindcv, "densenet121", "densenet121"),
     (mindcv, "regnet_y_200mf", "regnet_y_200mf"),
-=======
+    (torchvision, "squeezenet1_0", "squeezenet1_0"),
+    (torchvision, "squeezenet1_1", "squeezenet1_1"),
+    (mindcv, "squeezenet1_0", "squeezenet1_0"),
     (torchvision, "convnext_tiny", "convnext_tiny"),
     (timm, "convnext_atto", "convnext_atto"),
     (mindcv, "convnext_tiny", "convnext_tiny"),
->>>>>>> 05e822a (ConvNeXt, with the names of torchvision, timm and MindCV; what layer norms read of a mean is lowered too, so that eps shows)
 ]
 
 # Compiling takes MindSpore seconds, so the gradients are also its own for a few.
@@ -291,6 +291,8 @@ OTHERS = {
     (torchvision, "densenet"): ({"stem": "tiny"}, "mindcv"),
     (torchvision, "regnet"): ({"bn_eps": 0.1}, "timm"),
     (timm, "regnet"): ({"bn_eps": 0.1}, "torchvision"),
+    (torchvision, "squeezenet"): ({"pad_3x3_stem": True, "ceil_mode": False}, None),
+    (mindcv, "squeezenet"): ({"ceil_mode": True}, None),
     # By a tanh, GELU differs by 1e-4.
     (torchvision, "convnext"): ({"bn_eps": 0.1}, "timm"),
     (timm, "convnext"): ({"bn_eps": 0.1}, None),

@@ -22,15 +22,9 @@ from zoo.adoption.candidates import similar
 from zoo.errors import WeightsError
 
 SIZE = 64
-<<<<<<< HEAD
-=======
-NOT_YET = {
-    "mobilenet_v3_small_075": "near mobilenet_v3_small_0.75x_mindcv (timm, hidden='linear')",
-    **dict.fromkeys(("convnext_atto", "convnext_tiny"), ""),  # norms of rows of another rank
-}
-"""Cells that are one of ours and are not seen to be, though their files are: the choice of
-conventions ends at others."""
->>>>>>> 05e822a (ConvNeXt, with the names of torchvision, timm and MindCV; what layer norms read of a mean is lowered too, so that eps shows)
+NOT_YET = ("convnext_atto", "convnext_tiny")
+"""Modules that are one of ours and are not seen to be, though their files are: they norm what is
+left of the map in another rank."""
 
 
 @pytest.mark.sweep(
@@ -48,13 +42,9 @@ def test_networks_of_code_bases(peer, theirs, ours, tmp_path):
     made.save(path)
     size = SIZES.get(peer, SIZE)
     expected, net = zoo.load_weights(path), zoo.adopt(made.net, example=(2, 3, size, size))
-<<<<<<< HEAD
-=======
     if theirs in NOT_YET:
-        assert net.spec.family == "graph"
-        assert "".join(net.notes[-1:]).startswith(NOT_YET[theirs])
+        assert (net.spec.family, net.recognized) == ("graph", None)
         return
->>>>>>> 05e822a (ConvNeXt, with the names of torchvision, timm and MindCV; what layer norms read of a mean is lowered too, so that eps shows)
     assert (plain(net.spec), net.spec.image_size) == (plain(spec), size)
     # At some widths two code bases have one network: any of their names is right.
     assert net.spec.preset_name in net.spec.presets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def adapt(
                 f"{node.name}: {_classes(before)} classes became {_classes(node)}, newly "
                 f"initialized from seed {seed}"
             )
-        elif before is None and _is_first_head(source, node):
+        elif before is None and _is_first_head(source, node, target):
             fresh = fresh or initialize(target, seed)
             found |= {name: fresh[name] for name in (f"{node.name}.{role}" for role in roles)}
             notes.append(f"{node.name}: {_classes(node)} classes, initialized from seed {seed}")
@@ -74,18 +75,21 @@ def adapt(
 
 
 def _is_other_head(before: Node, after: Node, graph: Graph) -> bool:
-    return (
-        isinstance(before.op, Linear)
-        and isinstance(after.op, Linear)
-        and before.op.in_features == after.op.in_features
-        and before.op.bias == after.op.bias
-        and after.name in graph.outputs
-    )
+    one, other = before.op, after.op
+    if isinstance(one, Linear) and isinstance(other, Linear):
+        alike = one == replace(other, out_features=one.out_features)
+    elif isinstance(one, Conv2d) and isinstance(other, Conv2d):
+        alike = one == replace(other, out_channels=one.out_channels)
+    else:
+        return False
+    head = head_of(graph)
+    return alike and head is not None and head.classifier == after.name
 
 
-def _is_first_head(source: Graph, node: Node) -> bool:
-    head = head_of(source)
-    return head is not None and head.classifier is None and node.inputs == (head.pre_logits,)
+def _is_first_head(source: Graph, node: Node, target: Graph) -> bool:
+    here, there = head_of(source), head_of(target)
+    bare = here is not None and here.classifier is None
+    return bare and there is not None and there.classifier == node.name
 
 
 def _is_other_input(before: Node, after: Node) -> bool:
@@ -112,8 +116,7 @@ def _for_channels(name: str, weight: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _classes(node: Node) -> int:
-    assert isinstance(node.op, Linear)
-    return node.op.out_features
+    return node.op.parameters()["weight"].shape[0]
 
 
 def _channels(node: Node) -> int:

@@ -125,10 +125,9 @@ class Dialect:
     def shapes(self, graph: Graph) -> dict[str, Shape]:
         """Return the shape that each array of a network has there, by its canonical name."""
         found = {name: held.shape for name, held in graph.parameters.items()}
-        for node in graph.nodes if self.value_is_row else ():
-            if isinstance(node.op, Weight):
-                found[f"{node.name}.weight"] = (int(np.prod(node.op.shape)),)
-        return found
+        values = [node for node in graph.nodes if isinstance(node.op, Weight)]
+        rows = {f"{node.name}.weight" for node in values if self.value_is_row}
+        return found | {name: (int(np.prod(found[name])),) for name in rows}
 
     def _role(self, node: Node, role: str) -> str:
         return self.value if isinstance(node.op, Weight) else role_in(node.op, role, self.framework)

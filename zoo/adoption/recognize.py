@@ -77,7 +77,8 @@ def recognize(graph: Graph) -> Recognized | str | None:
     near: Comparison | None = None
     known, notes = with_global_pool(graph)
     for entry in similar(graph):
-        bare, drops = (known, []) if hasattr(entry, "dropout") else without_dropout(known)
+        has_some = hasattr(entry, "dropout") or hasattr(entry, "stochastic_depth")
+        bare, drops = (known, []) if has_some else without_dropout(known)
         theirs = trace(bare)
         spec = told_by(bare, entry, theirs)
         found = _Search(bare, theirs, spec).run() if spec else None

@@ -65,6 +65,6 @@ def _started(node: Node, scales: dict[str, float], classifier: str | None) -> No
     op = node.op
     if node.name in scales and isinstance(op, BatchNorm2d | LayerNorm):
         op = dataclasses.replace(op, initial_weight=scales[node.name])
-    elif node.name == classifier and isinstance(op, Linear):
+    elif node.name == classifier and isinstance(op, Linear | Conv2d):
         op = dataclasses.replace(op, initial_scale=LOGITS)
     return dataclasses.replace(node, op=op)

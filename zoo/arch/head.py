@@ -7,13 +7,13 @@ Everything that is said of a head (`zoo.create(..., num_classes=0)`, ``forward_f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.arch.graph import INPUT, Graph, Node, shape_read
 from zoo.arch.operator import Shape
-from zoo.arch.operators import Conv2d, Flatten, GlobalAvgPool2d, Linear, Pool
+from zoo.arch.operators import Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, Pool
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,11 @@ class Head:
     """The nodes between which a network's head lies.
 
     Attributes:
-        features: the map that the head pools: the last through which everything flows and with
-            which a child of the network ends, so that all children stay whole.
-        pre_logits: what the classifier reads; the output of a network without one.
+        features: the map that the head pools, or classifies pixel by pixel: the last through which
+            everything flows and with which a child of the network ends, so that all children stay
+            whole.
+        pre_logits: what the classifier reads: one value a channel, or a map where its logits are
+            pooled, as SqueezeNet's are; the output of a network without one.
         classifier: the layer that makes the logits; None in a network without one.
     """
 
@@ -50,9 +52,10 @@ def head_of(graph: Graph) -> Head | None:
             return None
         classifier, before = made[-1].name, through[: through.index(made[-1])]
     pool = _pool(before, shapes)
-    if pool is None:
+    if pool is None and (classifier is None or len(shapes[classifier]) == 2):
         return None
-    features = [node.name for node in before[: before.index(pool)] if _ends_a_child(node, graph)]
+    mapped = before if pool is None else before[: before.index(pool)]
+    features = [node.name for node in mapped if _ends_a_child(node, graph)]
     return Head(features[-1], before[-1].name, classifier) if features else None
 
 
@@ -81,17 +84,26 @@ def stages_of(graph: Graph) -> list[str]:
 
 
 def without_classifier(graph: Graph) -> Graph:
-    """Return a whole network's graph up to what its classifier reads."""
+    """Return a whole network's graph in which what follows the classifier reads what it reads."""
     head = head_of(graph)
     assert head is not None, "every family's network has a head"
-    return dataclasses.replace(graph.select([head.pre_logits]), origin=graph.origin)
+
+    def passed(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(head.pre_logits if name == head.classifier else name for name in names)
+
+    nodes = tuple(
+        dataclasses.replace(node, inputs=passed(node.inputs))
+        for node in graph.nodes
+        if node.name != head.classifier
+    )
+    return dataclasses.replace(graph, nodes=nodes, outputs=passed(graph.outputs))
 
 
 def with_classes(graph: Graph, num_classes: int) -> Graph:
     """Return a whole network's graph for another number of classes; 0 for no classifier.
 
-    All nodes but those after ``pre_logits`` stay as they are, also where they were rewritten
-    (``group_conv="split"``).
+    All nodes but those after what a classifier reads stay as they are, also where they were
+    rewritten (``group_conv="split"``).
 
     Raises:
         SpecError: there cannot be so many.
@@ -101,8 +113,9 @@ def with_classes(graph: Graph, num_classes: int) -> Graph:
     here, there = head_of(graph), head_of(spec.graph)
     assert here is not None, "what has no head is not asked for another"
     assert there is not None, "every family's network has a head"
-    own = graph.select([here.pre_logits])
-    start = [node.name for node in spec.graph.nodes].index(there.pre_logits) + 1
+    read = (there if there.classifier else here).pre_logits
+    own = graph.select([read])
+    start = [node.name for node in spec.graph.nodes].index(read) + 1
     return dataclasses.replace(
         graph,
         nodes=(*own.nodes, *spec.graph.nodes[start:]),
@@ -152,4 +165,6 @@ def _pool(nodes: list[Node], shapes: dict[str, Shape]) -> Node | None:
 def _ends_a_child(node: Node, graph: Graph) -> bool:
     after = graph.nodes.index(node) + 1
     top = node.name.partition(".")[0]
+    if isinstance(node.op, Dropout):  # of the head
+        return False
     return after < len(graph.nodes) and graph.nodes[after].name.partition(".")[0] != top

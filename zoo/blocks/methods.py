@@ -52,13 +52,15 @@ def _parts(block: Block, head: Head) -> tuple[Block, Block, Block | None] | None
 
     None where a step reads across: the network is then one method.
     """
-    ends = list(dict.fromkeys((head.features, head.pre_logits, *block.outputs)))
+    ends = (head.features, *dict.fromkeys((head.pre_logits, *block.outputs)))
     parts, steps, read = [], list(block.steps), block.inputs
     for end in ends:
         at = next((i for i, step in enumerate(steps) if end in step.outputs), -1) + 1
         part = Block("", "", tuple(steps[:at]), read, (end,))
         made = {*read, *(name for step in part.steps for name in step.outputs)}
-        if not part.steps or any(name not in made for s in part.steps for name in s.inputs):
+        if not (part.steps or read == (end,)) or any(
+            name not in made for s in part.steps for name in s.inputs
+        ):
             return None
         parts.append(part)
         steps, read = steps[at:], (end,)

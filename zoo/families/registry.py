@@ -25,6 +25,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "mnasnet": ("mnasnet_",),
     "ghostnet": ("ghostnet_",),
     "efficientnet": ("efficientnet_",),
+    "squeezenet": ("squeezenet",),
     "vgg": ("vgg",),
     "densenet": ("densenet",),
     "regnet": ("regnet_",),

@@ -29,8 +29,10 @@ def fold_batchnorm(graph: Graph, weights: Weights | None = None) -> tuple[Graph,
     renamed: dict[str, str] = {}
     counts = count_readers(graph)
     for norm in graph.nodes:
+        if not isinstance(norm.op, BatchNorm2d):
+            continue
         makers = list(_makers(graph, counts, norm.inputs[0]))
-        if not isinstance(norm.op, BatchNorm2d) or None in makers:
+        if None in makers:
             continue
         scale, shift = _affine(norm, norm.op, arrays)
         start = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from zoo.arch.operator import (
@@ -94,6 +94,7 @@ class Conv2d(Window):
     """Cross-correlation with grouped filters, as ``torch.nn.Conv2d``.
 
     (N, in_channels, H, W) -> (N, out_channels, H', W'); both channel counts divisible by groups.
+    ``initial_scale`` is what the weights that are drawn are multiplied by.
     """
 
     traits = Traits(
@@ -111,6 +112,7 @@ class Conv2d(Window):
     dilation: Pair = (1, 1)
     groups: int = 1
     bias: bool = False
+    initial_scale: float = field(default=1.0, compare=False)
 
     def __post_init__(self) -> None:
         self._check_window()
@@ -134,7 +136,8 @@ class Conv2d(Window):
     def parameters(self) -> Mapping[str, Parameter]:
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         fan_in = shape[1] * shape[2] * shape[3]
-        found = {"weight": Parameter(shape, init="he_uniform", fan_in=fan_in)}
+        scale = self.initial_scale
+        found = {"weight": Parameter(shape, init="he_uniform", fan_in=fan_in, scale=scale)}
         if self.bias:
             found["bias"] = Parameter((self.out_channels,))
         return found

@@ -37,6 +37,8 @@ import zoo
 OUT = RESULTS / "adopt.json"
 LIBRARIES = ["torch", "torchvision", "timm", "mindspore", "mindcv", "onnxruntime", "openvino"]
 RUN_TIMES = ("onnx", "openvino")
+SHOWN = 3
+"""Of what is refused for another reason than a function: of arrays that are shared."""
 
 
 def main(
@@ -149,15 +151,18 @@ def _own(network: Network, source: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _missing(error: zoo.ZooError) -> list[str]:
-    """Return what was refused, each kind once."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    kinds = re.findall(r"(\w+) is no operator", str(error))
-    others = [
-        re.sub(r"^.*?\.py:\d+\): ", "", line)[:120]
-        for line in lines[1:]
-        if "is no operator" not in line and not line.startswith("…")
-    ]
-    return sorted(set(kinds)) + sorted(set(others))[:3] or lines[:1]
+    """Return what was refused, each kind once, with the first place that has it."""
+    places: dict[str, list[str]] = {}
+    for problem in getattr(error, "problems", ()) or [str(error).splitlines()[0]]:
+        found = re.fullmatch(r"(.*? \(\S+:\d+\)): (.*)", problem)
+        place, what = found.groups() if found else ("", problem)
+        places.setdefault(what.removesuffix(" is no operator of the zoo"), []).append(place)
+    told = []
+    for what, where in places.items():
+        more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+        told += [f"{what[:160]}: {where[0]}{more}"] if where[0] else []
+    rest = [what[:160] for what, where in places.items() if not where[0]]
+    return told + rest[:SHOWN] + [f"… and {len(rest) - SHOWN} more"] * (len(rest) > SHOWN)
 
 
 def _proof(network: Network, source: Any, smallest: int, level: str) -> dict[str, Any]:

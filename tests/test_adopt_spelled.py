@@ -65,6 +65,19 @@ class Weighed(nn.Module):
         return x * shares[0] + x.relu() * shares[2]
 
 
+class Cosine(nn.Module):
+    """A classifier of directions: its weights are computed, and so is what is added."""
+
+    def __init__(self, bias):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 6))
+        self.bias = nn.Parameter(torch.rand(4)) if bias else None
+
+    def forward(self, x):
+        weight = F.normalize(self.weight, dim=1)
+        return F.linear(x.mean((2, 3)), weight, self.bias if self.bias is None else -self.bias)
+
+
 class Gain(nn.Module):
     """A single number, as NFNet's gain of a branch that is skipped."""
 
@@ -158,6 +171,11 @@ ROWS = {
     ),
     "relative": (Relative(), "Weight Permute MatMul Permute"),
     "weighed": (Weighed(), "Weight Reshape Softmax Slice Reshape Mul ReLU Slice Reshape Mul Add"),
+    "cosine": (Cosine(False), "Weight Normalize GlobalAvgPool2d Flatten Permute MatMul"),
+    "tilted": (
+        Cosine(True),
+        "Weight Normalize GlobalAvgPool2d Flatten Weight MulScalar Permute MatMul Add",
+    ),
     "gain": (Gain(), "Weight Mul"),
     "rotary": (Rotary(), "Weight Mul"),
     "repeated": (lambda x: x.repeat(1, 2, 1, 3), "Index Index"),

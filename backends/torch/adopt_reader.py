@@ -141,7 +141,7 @@ class Reader:
         elif kind not in READ:
             raise UnknownError(f"{kind} is no operator of the zoo")
         else:
-            yield from self._read(node, kind, values)
+            yield from self.read(node, kind, values)
 
     def _one_of_several(self, node: Node) -> Iterator[Call]:
         source, index = node.args
@@ -160,39 +160,34 @@ class Reader:
             raise UnknownError(f"{source.target}: where a maximum is")
         yield self.call(node, "identity", [parts[index]], {}, {})
 
-    def _read(self, node: Node, kind: str, values: Options) -> Iterator[Call]:
+    def read(self, node: Node, kind: str, values: Options) -> Iterator[Call]:
         name, options = READ[kind](self.constants.filled(kind, values))
         target: Any = node.target
-        inputs, held, added = [], {}, []
+        inputs, held = [], {}
         # Of what a shape or a type is taken, nothing else is.
         given = {k: v for k, v in values.items() if k != "other" or not kind.endswith("_as")}
         for role, value in given.items():
             for part in value if isinstance(value, list | tuple) else [value]:
                 if not isinstance(part, Node) or not isinstance(value_of(part), torch.Tensor):
                     continue
-                is_array = any(
-                    part.name in them
-                    for them in (self.held, self.constants.known, self.computed.values)
-                )
                 if self.constants.tells(kind, part):
                     continue  # the options have it
-                if is_array and role in ROLES:
+                if role in ROLES and self.is_array(part):
                     held[role] = self._array(part, node)
-                elif role == "bias" and name == "linear":
-                    added = [self.now(part.name)]
                 elif role in ROLES:
                     raise UnknownError(f"{kind}: its {role} is computed")
                 else:
-                    if is_array:
-                        yield from self.weight(part, node)
+                    yield from self.weight(part, node)
                     inputs.append(self.now(part.name))
         call = self.call(node, name, inputs, options, held)
-        if added:
-            yield replace(call, name=f"{node.name}_product")
-            call = replace(call, kind="add", inputs=(f"{node.name}_product", *added), held={})
         yield call
         if kind != str(target.overloadpacket).rpartition(".")[2]:
             self.same[inputs[0]] = node.name  # what it wrote over is what it made
+
+    def is_array(self, part: Node) -> bool:
+        """Return whether an argument is an array of the module, a constant, or computed once."""
+        held = (self.held, self.constants.known, self.computed.values)
+        return any(part.name in them for them in held)
 
     def now(self, name: str) -> str:
         """Return the value that a name stands for, which was written over."""
@@ -220,7 +215,7 @@ class Reader:
 
     def weight(self, part: Node, reader: Node) -> Iterator[Call]:
         """Yield an array as a value, unless it is one; a constant of each image is one of all."""
-        if part.name in self.weights:
+        if part.name in self.weights or not self.is_array(part):
             return
         self.weights.add(part.name)
         held = self._value(part.name, self._array(part, reader), reader)

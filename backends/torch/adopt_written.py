@@ -60,8 +60,7 @@ def copied(reader: Any, node: Node, values: Options) -> Iterator[Call]:
     if not whole or part.dim() != len(shape) or spans[images] != (0, shape[images]):
         raise UnknownError("copy_: must write over a block of each image")
     value = values["src"]
-    if value.name in reader.held or value.name in reader.constants.known:
-        yield from reader.weight(value, node)
+    yield from reader.weight(value, node)
     made, inner = reader.now(value.name), [b - a for a, b in spans]
     calls: list[Call] = []
 
@@ -102,8 +101,7 @@ def resized(reader: Any, node: Node, values: Options) -> Iterator[Call]:
     source = values["self" if "self" in values else "input"]
     shape, made = (reader.shape_of(value_of(n)) for n in (source, node))
     x = reader.now(source.name)
-    if source.name in reader.held:
-        yield from reader.weight(source, node)
+    yield from reader.weight(source, node)
     scales = values.get("scale_factors")
     if scales and any(n * s != m for n, s, m in zip(shape[2:], scales, made[2:], strict=True)):
         raise UnknownError(f"scale_factors (={tuple(scales)}) must be exact")
@@ -129,8 +127,7 @@ def resized(reader: Any, node: Node, values: Options) -> Iterator[Call]:
 def summed(reader: Any, node: Node, values: Options) -> Iterator[Call]:
     """Yield what an einsum is."""
     for part in values["tensors"]:
-        if part.name in reader.held or part.name in reader.constants.known:
-            yield from reader.weight(part, node)
+        yield from reader.weight(part, node)
     names = tuple(reader.now(part.name) for part in values["tensors"])
     shapes = tuple(reader.shape_of(value_of(part)) for part in values["tensors"])
     for end, kind, inputs, shape, dims in steps(values["equation"], names, shapes):
@@ -139,13 +136,39 @@ def summed(reader: Any, node: Node, values: Options) -> Iterator[Call]:
         yield replace(call, name=f"{node.name}{end}", shape=shape)
 
 
+def multiplied(reader: Any, node: Node, values: Options) -> Iterator[Call]:
+    """Yield a linear layer; what is computed of others is a factor, or a sum's second part."""
+    weight, bias = values["weight"], values["bias"]
+    layer = reader.is_array(weight) or reader.axis_of(value_of(weight)) >= 0
+    if layer and (bias is None or reader.is_array(bias)):
+        yield from reader.read(node, "linear", values)
+        return
+    if layer:
+        *before, product = reader.read(node, "linear", values | {"bias": None})
+        yield from before
+    else:
+        source = values["input"]
+        yield from reader.weight(source, node)
+        turned = reader.call(node, "transpose", [reader.now(weight.name)], {"dims": (0, 1)}, {})
+        turned.name, turned.images = f"{node.name}_turned", -1
+        turned.shape = tuple(value_of(weight).shape)[::-1]
+        yield turned
+        product = reader.call(node, "matmul", [reader.now(source.name), turned.name], {}, {})
+    if bias is None:
+        yield product
+        return
+    yield replace(product, name=f"{node.name}_product")
+    yield from reader.weight(bias, node)
+    added = [f"{node.name}_product", reader.now(bias.name)]
+    yield reader.call(node, "add", added, {}, {})
+
+
 def parted(reader: Any, node: Node, values: Options, *, single: bool = False) -> Iterator[Call]:
     """Yield the parts that an axis is cut into."""
     dim = values.get("dim", 0)
     sizes = [1 if single else int(t.shape[dim]) for t in value_of(node)]
     part = values["self"]
-    if part.name in reader.held:
-        yield from reader.weight(part, node)
+    yield from reader.weight(part, node)
     source = reader.now(part.name)
     start, names = 0, []
     for i, size in enumerate(sizes):
@@ -168,6 +191,7 @@ SEVERAL: dict[str, Callable[[Any, Node, Options], Iterator[Call]]] = {
     **dict.fromkeys(("chunk", "split", "split_with_sizes"), parted),
     "copy_": copied,
     "einsum": summed,
+    "linear": multiplied,
     "unbind": functools.partial(parted, single=True),
     "zero_": zeroed,
 }

@@ -6,6 +6,8 @@ from collections import Counter
 from typing import Any
 
 Rows = dict[str, dict[str, Any]]
+WIDEST = 100
+"""Of what is said of a thing that is missing."""
 BACKENDS = ("torch", "mindspore", "onnx", "openvino")
 
 
@@ -19,10 +21,9 @@ def of(rows: Rows) -> str:
     for base in bases:
         own = {key: row for key, row in rows.items() if row["code_base"] == base}
         done = {key: row for key, row in own.items() if "errors" in row}
-        cells = [_worst(done, backend) for backend in BACKENDS]
-        lines.append(
-            f"| {base} | {len(own)} | {len(done)} | {' | '.join(cells)} | {_proven(own)} |"
-        )
+        share = f"{len(done)} ({len(done) / len(own):.0%})"
+        cells = [share, *(_worst(done, backend) for backend in BACKENDS), _proven(own)]
+        lines.append(f"| {base} | {len(own)} | {' | '.join(cells)} |")
     lines += [
         "",
         "Errors are the largest of the logits, of the largest that the network's own code makes of "
@@ -47,9 +48,13 @@ def of(rows: Rows) -> str:
     lines += ["", "| not adopted | for want of |", "|---|---|"]
     for key, row in rows.items():
         if "errors" not in row:
-            why = row.get("failed") or ", ".join(f"`{kind}`" for kind in row["refused"][:6])
+            why = row.get("failed") or ", ".join(f"`{_short(kind)}`" for kind in row["refused"][:6])
             lines.append(f"| {key} | {why.replace('|', '/')} |")
     return "\n".join(lines)
+
+
+def _short(kind: str) -> str:
+    return kind if len(kind) <= WIDEST else f"{kind[: WIDEST - 1]}…"
 
 
 def _worst(rows: Rows, backend: str) -> str:

@@ -48,6 +48,10 @@ SHORT = {
         stem_channels=(16, 16, 24), stage_channels=(60, 90, 120, 120),
         stage_repeats=(1, 2, 1, 2), last_channels=128, image_size=64,
     ),
+    "shufflenet_v2_large": dict(
+        stem_channels=(8, 8, 16), stage_channels=(32, 64), stage_repeats=(2, 2), groups=4,
+        last_channels=24, **SMALL,
+    ),
     "shufflenet_v1_0.5x_g3_cifar": dict(stage_repeats=(1, 2, 1)),
     "shufflenet_v2_0.5x_cifar": dict(stage_repeats=(1, 2, 1)),
 }  # fmt: skip

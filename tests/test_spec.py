@@ -22,7 +22,7 @@ def test_the_catalog_is_complete_and_sorted():
     cifar = [f"shufflenet_v1_{base}_cifar" for base in ("1.0x_g2", "1.0x_g3", "0.5x_g3")]
     v2 = [f"shufflenet_v2_{w}{stem}" for w in WIDTHS for stem in ("", "_tiny", "_cifar")]
     plus = [f"shufflenet_v2_plus_{size}" for size in ("small", "medium", "large")]
-    others = ["shufflenet_v2_50", "se_shufflenet_v2_164"]
+    others = ["shufflenet_v2_50", "se_shufflenet_v2_164", "shufflenet_v2_large"]
     assert zoo.list_models("*shufflenet*") == sorted(EIGHT + papers + cifar + v2 + plus + others)
     depths = [f"resnet{layers}" for layers in (18, 34, 50, 101, 152)]
     wider = [f"resnext101_{groups}d" for groups in ("32x4", "32x8", "64x4")]

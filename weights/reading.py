@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -108,6 +109,8 @@ def read(dialect: Dialect, arrays: Weights, prefix: str) -> Reading | None:
     (MindSpore's ``moments.``), and single numbers of their own: these are set aside.
     """
     named = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    left = {name for name in named for pattern in dialect.aside if fnmatchcase(name, pattern)}
+    named = {name: array for name, array in named.items() if name not in left}
     for name, array in named.items():  # most dialects end here, at the first
         rest = name.partition(".")[2]
         if array.size != 1 and not dialect.may_name(name) and not dialect.may_name(rest):
@@ -132,6 +135,9 @@ def read(dialect: Dialect, arrays: Weights, prefix: str) -> Reading | None:
         "not read" if count else f"{name!r} is a single number, not a weight: not read"
         for name, count in aside.items()
     )  # fmt: skip
+    if left:
+        told = " and ".join(dialect.aside)
+        notes += (f"{len(left)} arrays {told} are there for training, or twice: not read",)
     return Reading(dialect, prefix, known, skeleton, notes)
 
 

@@ -51,14 +51,14 @@ class Dialect:
     """How one code base names the weights of one family.
 
     Attributes:
-        name: as the user gives it (``--from megvii``).
-        family: of the networks it names.
+        name, family: as the user gives it (``--from megvii``), and of the networks it names.
         source: where the code is.
         framework: whose names a batch norm's arrays have.
         rules: (canonical, theirs), see this module.
         conventions: the preset that the code base follows; None where names do not tell.
         deep: (units, preset), where it follows another from so many units on.
         value: what it calls an array that is a value (`Weight`): its layer is what holds it.
+        aside: shell-style patterns of arrays that are no part of the network.
         value_is_row: whether such an array is a plain row, whatever it is multiplied with.
     """
 
@@ -71,6 +71,7 @@ class Dialect:
     deep: tuple[int, str] | None = None
     value: str = "weight"
     value_is_row: bool = False
+    aside: tuple[str, ...] = ()
 
     def preset(self, units: int) -> str | None:
         """Return the preset that networks of so many units follow."""
@@ -125,8 +126,8 @@ class Dialect:
     def shapes(self, graph: Graph) -> dict[str, Shape]:
         """Return the shape that each array of a network has there, by its canonical name."""
         found = {name: held.shape for name, held in graph.parameters.items()}
-        values = [node for node in graph.nodes if isinstance(node.op, Weight)]
-        rows = {f"{node.name}.weight" for node in values if self.value_is_row}
+        values = (f"{node.name}.weight" for node in graph.nodes if isinstance(node.op, Weight))
+        rows = values if self.value_is_row else ()
         return found | {name: (int(np.prod(found[name])),) for name in rows}
 
     def _role(self, node: Node, role: str) -> str:

@@ -7,9 +7,10 @@ A number of theirs is a sum of what the network counts, each times a whole numbe
     {units} {stages}      how many there are in all
     {index}               convolutions of a stem that has several
 
-so that ``{flat+1}``, ``{units+1}``, ``{3*flat+stage-1}`` and ``{3}`` are some. What is read of a
-unit is its place among the others: of their number, the constant is taken away, and units are
-sorted by it. A rule for ``stage1.{unit}`` comes before those for any stage.
+so that ``{flat+1}``, ``{units+1}``, ``{3*flat+stage-1}`` and ``{3}`` are some; ``{unit~}`` counts
+with letters, from a. What is read of a unit is its place among the others: of their number, the
+constant is taken away, and units are sorted by it. A rule for ``stage1.{unit}`` comes before those
+for any stage.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 _PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::(\w+))?\}")
 _TERM = re.compile(r"([+-]?)(?:(\d+)\*)?(\w+)")
-_NUMBER = re.compile("[0-9]+")
+_NUMBER = re.compile("[0-9]+[a-z]?")
 _STAGE = re.compile(r"stage([0-9]+)\.")
 _REPEATED = (
     (re.compile(r"stage(?P<stage>\d+)\.(?P<unit>\d+)\.(.+)"), r"stage{stage}.{unit}.\3"),
@@ -37,6 +38,7 @@ class _Sum(NamedTuple):
 
     terms: tuple[tuple[int, str], ...]
     constant: int
+    letter: bool
 
     @classmethod
     def parsed(cls, text: str) -> _Sum:
@@ -47,7 +49,7 @@ class _Sum(NamedTuple):
                 constant += times * int(name)
             else:
                 terms.append((times, name))
-        return cls(tuple(terms), constant)
+        return cls(tuple(terms), constant, text.endswith("~"))
 
     def admits(self, rest: int) -> bool:
         """Return whether a number can be, of which the constant has been taken away."""
@@ -55,8 +57,13 @@ class _Sum(NamedTuple):
             return True
         return rest % self.terms[0][0] == 0 if self.terms else rest == 0
 
-    def value(self, numbers: Mapping[str, int]) -> int:
-        return sum(factor * numbers[name] for factor, name in self.terms) + self.constant
+    def told(self, numbers: Mapping[str, int]) -> str:
+        value = sum(factor * numbers[name] for factor, name in self.terms) + self.constant
+        return chr(ord("a") + value) if self.letter else str(value)
+
+    def rest(self, text: str) -> int:
+        """Return the number that a text tells, without the constant."""
+        return (ord(text) - ord("a") if self.letter else int(text)) - self.constant
 
 
 @dataclass(frozen=True)
@@ -104,13 +111,16 @@ class Rule:
     def fill(self, numbers: Mapping[str, int]) -> str:
         """Return their name of the layer with these numbers."""
         values = iter(self._sums)
-        filled = _PLACEHOLDER.sub(lambda _: str(next(values).value(numbers)), self.pattern)
+        filled = _PLACEHOLDER.sub(lambda _: next(values).told(numbers), self.pattern)
         return filled.removesuffix(".*")
 
     @cached_property
     def _read(self) -> re.Pattern[str]:
-        parts = _PLACEHOLDER.split(self.pattern.removesuffix(".*"))[::3]
-        return re.compile("([0-9]{1,4})".join(map(re.escape, parts)))
+        parts = map(re.escape, _PLACEHOLDER.split(self.pattern.removesuffix(".*"))[::3])
+        found = next(parts)
+        for part, held in zip(parts, self._sums, strict=True):
+            found += ("([a-z])" if held.letter else "([0-9]{1,4})") + part
+        return re.compile(found)
 
     def read(self, layer: str) -> tuple[int, ...] | None:
         """Return the numbers in their name without the constants; None if it is another layer."""
@@ -118,7 +128,7 @@ class Rule:
         if match is None:
             return None
         texts = zip(match.groups(), self._sums, strict=True)
-        numbers = tuple(int(text) - number.constant for text, number in texts)
+        numbers = tuple(number.rest(text) for text, number in texts)
         fits = all(n >= 0 and held.admits(n) for n, held in zip(numbers, self._sums, strict=True))
         return numbers if fits else None
 
@@ -132,7 +142,10 @@ class Rule:
 
 
 def unnumbered(layer: str) -> str:
-    """Return a name of theirs with every number as ``#``: the same for all units of a kind."""
+    """Return a name of theirs with every number as ``#``: the same for all units of a kind.
+
+    So is one with a letter behind it.
+    """
     return _NUMBER.sub("#", layer).removesuffix(".*")
 
 

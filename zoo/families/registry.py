@@ -17,6 +17,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "shufflenet_v1": ("shufflenet_v1_",),
     "shufflenet_v2": ("shufflenet_v2_", "se_shufflenet_v2_"),
     "shufflenet_v2_plus": ("shufflenet_v2_plus_",),
+    "shufflenet_v2_large": ("shufflenet_v2_large",),
     "resnet9": ("resnet9",),
     "resnet": ("resnet", "resnext", "wide_resnet"),
     "mobilenet_v1": ("mobilenet_v1_",),

@@ -18,6 +18,7 @@ from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
 from zoo.families import stems
+from zoo.families.halves import even_and_odd, halves
 from zoo.families.stages import stages_by_shortcut
 from zoo.families.stems import PoolPadding, Stem
 
@@ -183,7 +184,7 @@ class ShuffleNetV2Spec(Spec):
         """Figure 3 (c) of the paper, or (d) with a ``stride``: both branches read all of ``x``."""
         c = self.conventions
         if stride is None:
-            passing, x = self._split(g, x)
+            passing, x = (even_and_odd if c.shuffle == "start" else halves)(g, x)
             main_channels = out_channels - g.channels(passing)
         elif c.stride_2_split == "symmetric":
             main_channels = out_channels // 2
@@ -222,17 +223,6 @@ class ShuffleNetV2Spec(Spec):
         nothing but rounding.
         """
         return 1 / math.sqrt(sum(self.stage_repeats) - len(self.stage_repeats))
-
-    def _split(self, g: GraphBuilder, x: str) -> tuple[str, str]:
-        """Return (what passes by, what the main branch reads): half of the channels each."""
-        if self.conventions.shuffle == "start":
-            x = g.channel_shuffle(x, 2, "ng")
-        channels = g.channels(x)
-        with g.scope("split"):
-            return (
-                g.slice(x, 0, channels // 2, name="0"),
-                g.slice(x, channels // 2, channels, name="1"),
-            )
 
 
 def _stem_shapes(outer: Mapping[str, Shape]) -> list[Shape]:

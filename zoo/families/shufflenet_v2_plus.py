@@ -16,6 +16,7 @@ from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
+from zoo.families.halves import even_and_odd
 from zoo.families.stages import stages_by_shortcut
 
 # Small, medium, large: channels of the stages.
@@ -162,11 +163,7 @@ class _Unit:
 
     def further(self, x: str, kind: str) -> str:
         """The even channels pass by, the main branch reads the odd ones."""
-        x = self.g.channel_shuffle(x, 2, "ng")
-        channels = self.g.channels(x)
-        with self.g.scope("split"):
-            passing = self.g.slice(x, 0, channels // 2, name="0")
-            x = self.g.slice(x, channels // 2, channels, name="1")
+        passing, x = even_and_odd(self.g, x)
         made = self.out_channels - self.g.channels(passing)
         if kind == "xception":
             with self.g.scope("xception"):

@@ -156,7 +156,7 @@ def load_weights(
         >>> zoo.load_weights("theirs.pth").spec.groups  # doctest: +SKIP
         3
     """
-    path, said = _on_this_machine(path)
+    path, said = located(path)
     format_name, contents = formats.read(path)
     like = to_spec(model) if model is not None else None
     names = model.names if isinstance(model, Checkpoint) and not (dialect or conventions) else None
@@ -183,8 +183,12 @@ def load_weights(
     )  # fmt: skip
 
 
-def _on_this_machine(path: str | Path) -> tuple[Path, tuple[str, ...]]:
-    """Return where a file is, and a note on where it came from if that is the hub."""
+def located(path: str | Path) -> tuple[Path, tuple[str, ...]]:
+    """Return where a file is, and a note on where it came from if that is the hub.
+
+    Raises:
+        WeightsError: the hub's file cannot be had.
+    """
     if not is_address(path):
         return Path(path), ()
     from weights.pretrained import hub  # the only use of what it imports

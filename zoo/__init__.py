@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from zoo.proof import Finding as Finding
     from zoo.proof import ParityReport as ParityReport
     from zoo.proof import parity as parity
+    from zoo.publishing import push_to_hub as push_to_hub
     from zoo.quantization.quantize import quantize as quantize
     from zoo.quantization.report import QuantizationReport as QuantizationReport
     from zoo.recipes import Recipe as Recipe
@@ -125,6 +126,7 @@ _HOMES = {
     "zoo.models": ("cost", "create", "load", "save"),
     "zoo.proof": ("Finding", "ParityReport", "parity"),
     "zoo.porting": ("Port", "port"),
+    "zoo.publishing": ("push_to_hub",),
     "zoo.quantization.quantize": ("quantize",),
     "zoo.quantization.report": ("QuantizationReport",),
     "zoo.recipes": ("Recipe", "list_recipes", "recipe"),

@@ -39,8 +39,7 @@ def fetch(text: str, *, published: bool = False) -> Path:
         NotInstalledError: there is no `huggingface_hub`.
     """
     address = parse(text)
-    with _told(text, address):
-        hub = _library(text)
+    with told(text, address) as hub:
         name = address.file or _only_file(hub, address)
         path = Path(
             hub.hf_hub_download(
@@ -53,7 +52,15 @@ def fetch(text: str, *, published: bool = False) -> Path:
     return path
 
 
-def _library(text: str) -> Any:
+def library(text: str) -> Any:
+    """Return `huggingface_hub`.
+
+    Args:
+        text: what needs it.
+
+    Raises:
+        NotInstalledError: there is none.
+    """
     try:
         import huggingface_hub
         import huggingface_hub.errors
@@ -69,12 +76,13 @@ def _only_file(hub: Any, address: Address) -> str:
     if is_offline():
         return _cached(hub, address)
     try:
-        found = hub.HfApi().list_repo_files(address.repo, revision=address.revision)
+        # Not `list_repo_files`, which tries for a minute where there is no network.
+        found = hub.HfApi().model_info(address.repo, revision=address.revision).siblings or []
     except (*hub.errors.HfHubHTTPError.__bases__, OSError) as error:
         if isinstance(error, hub.errors.HfHubHTTPError) and error.response.status_code < 500:
             raise  # the hub answers: there is no such thing
         return _cached(hub, address, error)
-    return choose(str(address), found)
+    return choose(str(address), [file.rfilename for file in found])
 
 
 def _cached(hub: Any, address: Address, error: Exception | None = None) -> str:
@@ -97,7 +105,7 @@ def choose(place: str, names: list[str]) -> str:
         WeightsError: there is none, or several that may be it.
     """
     for entry in formats.FORMATS.values():
-        fitting = [name for name in names if name.endswith(entry.suffixes)]
+        fitting = [name for name in sorted(names) if name.endswith(entry.suffixes)]
         usual = [name for name in fitting if name in PREFERRED]
         if len(usual or fitting) == 1:
             return (usual or fitting)[0]
@@ -142,11 +150,17 @@ def _require_unmoved(text: str, address: Address, name: str, path: Path) -> None
 
 
 @contextmanager
-def _told(text: str, address: Address) -> Iterator[None]:
-    """Tell what `huggingface_hub` raises as ours, in one line."""
-    errors = _library(text).errors
+def told(text: str, address: Address) -> Iterator[Any]:
+    """Give `huggingface_hub`, and tell what it raises as ours, in one line.
+
+    Args:
+        text: what the message begins with.
+        address: what is asked for.
+    """
+    hub = library(text)
+    errors = hub.errors
     try:
-        yield
+        yield hub
     except ZooError:
         raise
     except errors.GatedRepoError:
@@ -169,6 +183,9 @@ def _told(text: str, address: Address) -> Iterator[None]:
     except errors.EntryNotFoundError:
         raise WeightsError(f"{text}: there is no file {address.file!r}") from None
     except (*errors.HfHubHTTPError.__bases__, OSError, ValueError) as error:
+        response = getattr(error, "response", None)
+        if response is not None and response.status_code in (401, 403):
+            raise WeightsError(f"{text}: not allowed; it takes a token ({TOKEN})") from None
         raise WeightsError(f"{text}: {_line(error)}") from None
 
 

@@ -20,7 +20,7 @@ COMMANDS = {
     for module, function in (
         *((name, name) for name in (
             "info", "adopt", "convert", "inspect", "parity", "demo", "bench", "doctor", "evaluate",
-            "export", "port", "predict", "quantize",
+            "export", "port", "predict", "push", "quantize",
         )),
         ("train", "recipes"), ("report", "report"), ("source", "source"), ("train", "train"),
         ("list", "list_"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A file of weights.")],
+    file: Annotated[Path, typer.Argument(help="A file of weights, or hf-hub:owner/repo.")],
     entry: Annotated[str | None, typer.Option(help="Which set of arrays in the file.")] = None,
     depth: Annotated[int, typer.Option(help="Sum up names to so many parts; 0 for all.")] = 2,
 ) -> None:
@@ -40,9 +40,11 @@ def _print(path: Path, entry: str | None, depth: int) -> None:
 
     import weights as arrays
     from weights import formats
+    from weights.checkpoint import located
     from weights.entries import choose
 
     console = Console()
+    path, _ = located(path)
     name, contents = formats.read(path)
     place, held, notes = choose(contents, entry)
     try:

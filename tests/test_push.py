@@ -30,7 +30,8 @@ def test_there_and_back(server, tmp_path):  # noqa: F811
     assert zoo.spec_from_json(files["spec.json"].decode()) == spec
     report = json.loads(files["parity.json"])
     assert report["level"] == "forward"
-    assert {finding["status"] for finding in report["findings"]} <= {"passed", "uninformative"}
+    # Weights that were drawn may not show all: that is on the page too.
+    assert "failed" not in {finding["status"] for finding in report["findings"]} != set()
     assert report["spec"]["sha256"] == spec.sha256
     page = files["README.md"].decode()
     assert page.startswith("---\nlibrary_name: parity-zoo\npipeline_tag: image-classification\n")

@@ -24,8 +24,9 @@ PUBLIC = [
     "UnknownNameError", "WeightsError", "ZooError", "adopt", "benchmark", "compare",
     "convert", "cost", "create", "diagnose", "evaluate", "export", "get_weights", "list_models",
     "list_recipes", "load", "load_weights", "mean_and_std", "open_dataset", "open_exported",
-    "open_run", "parity", "port", "predict", "quantize", "recipe", "report", "resume", "save",
-    "set_weights", "spec", "spec_from_json", "train", "transforms", "write_source",
+    "open_run", "parity", "port", "predict", "push_to_hub", "quantize", "recipe", "report",
+    "resume", "save", "set_weights", "spec", "spec_from_json", "train", "transforms",
+    "write_source",
 ]  # fmt: skip
 
 
@@ -62,6 +63,7 @@ FRAMEWORKS = ("torch", "torchvision", "mindspore", "onnx", "onnxruntime")
 EXTRAS = (
     *FRAMEWORKS, "safetensors", "requests", "typer", "rich", "matplotlib", "sklearn", "PIL",
     "scipy", "click", "psutil", "cpuinfo", "pydantic", "lightning_fabric", "tensorboard", "jinja2",
+    "huggingface_hub",
 )  # fmt: skip
 
 

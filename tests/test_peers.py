@@ -243,6 +243,7 @@ NETWORKS = [
     (mindcv, "ghostnet_050", "ghostnet_0.5x"),
     (mindcv, "densenet121", "densenet121"),
     (mindcv, "regnet_y_200mf", "regnet_y_200mf"),
+    (timm, "semnasnet_050", "mnasnet_a1_0.5x"),
     (torchvision, "squeezenet1_0", "squeezenet1_0"),
     (torchvision, "squeezenet1_1", "squeezenet1_1"),
     (mindcv, "squeezenet1_0", "squeezenet1_0"),
@@ -291,6 +292,7 @@ OTHERS = {
     (torchvision, "densenet"): ({"stem": "tiny"}, "mindcv"),
     (torchvision, "regnet"): ({"bn_eps": 0.1}, "timm"),
     (timm, "regnet"): ({"bn_eps": 0.1}, "torchvision"),
+    (timm, "mnasnet_a1"): ({"bn_eps": 0.03}, None),
     (torchvision, "squeezenet"): ({"pad_3x3_stem": True, "ceil_mode": False}, None),
     (mindcv, "squeezenet"): ({"ceil_mode": True}, None),
     # By a tanh, GELU differs by 1e-4.

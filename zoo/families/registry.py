@@ -24,6 +24,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "mobilenet_v2": ("mobilenet_v2_",),
     "mobilenet_v3": ("mobilenet_v3_",),
     "mnasnet": ("mnasnet_",),
+    "mnasnet_a1": ("mnasnet_a1_",),
     "ghostnet": ("ghostnet_",),
     "efficientnet": ("efficientnet_",),
     "squeezenet": ("squeezenet",),

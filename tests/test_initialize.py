@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import math
 import re
 
@@ -12,7 +14,9 @@ import pytest
 import weights
 import zoo
 from zoo.arch.damped import FEATURES, LOGITS
-from zoo.arch.operators import Add
+from zoo.arch.graph import Graph, Node
+from zoo.arch.operators import Add, Conv2d, LayerNorm, Mul, Permute, Weight
+from zoo.arch.serialized import LATER, from_fields, to_fields
 from zoo.families import base_model
 from zoo.passes.conventions import convert_conventions
 
@@ -141,3 +145,31 @@ def test_trained_weights_stay_and_a_new_classifier_is_damped() -> None:
     np.testing.assert_array_equal(kept["stem.bn.weight"], found["stem.bn.weight"])
     converted = convert_conventions(before, spec.replace(concat_order="pool_main"), found)
     assert set(converted) == set(found)
+
+
+def test_fields_that_came_later_change_no_hash():
+    """A file states the hash of its network: what is at its default is not told."""
+    ops = {
+        "conv": Conv2d(
+            in_channels=3, out_channels=4, kernel_size=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0)
+        ),
+        "turned": Permute(dims=(0, 2, 3, 1)),
+        "norm": LayerNorm(normalized_shape=(4,), eps=1e-5, affine=True),
+        "scale": Weight(shape=(4,), trainable=True),
+    }  # fmt: skip
+    reads = {"conv": ("input",), "turned": ("conv",), "norm": ("turned",), "scale": ()}
+
+    def body(**changed):
+        nodes = [Node(name, changed.get(name, op), reads[name]) for name, op in ops.items()]
+        product = Node("mul", Mul(), ("norm", "scale"))
+        return Graph(3, (4, 4), (*nodes, product), ("mul",))
+
+    plain = json.dumps(to_fields(body()))
+    for name, (field, value) in {
+        "conv": ("initial_scale", 0.5), "norm": ("initial_weight", 0.5), "scale": ("initial", 0.5),
+    }.items():  # fmt: skip
+        assert LATER[type(ops[name]).__name__][0] == field
+        assert field not in plain
+        graph = body(**{name: dataclasses.replace(ops[name], **{field: value})})
+        again = from_fields(json.loads(json.dumps(to_fields(graph))))
+        assert getattr(again.by_name[name].op, field) == value

@@ -41,6 +41,11 @@ SHORT = {
         unit_mid_channels=(8, 24, 36, 36), unit_channels=(8, 12, 12, 16), last_channels=32,
         unit_gates=(False, True, False, True), hidden_channels=64,
     ),
+    "mnasnet_a1_0.5x": dict(
+        stage_factors=(1, 6, 3), stage_channels=(8, 16, 24), stage_repeats=(1, 1, 2), **SMALL,
+        stage_strides=(1, 2, 2), stage_kernels=(3, 3, 5), stage_gates=(False, False, True),
+        last_channels=32,
+    ),
     "regnet_y_200mf": dict(
         stage_channels=(16, 24, 32), stage_repeats=(1, 2, 1), num_classes=100, **SMALL
     ),

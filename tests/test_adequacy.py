@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -216,6 +217,27 @@ def test_parameters_that_no_gradient_reaches_are_named(case, change, message):
         change(found)
     gaps = [str(gap) for gap in gradient_gaps(case.graph, *gradients(case, weights, case.images))]
     assert message in gaps, gaps
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_the_shift_of_a_branch_that_may_be_dropped_meets_a_batch_norm(draws):
+    """It has no gradient where nothing is dropped, nor is it asked for."""
+    g = GraphBuilder(3, SIZE)
+    with g.scope("stem"):
+        x = g.conv_bn(g.input, 8, kernel_size=3, stride=2)
+    with g.scope("branch"):
+        y = g.relu(g.conv_bn(x, 8, kernel_size=3))
+        with g.scope("project"):
+            y = g.stochastic_depth(g.conv_bn(y, 8), 0.2)
+    with g.scope("next"):
+        x = g.relu(g.conv_bn(g.add(x, y), 12))
+    graph = g.build(g.linear(g.flatten(g.global_avg_pool(x)), 5, bias=True, name="classifier"))
+    case = make_case(graph, seed=0, images=None, weights=None, steps=2)
+    found = gradients(dataclasses.replace(case, graph=case.settled), case.weights, case.images)
+    assert np.abs(found[1]["branch.project.bn.bias"]).max() < 1e-12
+    gaps = [str(gap) for gap in gradient_gaps(case.graph if draws else case.settled, *found)]
+    missing = "branch.project.bn (training): bias: no gradient reaches it"
+    assert gaps == ([missing] if draws else [])
 
 
 def test_what_geometry_alone_hides_is_no_gap():

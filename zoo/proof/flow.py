@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from zoo.arch import Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, Conv2d, GlobalAvgPool2d
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Dropout, GlobalAvgPool2d, MulScalar
 from zoo.proof.streams import of_keys
 
 ARRAY = 1e-9
@@ -85,4 +85,8 @@ def _keeps(node: Node) -> bool:
     """Return whether constant channels are made of constant channels."""
     if isinstance(node.op, Conv2d):
         return node.op.padding == (0, 0, 0, 0) or node.op.kernel_size == (1, 1)
-    return isinstance(node.op, Add | GlobalAvgPool2d) or node.op.traits.channels == "moved"
+    if isinstance(node.op, Dropout):
+        return node.op.p == 0
+    return (
+        isinstance(node.op, Add | GlobalAvgPool2d | MulScalar) or node.op.traits.channels == "moved"
+    )

@@ -138,7 +138,7 @@ class References:
         """The parameters that no gradient reaches, in either mode."""
         if self._gradient_gaps is None:
             self._gradient_gaps = gradient_gaps(
-                self.case.graph, self.gradients(False)[0], self.gradients(True)[0]
+                self.case.settled, self.gradients(False)[0], self.gradients(True)[0]
             )
         return self._gradient_gaps
 

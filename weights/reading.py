@@ -142,8 +142,12 @@ def read(dialect: Dialect, arrays: Weights, prefix: str) -> Reading | None:
 
 
 def prefixes(arrays: Weights) -> list[str]:
-    """Return the beginnings that all names share, the shortest first: ``""``, ``"module."``."""
-    prefixes, names = [""], list(arrays)
+    """Return the beginnings that all names share, the shortest first: ``""``, ``"module."``.
+
+    Single numbers may stand beside them: an average counts what it is of (``n_averaged``).
+    """
+    names = [name for name, array in arrays.items() if "." in name or array.size != 1]
+    prefixes = [""]
     while names:
         first, dot, _ = names[0].removeprefix(prefixes[-1]).partition(".")
         longer = f"{prefixes[-1]}{first}{dot}"

@@ -242,6 +242,14 @@ def _of_no_dialect(considered: list[Dialect], arrays: Weights) -> str:
         some = ", ".join(list(shapes)[:3])
         names = ", ".join(dict.fromkeys(d.name for d in considered))
         return f"{len(shapes)} names ({some}, …) are of no known dialect ({names})"
+    head = {name.rpartition(".")[0] for name in rest}
+    named = [theirs for ours, theirs in considered[best].rules if ours == "classifier"]
+    if len(head) == 1 and named and not any(f"{named[0]}.weight" == name for name in shapes):
+        return (
+            f"{len(known[best])} of {len(shapes)} names are of dialect {considered[best].name} for "
+            f"{considered[best].family}, whose classifier is {named[0]!r}, not {head.pop()!r}: the "
+            "head is of other code; rename it, or leave it out (num_classes=0)"
+        )
     second = max(range(len(known)), key=lambda i: len(known[i] & set(rest)))
     first, other = (f"{considered[i].name} for {considered[i].family}" for i in (best, second))
     text = f"{len(known[best])} of {len(shapes)} names are of dialect {first}"

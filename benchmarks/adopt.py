@@ -154,15 +154,16 @@ def _missing(error: zoo.ZooError) -> list[str]:
     """Return what was refused, each kind once, with the first place that has it."""
     places: dict[str, list[str]] = {}
     for problem in getattr(error, "problems", ()) or [str(error).splitlines()[0]]:
-        found = re.fullmatch(r"(.*? \(\S+:\d+\)): (.*)", problem)
-        place, what = found.groups() if found else ("", problem)
+        told = re.sub(r"\S*/(\w+\.onnx)", r"\1", problem)  # in a folder that is gone
+        found = re.fullmatch(r"(.*? \(\S+:\d+\)): (.*)", told)
+        place, what = found.groups() if found else ("", told)
         places.setdefault(what.removesuffix(" is no operator of the zoo"), []).append(place)
-    told = []
+    kinds = []
     for what, where in places.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
-        told += [f"{what[:160]}: {where[0]}{more}"] if where[0] else []
+        kinds += [f"{what[:160]}: {where[0]}{more}"] if where[0] else []
     rest = [what[:160] for what, where in places.items() if not where[0]]
-    return told + rest[:SHOWN] + [f"… and {len(rest) - SHOWN} more"] * (len(rest) > SHOWN)
+    return kinds + rest[:SHOWN] + [f"… and {len(rest) - SHOWN} more"] * (len(rest) > SHOWN)
 
 
 def _proof(network: Network, source: Any, smallest: int, level: str) -> dict[str, Any]:

@@ -78,6 +78,26 @@ class Cosine(nn.Module):
         return F.linear(x.mean((2, 3)), weight, self.bias if self.bias is None else -self.bias)
 
 
+class HalvedGroups(nn.GroupNorm):
+    """As timm's PoolFormer V2 has it: with a scale alone."""
+
+    def __init__(self):
+        super().__init__(2, 6)
+        self.bias = None
+
+
+class Table(nn.Module):
+    """Positions that are read along two axes (lambda networks, arXiv:2102.08602)."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(5, 7, 6))
+
+    def forward(self, x):
+        rows = torch.arange(SIZE)[:, None] % 5
+        return x * self.table[rows - 5, rows.T % 7].permute(2, 0, 1)
+
+
 class Gain(nn.Module):
     """A single number, as NFNet's gain of a branch that is skipped."""
 
@@ -146,6 +166,8 @@ ROWS = {
         Eca(),
         "GlobalAvgPool2d Flatten Reshape Conv2d Reduce Reshape BatchNorm2d Reshape Sigmoid Add Mul",
     ),
+    "plain_groups": (nn.GroupNorm(3, 6, affine=False), "Reshape LayerNorm"),
+    "groups_halved": (HalvedGroups(), "Reshape LayerNorm Weight Reshape Reshape Mul"),
     "halved": (Halved(), "LayerNorm Weight Mul"),
     "written": (
         Written(),
@@ -175,6 +197,11 @@ ROWS = {
     "tilted": (
         Cosine(True),
         "Weight Normalize GlobalAvgPool2d Flatten Weight MulScalar Permute MatMul Add",
+    ),
+    "table": (Table(), "Weight Reshape Index Reshape Permute Mul"),
+    "slid": (
+        lambda x: x.unfold(2, 4, 2).unfold(3, 3, 3).amax((4, 5)),
+        "Index Reshape Permute Index Reshape Permute Reduce",
     ),
     "gain": (Gain(), "Weight Mul"),
     "rotary": (Rotary(), "Weight Mul"),
@@ -237,7 +264,7 @@ REFUSED = [
     (lambda x: x + torch.arange(x.shape[0])[:, None, None, None], "the same of all images"),
     (
         lambda x: x.flatten(1) @ x.flatten(1).T,
-        r"1 \(test_adopt_spelled\.py:\d+\): \(.*\): several axes depend on the",
+        r"1 \(test_adopt_spelled\.py:\d+\): matmul makes \(.*\): several axes depend on",
     ),
     (lambda x: x[:, :2].repeat(1, x.shape[0], 1, 1)[:, :2], "is no operator|images|several axes"),
     (lambda x: F.pad(x, (1, 1, 1, 1, 0, 1)), "pad: must be of one or two axes"),

@@ -260,6 +260,27 @@ def test_a_norm_of_the_images_by_themselves_is_no_weight():
         zoo.adopt(Norm(), example=(2, 3, SIZE, SIZE))
 
 
+class Holes(nn.Module):
+    """Functions that are none of ours, one of an array alone, before others of that kind."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.rand(3, SIZE, 1))
+
+    def forward(self, x):
+        y = (x.cos() * self.scale.sin()).flatten(1).reshape(-1, 3, SIZE, SIZE).mean((2, 3))
+        return y.tan() + torch.digamma(x).amax((2, 3))
+
+
+def test_all_that_is_missing_is_told_and_nothing_else():
+    with pytest.raises(zoo.AdoptionError) as caught:
+        zoo.adopt(Holes(), example=(2, 3, SIZE, SIZE))
+    told = [problem.rpartition(": ")[2] for problem in caught.value.problems]
+    assert told == [
+        f"{kind} is no operator of the zoo" for kind in ("cos", "sin", "tan", "digamma")
+    ]
+
+
 class Lstm(nn.Module):
     def __init__(self):
         super().__init__()

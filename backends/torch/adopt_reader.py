@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -79,8 +80,7 @@ class Reader:
                 except UnknownError as error:
                     self.unread.add(node.name)
                     problems.append(f"{self.place(node)}: {error}")
-                    read = [self.now(n.name) for n in node.all_input_nodes[:1]]
-                    calls.append(Call(node.name, UNREAD, tuple(read), ()))
+                    calls.append(self._hole(node))
         found, as_tuple, notes = self._outputs()
         notes += self._once()
         return Program(
@@ -149,7 +149,7 @@ class Reader:
         if self.constants.compute(node):
             return
         if source.name in self.unread:  # which is told
-            yield Call(node.name, UNREAD, (), ())
+            yield self._hole(node)
             return
         if source.name not in self.several:
             raise UnknownError(f"{source.target} returns several values")
@@ -244,11 +244,22 @@ class Reader:
         shape: tuple[int, ...] = ()
         images = 0
         if isinstance(value, torch.Tensor):
-            shape, images = self.shape_of(value), self.axis_of(value)
+            shape, images = self.shape_of(value, kind), self.axis_of(value)
             if value.dtype != torch.float32:
                 raise UnknownError(f"{kind}: makes {value.dtype}")
         place = self._scope(node), options, held, line_of(node)
         return Call(node.name, kind, tuple(inputs), shape, *place, images)
+
+    def _hole(self, node: Node) -> Call:
+        """Return what stands for a call that is none of ours, for those around it."""
+        read = [p for p in node.all_input_nodes if isinstance(value_of(p), torch.Tensor | tuple)]
+        inputs = tuple(self.now(part.name) for part in read if not self.is_array(part))
+        value, images = value_of(node), 0
+        shape: tuple[int, ...] = ()
+        if isinstance(value, torch.Tensor):
+            with suppress(UnknownError):
+                shape, images = self.shape_of(value), self.axis_of(value)
+        return Call(node.name, UNREAD, inputs, shape, images=images)
 
     def axis_of(self, value: torch.Tensor) -> int:
         """Return the axis that is open, which the images are on; -1 if there is none."""
@@ -256,7 +267,7 @@ class Reader:
         frozen = not self.open and value.shape[:1] == (self.batch,)
         return found[0] if found else 0 if frozen else -1
 
-    def shape_of(self, value: torch.Tensor) -> tuple[int, ...]:
+    def shape_of(self, value: torch.Tensor, kind: str = "") -> tuple[int, ...]:
         """Return the shape for one image."""
         axis = self.axis_of(value)
         shape = [n.node.hint if isinstance(n, torch.SymInt) else int(n) for n in value.shape]
@@ -265,7 +276,9 @@ class Reader:
                 shape[axis] % self.batch
                 or sum(isinstance(n, torch.SymInt) for n in value.shape) > 1
             ):
-                raise UnknownError(f"{tuple(value.shape)}: several axes depend on the images")
+                raise UnknownError(
+                    f"{kind or 'it'} makes {tuple(value.shape)}: several axes depend on the images"
+                )
             shape[axis] //= self.batch
         return tuple(shape)
 

@@ -26,17 +26,26 @@ def _indices(values: Options) -> tuple[str, Options]:
     if len(found) != 1:
         raise UnknownError("index: along several axes at once")
     ((dim, index),) = found
-    return "index", {"dim": dim, "indices": _constant("index", index)}
+    return "index", {"dim": dim, "indices": _numbers_of("index", index)}
 
 
-def _constant(kind: str, index: Any) -> tuple[int, ...]:
+def constant(kind: str, index: Any) -> torch.Tensor:
+    """Return indices.
+
+    Raises:
+        UnknownError: they are no whole numbers, or not known.
+    """
     if not isinstance(index, torch.Tensor) or index.dtype not in (torch.int64, torch.int32):
         raise UnknownError(f"{kind}: its indices must be constant whole numbers")
-    return tuple(index.reshape(-1).tolist())
+    return index
+
+
+def _numbers_of(kind: str, index: Any) -> tuple[int, ...]:
+    return tuple(constant(kind, index).reshape(-1).tolist())
 
 
 def _index_select(values: Options) -> tuple[str, Options]:
-    return "index", {"dim": values["dim"], "indices": _constant("index_select", values["index"])}
+    return "index", {"dim": values["dim"], "indices": _numbers_of("index_select", values["index"])}
 
 
 def _each_repeated(values: Options) -> tuple[str, Options]:
@@ -69,6 +78,7 @@ READ: dict[str, Read] = {
     "stack": renamed("stack", dim=same),
     "swapaxes": lambda values: ("transpose", {"dims": (values["axis0"], values["axis1"])}),
     "tile": renamed("repeat"),
+    "unfold": renamed("unfold", dimension=same, size=same, step=same),
     "unflatten": renamed("reshape"),
     "unsqueeze": renamed("reshape"),
 }  # fmt: skip

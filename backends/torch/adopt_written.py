@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from backends.torch.adopt_call import Node, Options, UnknownError, value_of
+from backends.torch.adopt_tokens import constant
 from zoo.adoption.einsum import steps
 from zoo.adoption.program import Call
 
@@ -163,6 +164,37 @@ def multiplied(reader: Any, node: Node, values: Options) -> Iterator[Call]:
     yield reader.call(node, "add", added, {}, {})
 
 
+def indexed(reader: Any, node: Node, values: Options) -> Iterator[Call]:
+    """Yield what constant indices along axes that are neighbors choose: those are one axis then."""
+    axes = [i for i, index in enumerate(values["indices"]) if index is not None]
+    source = values["self"]
+    shape = reader.shape_of(value_of(source))
+    first, behind = axes[0], axes[-1] + 1
+    if len(axes) == 1 or reader.axis_of(value_of(source)) in axes or behind - first != len(axes):
+        yield from reader.read(node, "index", values)
+        return
+    known = reader.constants.filled("index", values)["indices"]
+    found = [constant("index", known[axis]) for axis in axes]
+    places = torch.zeros(1, dtype=torch.int64)
+    for size, index in zip(shape[first:behind], found, strict=True):
+        places = places * size + torch.where(index < 0, index + size, index)
+    flat = (*shape[:first], torch.Size(shape[first:behind]).numel(), *shape[behind:])
+    yield from reader.weight(source, node)
+    x = reader.now(source.name)
+    options = {"dim": first, "indices": tuple(places.reshape(-1).tolist())}
+    images = reader.axis_of(value_of(source))
+    for end, kind, more, made in (
+        ("_flat", "reshape", {}, flat),
+        ("_chosen", "index", options, (*flat[:first], places.numel(), *flat[first + 1 :])),
+    ):
+        call = reader.call(node, kind, [x], more, {})
+        call.name, call.shape = f"{node.name}{end}", made
+        call.images = images if images < first else images - len(axes) + 1
+        x = call.name
+        yield call
+    yield reader.call(node, "reshape", [x], {}, {})
+
+
 def parted(reader: Any, node: Node, values: Options, *, single: bool = False) -> Iterator[Call]:
     """Yield the parts that an axis is cut into."""
     dim = values.get("dim", 0)
@@ -191,6 +223,7 @@ SEVERAL: dict[str, Callable[[Any, Node, Options], Iterator[Call]]] = {
     **dict.fromkeys(("chunk", "split", "split_with_sizes"), parted),
     "copy_": copied,
     "einsum": summed,
+    "index": indexed,
     "linear": multiplied,
     "unbind": functools.partial(parted, single=True),
     "zero_": zeroed,

@@ -5,6 +5,8 @@ Each is made of calls that there are rules for; where one does not fit, it stays
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from zoo.adoption.program import Call, Program
@@ -106,6 +108,23 @@ def _half_affine(call: Call, to: Spelling) -> str | None:
     return to.add("mul" if role == "weight" else "add", [x, held], call.shape)
 
 
+def _half_affine_groups(call: Call, to: Spelling) -> str | None:
+    """A group norm without a weight, or a bias, is a plain norm of each group, the other beside."""
+    if len(call.held) == 2:
+        return None
+    (n, channels, *size), o = call.shape, call.options
+    groups = o["num_groups"]
+    apart = (n, groups, channels // groups * math.prod(size))
+    x = to.add("reshape", call.inputs, apart)
+    x = to.add("layer_norm", [x], apart, normalized_shape=apart[2:], eps=o["eps"])
+    x = to.add("reshape", [x], call.shape)
+    for role, name in call.held.items():
+        held = to.add("weight", [], (channels,), held={"weight": name}, trainable=True)
+        held = to.add("reshape", [held], (channels, *(1,) * len(size)))
+        x = to.add("mul" if role == "weight" else "add", [x, held], call.shape)
+    return x
+
+
 def _stack(call: Call, to: Spelling) -> str:
     dim, shape = call.options["dim"] % len(call.shape), call.shape
     if dim == 0 and call.images == 1:  # beside one another behind the images, and seen before them
@@ -141,6 +160,7 @@ SPELLERS: dict[str, Speller] = {
     "batch_norm": _in_rows("batch_norm"),
     "conv1d": _in_rows("conv2d"),
     "div": _quotient,
+    "group_norm": _half_affine_groups,
     "layer_norm": _half_affine,
     "pow": _whole_power,
     "reciprocal": _power(-1.0),

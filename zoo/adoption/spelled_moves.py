@@ -72,6 +72,21 @@ def _each_repeated(call: Call, to: Spelling) -> str | None:
     return to.indexed(x, source, dim, [i for i in range(source[dim]) for _ in range(times)])[0]
 
 
+def _slid(call: Call, to: Spelling) -> str | None:
+    """``Tensor.unfold``: the windows of an axis, their places as the last one."""
+    o, (x,) = call.options, call.inputs
+    source, size = to.shapes[x], o["size"]
+    dim = o["dimension"] % len(source)
+    if call.images >= dim:
+        return None
+    starts = range(0, source[dim] - size + 1, o["step"])
+    x, _ = to.indexed(x, source, dim, [start + i for start in starts for i in range(size)])
+    apart = (*source[:dim], len(starts), size, *source[dim + 1 :])
+    x = to.add("reshape", [x], apart)
+    order = (*(i for i in range(len(apart)) if i != dim + 1), dim + 1)
+    return to.add("permute", [x], call.shape, dims=order)
+
+
 def _offsets(o: Any, size: tuple[int, ...]) -> Iterator[list[int]]:
     """Yield, for each offset in a window, the places (row by row) that it sees of a padded map."""
     k, s, d = (o[name] for name in ("kernel_size", "stride", "dilation"))
@@ -131,5 +146,6 @@ MOVES: dict[str, Speller] = {
     "pad_axes": _padded,
     "repeat": _repeated,
     "repeat_interleave": _each_repeated,
+    "unfold": _slid,
 }
 """Function → what spells it out."""

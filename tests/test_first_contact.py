@@ -122,7 +122,7 @@ def test_photographs_without_scikit_learn(
 
 def test_other_import_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: what is no error of ours is a fault, and is shown where it is."""
-    monkeypatch.setattr(cli, "app", lambda: __import__("no_such_module"))
+    monkeypatch.setattr(cli, "application", lambda names: lambda: __import__("no_such_module"))
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         cli.main()
 

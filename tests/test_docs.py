@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("script", ["models.py", "deploy_page.py", "parity_page.py"])
+@pytest.mark.parametrize("script", ["models.py", "deploy_page.py", "parity_page.py", "peers.py"])
 def test_a_generated_page_is_up_to_date(script):
     command = [sys.executable, ROOT / "benchmarks" / script, "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import copy
 import csv
+import dataclasses
 import io
+import json
 import os
+import sys
 import warnings
 import zipfile
 from contextlib import contextmanager
@@ -30,6 +33,7 @@ from zoo.proof.conditioning import (
 )
 from zoo.proof.measure import each_relative_l2, joint_relative_l2, relative_maximum
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FORWARD = 5e-6
 """Admitted error of logits, relative to the largest, against the peer's own; both in float32."""
 GRADIENTS = 1e-5
@@ -250,6 +254,7 @@ NETWORKS = [
     (torchvision, "convnext_tiny", "convnext_tiny"),
     (timm, "convnext_atto", "convnext_atto"),
     (mindcv, "convnext_tiny", "convnext_tiny"),
+    (mindcv, "efficientnet_b0", "efficientnet_b0"),
 ]
 
 # Compiling takes MindSpore seconds, so the gradients are also its own for a few.
@@ -302,6 +307,7 @@ OTHERS = {
     **{(peer, "ghostnet"): ({"bn_eps": 0.03}, None) for peer in (timm, mindcv)},
     (mindcv, "densenet"): ({"stem": "tiny"}, "torchvision"),
     (mindcv, "regnet"): ({"bn_eps": 0.1}, "timm"),
+    (mindcv, "efficientnet"): ({"padding": "symmetric"}, None),
 }
 
 
@@ -406,6 +412,56 @@ def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     again = peer(theirs, ours)
     again.read(tmp_path / f"back{net.suffix}")
     assert np.array_equal(again.logits(x), logits)
+
+
+def test_what_was_measured_is_enough():
+    """benchmarks/peers.py, which runs all networks of the three code bases."""
+    rows = json.loads((BENCHMARKS / "results" / "peers.json").read_text())["networks"]
+    done = {key: row for key, row in rows.items() if "failed" not in row}
+    assert len(done) >= 60
+    assert {row["code_base"] for row in done.values()} == {"torchvision", "timm", "mindcv"}
+    for key, row in done.items():
+        # Of MindCV's some are 1e-5 off float64, as ours are in its framework, to the same bits.
+        assert row["errors"].get("mindspore", row["errors"]["torch"]) < 1e-5, key
+        assert row["errors"]["torch"] < 2e-5, key
+        assert row["same_bytes"], key
+        assert row["equal_spec"], key
+        (dialect,) = find_dialect(row["dialect"], row["family"])
+        spec = zoo.spec(row["network"])
+        own = spec.presets[dialect.preset(spec.repeats)]
+        assert own == spec.presets[row["conventions"]], key
+
+
+@pytest.mark.exhaustive
+def test_a_network_that_differs_is_noticed(monkeypatch):
+    """The negative control of the benchmark."""
+    sys.path.insert(0, str(BENCHMARKS))
+    import peers
+    from adopted.foreign import CODE_BASES
+
+    def judged():
+        row = peers.tried("timm", "mobilenetv3_small_050")
+        return row["errors"]["torch"] < 1e-5, row["same_bytes"], row["equal_spec"]
+
+    def misread(module, path):
+        CODE_BASES["torchvision"].read(module, path)
+        with torch.no_grad():
+            module.conv_stem.weight[0, 0, 0, 0] += 0.5
+
+    timm_as_it_is = CODE_BASES["timm"]
+    row = peers.tried("timm", "mobilenetv3_small_050")
+    assert (row["errors"]["torch"] < 1e-5, row["same_bytes"], row["equal_spec"]) == (
+        True,
+        True,
+        True,
+    )
+    monkeypatch.setitem(CODE_BASES, "timm", dataclasses.replace(timm_as_it_is, read=misread))
+    row = peers.tried("timm", "mobilenetv3_small_050")
+    assert (row["errors"]["torch"] < 1e-5, row["same_bytes"], row["equal_spec"]) == (
+        False,
+        False,
+        True,
+    )
 
 
 @pytest.mark.exhaustive

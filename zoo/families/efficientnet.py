@@ -66,6 +66,10 @@ PRESETS: dict[str, EfficientNetConventions] = {
     "timm": EfficientNetConventions(),
     # there, those called tf_…, with the authors' weights
     "timm_tf": EfficientNetConventions(padding="SAME_UPPER", bn_eps=1e-3),
+    # github.com/mindspore-lab/mindcv, models/efficientnet.py, B0 to B4
+    "mindcv": EfficientNetConventions(padding="SAME_UPPER"),
+    # there, B5 to B7
+    "mindcv_b5": EfficientNetConventions(padding="SAME_UPPER", bn_eps=1e-3, bn_momentum=0.01),
 }
 
 

@@ -199,7 +199,11 @@ ALIASES = {
     # torchvision
     "mobilenet_v3_large": "mobilenet_v3_large_1.0x",
     "mobilenet_v3_small": "mobilenet_v3_small_1.0x",
-    # timm; those with TensorFlow's weights are of the same names, conventions="timm_tf"
+    # timm; of those with TensorFlow's weights, conventions="timm_tf"
+    "tf_mobilenetv3_large_075": "mobilenet_v3_large_0.75x",
+    "tf_mobilenetv3_large_100": "mobilenet_v3_large_1.0x",
+    "tf_mobilenetv3_small_075": "mobilenet_v3_small_0.75x",
+    "tf_mobilenetv3_small_100": "mobilenet_v3_small_1.0x",
     "mobilenetv3_large_075": "mobilenet_v3_large_0.75x",
     "mobilenetv3_large_100": "mobilenet_v3_large_1.0x",
     "mobilenetv3_small_050": "mobilenet_v3_small_0.5x",

@@ -334,8 +334,6 @@ def canonical(op, graph, name):
     if isinstance(op, operators.ChannelShuffle):
         return op.indices(graph.shapes()[name][1])
     start = {f: 1.0 for f in ("initial_weight", "initial_scale") if hasattr(op, f)}
-    if hasattr(op, "initial"):
-        start["initial"] = None
     if hasattr(op, "momentum"):  # MindSpore has one minus it
         start["momentum"] = round(op.momentum, 9)
     return dataclasses.replace(op, **start)

@@ -30,7 +30,7 @@ KINDS: dict[str, type[Operator]] = {
 LATER: dict[str, tuple[str, Any]] = {
     "Conv2d": ("initial_scale", 1.0),
     "LayerNorm": ("initial_weight", 1.0),
-    "Weight": ("initial", None),
+    "Weight": ("initial_weight", None),
 }
 """Operator → a field that it did not always have, and its default, which is left out: the hashes of
 networks stay those of the files that there are."""

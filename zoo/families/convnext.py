@@ -148,7 +148,7 @@ class ConvNeXtSpec(Spec):
             y = g.apply(gelu, g.linear(y, 4 * channels, bias=True, name="expand"), name="gelu")
             y = g.linear(y, channels, bias=True, name="project")
             y = g.permute(y, 0, 3, 1, 2, name="channels_first")
-        scale = Weight(shape=(channels, 1, 1), trainable=True, initial=LAYER_SCALE)
+        scale = Weight(shape=(channels, 1, 1), trainable=True, initial_weight=LAYER_SCALE)
         y = g.mul(y, g.apply(scale, name="scale"))
         return g.add(x, g.stochastic_depth(y, drop) if drop else y)
 

@@ -33,8 +33,8 @@ class Weight(Operator):
     """An array that the network holds as a value, as it is: a class token, a position embedding.
 
     What reads it broadcasts it as NumPy does. One that is not ``trainable`` is a constant, whose
-    ``value`` is part of the network (`zoo.passes.constant`). ``initial`` is what all its numbers
-    start from; None if they are drawn.
+    ``value`` is part of the network (`zoo.passes.constant`). ``initial_weight`` is what all its
+    numbers start from; None if they are drawn.
     """
 
     traits = Traits(
@@ -52,7 +52,7 @@ class Weight(Operator):
     shape: tuple[int, ...]
     trainable: bool
     value: str = field(default="", repr=False)
-    initial: float | None = field(default=None, compare=False)
+    initial_weight: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         text = isinstance(self.value, str) and not (self.trainable and self.value)
@@ -67,8 +67,9 @@ class Weight(Operator):
         return self.shape
 
     def parameters(self) -> Mapping[str, Parameter]:
-        if self.initial is not None:
-            return {"weight": Parameter(self.shape, self.trainable, "ones", scale=self.initial)}
+        if self.initial_weight is not None:
+            scale = self.initial_weight
+            return {"weight": Parameter(self.shape, self.trainable, "ones", scale=scale)}
         # As large as the values that it is added to, whose scale is not known, could be: as a
         # linear layer of so many inputs.
         fan_in = (self.shape or (1,))[-1]

@@ -120,12 +120,22 @@ def timm() -> Iterator[Row]:
         }  # fmt: skip
 
 
+USUAL = (224, 0.875, "bilinear")
+RECIPES = {
+    "convnext": (224, 0.95, "bicubic"),
+    "efficientnet": (224, 0.875, "bicubic"),
+    "efficientnet_b1": (240, 0.875, "bicubic"),
+}
+"""MindCV's modules and networks whose recipes have another image_resize, crop_pct, interpolation
+than the usual ones (looked up for one network of each family, and EfficientNet-B1)."""
+
+
 def mindcv() -> Iterator[Row]:
     """Yield the rows of MindCV's ``default_cfgs``.
 
-    The pictures' treatment is not among them. Its recipes (configs/*/*_ascend.yaml) say
-    image_resize 224, crop_pct 0.875, bilinear, of which mindcv/data/transforms_factory.py (0.3.0)
-    makes Resize(floor(224 / 0.875) = 256) of the shorter side and CenterCrop(224);
+    The pictures' treatment is not among them: its recipes (configs/*/*_ascend.yaml) have it, of
+    which mindcv/data/transforms_factory.py (0.3.0) makes Resize(floor(image_resize / crop_pct)) of
+    the shorter side and CenterCrop(image_resize);
     mindcv/data/constants.py has mean and deviation, there times 255.
     """
     accuracies = {row["file"]: row for row in repeated("mindcv")}
@@ -136,13 +146,16 @@ def mindcv() -> Iterator[Row]:
             file = config["url"].rpartition("/")[2]
             if not (named(name) and re.search(r"-[0-9a-f]{8}\.ckpt$", file)):
                 continue  # nothing to hold a file without a hash against
-            size = config.get("input_size", (3, 224, 224))[-1]
+            if config["num_classes"] != CLASSES:
+                continue  # MobileNetV1's recipes train 1001, of which nothing tells the order
+            size, share, interpolation = RECIPES.get(name) or RECIPES.get(module, USUAL)
             measured = accuracies.get(file)
             yield {
                 "name": name,
                 "url": config["url"],
                 "license": OF_CODE["mindcv"],
-                **pictures(IMAGENET.mean, IMAGENET.std, math.floor(size / 0.875), size, "bilinear"),
+                **pictures(IMAGENET.mean, IMAGENET.std, math.floor(size / share), size,
+                           interpolation),
                 **({"top1": float(measured["top1"]), "top5": float(measured["top5"]),
                     "source": measured["source"]} if measured else {}),
             }  # fmt: skip

@@ -46,8 +46,8 @@ def test_an_order_of_channels_is_no_obstacle():
          "by permuting weights:\n"),
         ("shufflenet_v1_1.0x_g8", None, "weights 'best': no published weights of "
          "shufflenet_v1_1.0x_g8 have a known accuracy"),
-        ("mobilenet_v1_0.5x", None, "weights 'best': no published weights of mobilenet_v1_0.5x "
-         "have a known accuracy: mindcv/imagenet1k"),
+        ("mobilenet_v1_1.25x", None, "weights 'best': no published weights of mobilenet_v1_1.25x "
+         "have a known accuracy: timm/mobilenetv1_125.ra4_e3600_r224_in1k"),
     ],
 )  # fmt: skip
 def test_where_nothing_fits(model, preset, message):

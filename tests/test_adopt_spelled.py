@@ -95,7 +95,8 @@ class Table(nn.Module):
 
     def forward(self, x):
         rows = torch.arange(SIZE)[:, None] % 5
-        return x * self.table[rows - 5, rows.T % 7].permute(2, 0, 1)
+        table = self.table[rows - 5, rows.T % 7].expand(x.shape[0], -1, -1, -1)
+        return table.transpose(-1, -2) @ x.permute(0, 2, 3, 1)
 
 
 class Gain(nn.Module):
@@ -198,7 +199,7 @@ ROWS = {
         Cosine(True),
         "Weight Normalize GlobalAvgPool2d Flatten Weight MulScalar Permute MatMul Add",
     ),
-    "table": (Table(), "Weight Reshape Index Reshape Permute Mul"),
+    "table": (Table(), "Weight Reshape Index Reshape Expand Permute Permute MatMul"),
     "slid": (
         lambda x: x.unfold(2, 4, 2).unfold(3, 3, 3).amax((4, 5)),
         "Index Reshape Permute Index Reshape Permute Reduce",

@@ -48,7 +48,7 @@ def _repeated(call: Call, to: Spelling) -> str | None:
     (x, *_), made = call.inputs, call.shape
     source = to.shapes[x]
     shape = (1,) * (len(made) - len(source)) + source
-    if call.kind == "expand" and shape == made:
+    if call.kind == "expand" and source == made:
         return None
     if len(shape) != len(source):
         x = to.add("reshape", [x], shape)

@@ -177,7 +177,7 @@ def _proof(network: Network, source: Any, smallest: int, level: str) -> dict[str
         last = size == network.sizes[-1]
         if last or not zoo.parity(net, backends=["numpy"], level="forward").gaps:  # in seconds
             found = _proven(net, level) | {"size": size}
-            if "not proven" not in found["status"]:
+            if "not proven" not in found["status"] and "cannot run" not in found["status"]:
                 break
     return found
 

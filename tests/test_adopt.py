@@ -203,6 +203,33 @@ def test_what_an_original_draws_is_no_part_of_the_proof():
     assert "7" not in own.errors
 
 
+class Auxiliary(nn.Module):
+    """In training alone, a filter that is larger than the map."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 3, stride=4)
+        self.large = nn.Conv2d(4, 4, 9)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.body(x)
+        if self.training:
+            self.large(x)
+        return self.fc(x.mean((2, 3)))
+
+
+def test_an_original_that_cannot_run_is_told():
+    net = zoo.adopt(Auxiliary(), example=(2, 3, 32, 32))
+    assert zoo.parity(net, backends=["original"], level="forward").passed
+    message = (
+        r"backend 'original': the module cannot run in training mode on images \(2, 3, 32, 32\): "
+        r"RuntimeError: .*Kernel size"
+    )
+    with pytest.raises(zoo.AdoptionError, match=message):
+        zoo.parity(net, backends=["original"], level="gradients")
+
+
 def test_the_original_is_judged_at_every_level(net):
     report = zoo.parity(net, backends=["original", "torch"], level="training")
     assert not report.failures

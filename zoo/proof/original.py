@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import backends
 from zoo.arch import Spec
-from zoo.errors import SpecError
+from zoo.errors import AdoptionError, SpecError, ZooError
 from zoo.passes import Weights
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import Case
@@ -34,9 +36,22 @@ class OriginalCandidate(Candidate):
         found: set[str] = engine.visible(case.graph)
         return found & super().visible(case)
 
+    def forward(
+        self, case: Case, *, training: bool, weights: Weights | None = None
+    ) -> tuple[Weights, Weights]:
+        """Return (value of every node that is seen, running statistics)."""
+        with _told(case, training):
+            return super().forward(case, training=training, weights=weights)
+
+    def gradients(self, case: Case, *, training: bool, weights: Weights | None = None) -> Weights:
+        """Return the gradient of the loss for every trained parameter."""
+        with _told(case, training):
+            return super().gradients(case, training=training, weights=weights)
+
     def training(self, case: Case, work: Work) -> Run:
         """Return what steps of the module come to; what it makes for itself stays as it is."""
-        run = super().training(case, work)
+        with _told(case, True):
+            run = super().training(case, work)
         kept = {name: case.weights[True][name] for name in self.constants}
         return replace(run, statistics=kept | dict(run.statistics))
 
@@ -44,6 +59,25 @@ class OriginalCandidate(Candidate):
         """Return what the module hands out; the constants it makes for itself are ours."""
         found = super().parameters(weights)
         return {name: weights[name] for name in self.constants} | found
+
+
+@contextmanager
+def _told(case: Case, training: bool) -> Iterator[None]:
+    """Tell whose fault it is where a user's own code fails.
+
+    In training some compute more than was adopted: auxiliary heads, for which images may be small.
+    """
+    try:
+        yield
+    except ZooError:
+        raise
+    except Exception as error:  # whatever it raises
+        mode = "training" if training else "evaluation"
+        reason = (str(error).strip() or "no message").splitlines()[0]
+        raise AdoptionError(
+            f"backend {ORIGINAL!r}: the module cannot run in {mode} mode on images "
+            f"{case.images.shape}: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def of_original(model: Any, spec: Spec, *, optimize: bool) -> OriginalCandidate:

@@ -75,15 +75,14 @@ def adapt(
 
 
 def _is_other_head(before: Node, after: Node, graph: Graph) -> bool:
-    one, other = before.op, after.op
-    if isinstance(one, Linear) and isinstance(other, Linear):
-        alike = one == replace(other, out_features=one.out_features)
-    elif isinstance(one, Conv2d) and isinstance(other, Conv2d):
-        alike = one == replace(other, out_channels=one.out_channels)
-    else:
+    head, one, other = head_of(graph), before.op, after.op
+    if after.name not in graph.outputs and (head is None or head.classifier != after.name):
         return False
-    head = head_of(graph)
-    return alike and head is not None and head.classifier == after.name
+    if isinstance(one, Linear) and isinstance(other, Linear):
+        return one == replace(other, out_features=one.out_features)
+    if isinstance(one, Conv2d) and isinstance(other, Conv2d) and one.groups == other.groups == 1:
+        return one == replace(other, out_channels=one.out_channels)
+    return False
 
 
 def _is_first_head(source: Graph, node: Node, target: Graph) -> bool:

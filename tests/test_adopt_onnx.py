@@ -72,6 +72,7 @@ LOSSY = {
     "mul": "a SiLU, with the sigmoid before",
     "concat along channels": "a Concat",
     "dropout": "nothing is dropped",
+    "dropout of channels": "nothing is dropped",
     "stochastic depth": "nothing is dropped",
     "constant": "what is not trained",
     "expand": "whose images are counted",

@@ -213,9 +213,11 @@ class _Walk:
         if not x.is_settled:
             place = call.place if call else self.by[name].place
             reader = call.kind if call else "the network"
-            self.problems.append(
-                f"{place}: {reader} reads {x.seen} with the images on axis {x.images}, not in front"
-            )
+            if reader != UNREAD:  # which is told
+                self.problems.append(
+                    f"{place}: {reader} reads {x.seen} with the images on axis {x.images}, not in "
+                    "front"
+                )
             return x.source
         return self._solid(x, self.by.get(name) or call).source
 

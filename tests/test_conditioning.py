@@ -71,6 +71,16 @@ def joined() -> Graph:
     )
 
 
+def shared() -> Graph:
+    """A sum whose only bias is that of a shortcut, which the branch has read as well."""
+    g = GraphBuilder(3, 16)
+    with g.scope("stem"):
+        x = g.conv_bn(g.input, 4, kernel_size=3, stride=2)
+    y = g.relu(g.conv_bn(x, 2048, kernel_size=3))
+    x = g.relu(g.add(x, g.conv(y, 4, name="project")), "out")
+    return g.build(g.linear(g.flatten(g.global_avg_pool(x)), 7, bias=True, name="classifier"))
+
+
 def plain() -> Graph:
     """No norms, by which values grow from layer to layer; the classifier is pooled."""
     g = GraphBuilder(3, 32)
@@ -91,8 +101,9 @@ NETWORKS = [
     (clipped(), 0),
     (gated(), 0),
     (joined(), 0),
+    (shared(), 0),
 ]
-IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6", "gated", "joined"]
+IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6", "gated", "joined", "shared"]
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=IDS)

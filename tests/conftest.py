@@ -33,6 +33,16 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
+def hub_server(monkeypatch, tmp_path):
+    """A hub of our own, for the client in this process; its cache and ours are empty."""
+    from hub_server import hub, point_to
+
+    with hub() as running:
+        point_to(running.url, monkeypatch, tmp_path)
+        yield running
+
+
+@pytest.fixture
 def graph_mode():
     """Run a test in MindSpore's graph mode."""
     from backends.mindspore.run import graph_mode

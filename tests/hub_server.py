@@ -14,8 +14,17 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+from huggingface_hub import constants
+
+import zoo
+from weights import initialize, save_weights
+
 LARGE = 1000
 """Bytes."""
+MODEL = "shufflenet_v2_0.5x"
+SMALL = zoo.spec(MODEL, num_classes=3)
+REPO = "someone/net"
 
 
 class Hub(http.server.ThreadingHTTPServer):
@@ -151,3 +160,27 @@ def hub():
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def point_to(url, monkeypatch, tmp_path):
+    """Say what the environment would have said when `huggingface_hub` was imported."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "zoo"))
+    monkeypatch.setenv("HF_TOKEN", "right")
+    monkeypatch.delenv("ZOO_OFFLINE", raising=False)
+
+
+def written(tmp_path, name="model.safetensors", seed=0, spec=SMALL, **options):
+    """Return (bytes of a file of weights, the weights)."""
+    found = initialize(spec.graph, seed)
+    path = tmp_path / name
+    save_weights(path, spec, found, force=True, **options)
+    return path.read_bytes(), found
+
+
+def same(found, wanted):
+    return set(found) == set(wanted) and all(np.array_equal(found[n], wanted[n]) for n in wanted)

@@ -13,75 +13,39 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from hub_server import hub
-from huggingface_hub import constants
+from hub_server import MODEL, REPO, SMALL, same, written
 
 import zoo
-from weights import address, formats, initialize, load_weights, pretrained, save_weights
+from weights import address, formats, load_weights, pretrained
 from weights.pretrained import catalog
 from weights.pretrained.hub import choose
 
-MODEL = "shufflenet_v2_0.5x"
-SMALL = zoo.spec(MODEL, num_classes=3)
-REPO = "someone/net"
 
-
-@pytest.fixture
-def server(monkeypatch, tmp_path):
-    """A hub of our own, for the client in this process; its cache and ours are empty."""
-    with hub() as running:
-        point_to(running.url, monkeypatch, tmp_path)
-        yield running
-
-
-def point_to(url, monkeypatch, tmp_path):
-    """Say what the environment would have said when `huggingface_hub` was imported."""
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "zoo"))
-    monkeypatch.setenv("HF_TOKEN", "right")
-    monkeypatch.delenv("ZOO_OFFLINE", raising=False)
-
-
-def written(tmp_path, name="model.safetensors", seed=0, spec=SMALL, **options):
-    """Return (bytes of a file of weights, the weights)."""
-    found = initialize(spec.graph, seed)
-    path = tmp_path / name
-    save_weights(path, spec, found, force=True, **options)
-    return path.read_bytes(), found
-
-
-def same(found, wanted):
-    return set(found) == set(wanted) and all(np.array_equal(found[n], wanted[n]) for n in wanted)
-
-
-def test_the_usual_file_is_found_safetensors_first(server, tmp_path):
+def test_the_usual_file_is_found_safetensors_first(hub_server, tmp_path):
     data, wanted = written(tmp_path)
     other, _ = written(tmp_path, "pytorch_model.bin", seed=1, format="torch")
-    server.commit(REPO, {"README.md": b"#", "pytorch_model.bin": other, "model.safetensors": data})
+    hub_server.commit(
+        REPO, {"README.md": b"#", "pytorch_model.bin": other, "model.safetensors": data}
+    )
     net = zoo.create(MODEL, backend="numpy", weights=f"hf-hub:{REPO}")
     assert same(zoo.get_weights(net), wanted)
     found = zoo.load_weights(f"hf-hub:{REPO}")
     assert found.notes[0] == f"from hf-hub:{REPO}"
     assert found.spec == SMALL
     assert same(zoo.get_weights(zoo.load(f"hf-hub:{REPO}", backend="numpy")), wanted)
-    asked = [path for _, path in server.requests]
+    asked = [path for _, path in hub_server.requests]
     assert f"/{REPO}/resolve/main/model.safetensors" in asked
     assert not any("pytorch_model" in path for path in asked)
 
 
-def test_a_file_and_a_revision_may_be_named_and_any_dialect_read(server, tmp_path):
+def test_a_file_and_a_revision_may_be_named_and_any_dialect_read(hub_server, tmp_path):
     spec = zoo.spec(MODEL, conventions="torchvision")
     old, wanted = written(tmp_path, "theirs.pth", dialect="torchvision", spec=spec)
     new, _ = written(tmp_path, seed=1)
-    commit = server.commit(REPO, {"old/theirs.pth": old}, "v1.0")
-    server.commit(REPO, {"model.safetensors": new})
+    commit = hub_server.commit(REPO, {"old/theirs.pth": old}, "v1.0")
+    hub_server.commit(REPO, {"model.safetensors": new})
     for revision in ("v1.0", commit):
         found = zoo.load_weights(f"hf-hub:{REPO}@{revision}/old/theirs.pth")
         assert found.dialect == "torchvision"
@@ -89,14 +53,14 @@ def test_a_file_and_a_revision_may_be_named_and_any_dialect_read(server, tmp_pat
     assert same(zoo.load_weights(f"hf-hub:{REPO}@v1.0"), wanted)  # the one file that is there
 
 
-def test_what_came_once_is_there_without_a_network(server, monkeypatch, tmp_path):
+def test_what_came_once_is_there_without_a_network(hub_server, monkeypatch, tmp_path):
     data, wanted = written(tmp_path)
-    server.commit(REPO, {"model.safetensors": data})
+    hub_server.commit(REPO, {"model.safetensors": data})
     load_weights(f"hf-hub:{REPO}")
-    before = len(server.requests)
+    before = len(hub_server.requests)
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     assert same(load_weights(f"hf-hub:{REPO}"), wanted)
-    assert len(server.requests) == before
+    assert len(hub_server.requests) == before
     with pytest.raises(zoo.WeightsError) as error:
         load_weights("hf-hub:someone/other")
     assert str(error.value) == (
@@ -104,8 +68,8 @@ def test_what_came_once_is_there_without_a_network(server, monkeypatch, tmp_path
         "model.safetensors, pytorch_model.bin of it"
     )
     monkeypatch.delenv("ZOO_OFFLINE")
-    server.shutdown()
-    server.server_close()
+    hub_server.shutdown()
+    hub_server.server_close()
     # The client tries again, for half a minute, what is not in its cache.
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     assert same(load_weights(f"hf-hub:{REPO}"), wanted)
@@ -120,15 +84,15 @@ class Evil:
         return os.mkdir, ("executed",)
 
 
-def test_a_pickle_is_read_and_not_executed(server, monkeypatch, tmp_path):
+def test_a_pickle_is_read_and_not_executed(hub_server, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     data, wanted = written(tmp_path, "pytorch_model.bin", format="torch")
-    server.commit(REPO, {"pytorch_model.bin": data})
+    hub_server.commit(REPO, {"pytorch_model.bin": data})
     assert same(load_weights(f"hf-hub:{REPO}"), wanted)
     file = io.BytesIO()
     torch.save({"w": torch.ones(3), "evil": Evil()}, file)
-    server.commit("someone/evil", {"pytorch_model.bin": file.getvalue()})
-    server.commit("someone/plain", {"pytorch_model.bin": pickle.dumps(Evil())})
+    hub_server.commit("someone/evil", {"pytorch_model.bin": file.getvalue()})
+    hub_server.commit("someone/plain", {"pytorch_model.bin": pickle.dumps(Evil())})
     for repo in ("someone/evil", "someone/plain"):
         with pytest.raises(zoo.WeightsError):
             load_weights(f"hf-hub:{repo}")
@@ -137,14 +101,14 @@ def test_a_pickle_is_read_and_not_executed(server, monkeypatch, tmp_path):
     assert (tmp_path / "executed").exists()
 
 
-def test_a_tag_that_moved(server, tmp_path):
+def test_a_tag_that_moved(hub_server, tmp_path):
     data, wanted = written(tmp_path)
     other, changed = written(tmp_path, seed=1)
-    server.commit(REPO, {"model.safetensors": data}, "main", "v1")
+    hub_server.commit(REPO, {"model.safetensors": data}, "main", "v1")
     load_weights(f"hf-hub:{REPO}@v1")
-    server.commit(REPO, {"model.safetensors": data, "README.md": b"more"}, "v1")
+    hub_server.commit(REPO, {"model.safetensors": data, "README.md": b"more"}, "v1")
     assert same(load_weights(f"hf-hub:{REPO}@v1"), wanted)  # the same file
-    commit = server.commit(REPO, {"model.safetensors": other}, "main", "v1")
+    commit = hub_server.commit(REPO, {"model.safetensors": other}, "main", "v1")
     with pytest.raises(zoo.WeightsError) as error:
         load_weights(f"hf-hub:{REPO}@v1")
     first, second = (hashlib.sha256(content).hexdigest() for content in (data, other))
@@ -179,20 +143,20 @@ def test_a_tag_that_moved(server, tmp_path):
         ("hf-hub:someone/net@a b", "must be like hf-hub:owner/repo[@revision][/file]"),
     ],
 )  # fmt: skip
-def test_what_can_not_be_had(server, text, message, tmp_path):
-    server.commit(REPO, {"README.md": b"#", "config.json": b"{}"})
-    server.commit("someone/gated", {"model.safetensors": b""})
-    server.commit("someone/many", {"b.safetensors": b"", "a.safetensors": b"", "c.bin": b""})
-    server.gated.add("someone/gated")
+def test_what_can_not_be_had(hub_server, text, message, tmp_path):
+    hub_server.commit(REPO, {"README.md": b"#", "config.json": b"{}"})
+    hub_server.commit("someone/gated", {"model.safetensors": b""})
+    hub_server.commit("someone/many", {"b.safetensors": b"", "a.safetensors": b"", "c.bin": b""})
+    hub_server.gated.add("someone/gated")
     with pytest.raises(zoo.WeightsError) as error:
         load_weights(text)
     assert str(error.value) == f"{text}: {message}"
     assert not list((tmp_path / "zoo").rglob("*"))
 
 
-def test_a_damaged_copy_is_found(server, tmp_path):
+def test_a_damaged_copy_is_found(hub_server, tmp_path):
     data, wanted = written(tmp_path)
-    server.commit(REPO, {"model.safetensors": data})
+    hub_server.commit(REPO, {"model.safetensors": data})
     path = load_weights(f"hf-hub:{REPO}").path.resolve()
     path.write_bytes(data[:-4] + b"oops")
     with pytest.raises(zoo.WeightsError, match="as the hub says; the copy in the cache is damaged"):
@@ -201,13 +165,15 @@ def test_a_damaged_copy_is_found(server, tmp_path):
     assert same(load_weights(f"hf-hub:{REPO}"), wanted)
 
 
-def test_published_weights_come_from_the_hub(server, monkeypatch, tmp_path):
+def test_published_weights_come_from_the_hub(hub_server, monkeypatch, tmp_path):
     """timm's are there: in its names, without a spec, in conventions that the entry states."""
     spec = zoo.spec("mobilenet_v3_small_0.5x", conventions="timm_tf")
     _, wanted = written(tmp_path, spec=spec, dialect="timm")
     arrays = formats.read(tmp_path / "model.safetensors")[1].entries[""]
     formats.write(tmp_path / "bare.safetensors", arrays)
-    server.commit("timm/net", {"model.safetensors": (tmp_path / "bare.safetensors").read_bytes()})
+    hub_server.commit(
+        "timm/net", {"model.safetensors": (tmp_path / "bare.safetensors").read_bytes()}
+    )
     (entry, *_) = pretrained.list_pretrained("mobilenet_v3_small_0.5x")
     here = {"tag": "timm/net", "url": "hf-hub:timm/net", "sha256": ""}
     entry = replace(entry, **here, preset="timm_tf", dialect="timm")
@@ -220,7 +186,7 @@ def test_published_weights_come_from_the_hub(server, monkeypatch, tmp_path):
     assert found.notes[0] == f"published as timm/net, {entry.license}: hf-hub:timm/net"
     # What was measured was the first file: one that has moved is refused, without a revision too.
     other, _ = written(tmp_path, spec=spec, dialect="timm", seed=1)
-    server.commit("timm/net", {"model.safetensors": other})
+    hub_server.commit("timm/net", {"model.safetensors": other})
     with pytest.raises(zoo.WeightsError, match="as when it came first: the revision has moved"):
         pretrained.load_pretrained("mobilenet_v3_small_0.5x", "timm/net")
 
@@ -246,11 +212,11 @@ def test_without_the_library(monkeypatch):
         load_weights("hf-hub:a/b")
 
 
-def test_the_environment_says_which_hub(server, tmp_path):
+def test_the_environment_says_which_hub(hub_server, tmp_path):
     """In a process of its own, as `huggingface_hub` reads it once."""
     data, _ = written(tmp_path)
-    server.commit(REPO, {"model.safetensors": data})
-    environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home")}
+    hub_server.commit(REPO, {"model.safetensors": data})
+    environment = {"HF_ENDPOINT": hub_server.url, "HF_HOME": str(tmp_path / "home")}
     done = subprocess.run(
         [sys.executable, "-m", "zoo", "inspect", f"hf-hub:{REPO}"],
         check=False, capture_output=True, text=True, env={**os.environ, **environment},

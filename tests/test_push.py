@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from test_hub import REPO, SMALL, same, server, written  # noqa: F401
+from hub_server import REPO, SMALL, same, written
 from typer.testing import CliRunner
 
 import zoo
@@ -18,14 +18,14 @@ from zoo.cli import app
 QUICK = {"backends": ["torch"], "level": "structure"}
 
 
-def test_there_and_back(server, tmp_path):  # noqa: F811
+def test_there_and_back(hub_server, tmp_path):
     spec = SMALL.replace(image_size=64, conventions="mindcv")
     written(tmp_path, "mine.safetensors", spec=spec, preprocessing=IMAGENET)
     net = zoo.load(tmp_path / "mine.safetensors", backend="torch")
     place = zoo.push_to_hub(net, REPO, backends=["torch"], license="MIT", private=True)
-    (commit,) = server.repositories[REPO]["refs"].values()
+    (commit,) = hub_server.repositories[REPO]["refs"].values()
     assert place == f"hf-hub:{REPO}@{commit}"
-    files = server.repositories[REPO]["commits"][commit]
+    files = hub_server.repositories[REPO]["commits"][commit]
     assert set(files) == {"README.md", "model.safetensors", "parity.json", "spec.json"}
     assert zoo.spec_from_json(files["spec.json"].decode()) == spec
     report = json.loads(files["parity.json"])
@@ -46,7 +46,7 @@ def test_there_and_back(server, tmp_path):  # noqa: F811
     assert back.preprocessing == IMAGENET
 
 
-def test_again_and_from_the_command_line(server, tmp_path):  # noqa: F811
+def test_again_and_from_the_command_line(hub_server, tmp_path):
     _, wanted = written(tmp_path, "mine.safetensors")
     first = zoo.push_to_hub(tmp_path / "mine.safetensors", REPO, **QUICK)
     args = ["push", str(tmp_path / "mine.safetensors"), f"{REPO}@next"]
@@ -65,14 +65,14 @@ def test_again_and_from_the_command_line(server, tmp_path):  # noqa: F811
         ("resnet9", f"{REPO}/a", {}, f"hf-hub:{REPO}/a: must be like owner/repo: it gets several"),
     ],
 )
-def test_what_is_refused(server, model, repo, options, message):  # noqa: F811
+def test_what_is_refused(hub_server, model, repo, options, message):
     with pytest.raises(zoo.WeightsError) as error:
         zoo.push_to_hub(model, repo, **QUICK, **options)
     assert str(error.value).startswith(message)
-    assert not server.requests
+    assert not hub_server.requests
 
 
-def test_without_a_right(server, monkeypatch, tmp_path):  # noqa: F811
+def test_without_a_right(hub_server, monkeypatch, tmp_path):
     written(tmp_path, "mine.safetensors")
     monkeypatch.setenv("HF_TOKEN", "wrong")
     with pytest.raises(zoo.WeightsError) as error:
@@ -80,10 +80,10 @@ def test_without_a_right(server, monkeypatch, tmp_path):  # noqa: F811
     assert str(error.value) == (
         f"hf-hub:{REPO}: not allowed; it takes a token (hf auth login, or HF_TOKEN)"
     )
-    assert not server.repositories
+    assert not hub_server.repositories
 
 
-def test_what_diverges_is_not_sent(server, monkeypatch):  # noqa: F811
+def test_what_diverges_is_not_sent(hub_server, monkeypatch):
     """A ReLU that lets through some of what is negative, in PyTorch."""
     net = zoo.create(SMALL.replace(image_size=64), backend="numpy")
     found = {name: np.array(a) for name, a in zoo.get_weights(net).items()}
@@ -92,7 +92,7 @@ def test_what_diverges_is_not_sent(server, monkeypatch):  # noqa: F811
     monkeypatch.setattr(torch.nn.ReLU, "forward", lambda self, x: whole(x) + 0.01 * x)
     with pytest.raises(zoo.ZooError, match=rf"hf-hub:{REPO}: not pushed: .*diverges"):
         zoo.push_to_hub(SMALL.replace(image_size=64), REPO, weights=found, backends=["torch"])
-    assert not server.requests
+    assert not hub_server.requests
 
 
 def test_the_table_is_what_is_installed(monkeypatch):

@@ -6,6 +6,7 @@ import fnmatch
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,19 @@ def timm_networks(only: str = "*") -> Iterator[Network]:
             count = _parameters(name)
             if count is None or count > LARGEST:
                 continue
-            make = lambda name=name: randomized(timm.create_model(name))  # noqa: E731
             own = timm.get_pretrained_cfg(name)
             nominal = (own.input_size if own else (3, 224, 224))[1]
             fixed = own is not None and own.fixed_input_size
             sizes = (nominal,) if fixed else tuple(dict.fromkeys((*SIZES, nominal)))
-            yield Network("timm", name, module, make, count, run_torch, sizes)
+            yield Network("timm", name, module, partial(_timm, name), count, run_torch, sizes)
             break
+
+
+def _timm(name: str) -> Any:
+    """Return one of timm's networks, randomized."""
+    import timm
+
+    return randomized(timm.create_model(name))
 
 
 def _parameters(name: str) -> int | None:
@@ -92,7 +99,7 @@ def _parameters(name: str) -> int | None:
         try:
             with torch.device(device):
                 return sum(p.numel() for p in timm.create_model(name).parameters())
-        except Exception:
+        except Exception:  # whatever their code raises
             continue
     return None
 

@@ -3,6 +3,7 @@
     python benchmarks/parity.py                       # the whole catalog, an hour
     python benchmarks/parity.py --pattern '*cifar'    # some of it; the others' results are kept
     python benchmarks/parity.py --seeds 1,2,3         # other work: are there false alarms?
+    python benchmarks/parity.py --small --missing     # what has no results yet, on small images
 
 Writes ``benchmarks/results/parity.json`` network by network, so that it can be taken up again where
 it was stopped (``--missing``); ``benchmarks/parity_page.py`` makes the tables of docs/parity.md of
@@ -28,40 +29,58 @@ from zoo.passes import split_group_conv
 
 FRAMEWORKS = ("torch", "mindspore")
 RUNTIMES = ("onnx", "openvino")
+SMALL = (64, 96, 128, 160, 192)
 LARGE = {"se_shufflenet_v2_164": {"image_size": 64, "images": 16}}
 """What a machine with 16 GiB can do. A batch norm of the last stage sees one value an image there:
 of eight, it makes so much of rounding that one float32 run may differ from four others."""
 
 
 def main(
-    pattern: Annotated[str, typer.Option(help="Shell-style pattern of names.")] = "*",
+    pattern: Annotated[str, typer.Option(help="Shell-style patterns of names, by comma.")] = "*",
     what: Annotated[
         str, typer.Option(help="levels (of the frameworks), inference, or both, by comma.")
     ] = "levels,inference",
     forms: Annotated[str, typer.Option(help="native, split, or both, by comma.")] = "native,split",
     seeds: Annotated[str, typer.Option(help="Of the work, by comma.")] = "0",
     size: Annotated[int | None, typer.Option(help="Other than the nominal image size.")] = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="The smallest images on which every mistake shows.")
+    ] = False,
+    level: Annotated[str, typer.Option(help="Of the frameworks, up to which.")] = "training",
     missing: Annotated[bool, typer.Option("--missing", help="Only what has no results.")] = False,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = RESULTS / "parity.json",
 ) -> None:
     """Run every proof and write down its errors."""
     wanted = [int(seed) for seed in seeds.split(",")]
     passed = True
-    for name in zoo.list_models(pattern):
-        for form, options in proofs(name, what.split(","), forms.split(",")):
+    names = {name for one in pattern.split(",") for name in zoo.list_models(one)}
+    for name in sorted(names, key=lambda name: zoo.cost(name).macs):
+        for form, options in proofs(name, what.split(","), forms.split(","), level):
             held = read(out)["rows"] if out.exists() else []
-            done = {key(row) for row in held}
+            done = {key(row)[: 4 if small else 5] for row in held}
+            asked = () if small else (size,)
             left = [
                 seed
                 for seed in wanted
                 if not missing
-                or not all((name, form, b, seed, size) in done for b in options["backends"])
+                or not all((name, form, b, seed, *asked) in done for b in options["backends"])
             ]
+            pixels = smallest(name) if small and left else size
             with kept(options["backends"]):
                 for seed in left:
-                    passed = prove(name, form, options, seed, size, out) and passed
+                    passed = prove(name, form, options, seed, pixels, out) and passed
     if not passed:
         raise typer.Exit(1)
+
+
+def smallest(name: str) -> int | None:
+    """Return the first size without a gap (NumPy tells in seconds), or None for the nominal."""
+    for size in SMALL:
+        if size < zoo.spec(name).image_size:
+            report = zoo.parity(name, backends=["numpy"], level="forward", image_size=size)
+            if not report.gaps:
+                return size
+    return None
 
 
 def prove(
@@ -136,13 +155,15 @@ def kept(backends: tuple[str, ...]) -> contextlib.AbstractContextManager[None]:
     return keep_compiled()
 
 
-def proofs(name: str, what: list[str], forms: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def proofs(
+    name: str, what: list[str], forms: list[str], level: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (form, options) of each proof of a network."""
     graph = zoo.spec(name).graph
     other = split_group_conv(graph)[0] != graph
     for form in forms if other else forms[:1]:
         if "levels" in what:
-            yield form, {"backends": FRAMEWORKS, "group_conv": form, "level": "training"}
+            yield form, {"backends": FRAMEWORKS, "group_conv": form, "level": level}
         if "inference" in what:
             yield form, {"backends": RUNTIMES, "group_conv": form}
     if "inference" in what:

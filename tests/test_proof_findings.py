@@ -9,11 +9,13 @@ import pytest
 
 import backends
 import zoo
+from backends.numpy.operators import apply
 from zoo.arch.builder import GraphBuilder
 from zoo.proof import kernels
 from zoo.proof.candidate import Candidate
 from zoo.proof.case import make_case
 from zoo.proof.finding import Finding
+from zoo.proof.local import magnitude
 from zoo.proof.prove import prove
 from zoo.proof.references import References
 from zoo.proof.report import ParityReport
@@ -256,8 +258,6 @@ def approximate(error):
 
     def tamper(values, graph):
         # The network again, node by node, so that what follows reads the coarse values.
-        from backends.numpy.operators import apply
-
         state, found = {"input": tamper.images}, {}
         rng = np.random.default_rng(0)
         for node in graph.nodes:
@@ -322,6 +322,45 @@ def test_what_kernels_lose_is_admitted_where_it_adds_up_and_no_mistake_is(cancel
                     cancelling.case.graph)  # fmt: skip
         report = prove([liar], cancelling, "forward", **ABOUT)
         assert bool(report.failures) == failed, str(report)
+
+
+def test_kernels_coarser_than_the_floors_are_admitted_what_they_add_up_to_in_training(cancelling):
+    """The floor is what PyTorch's kernels lose; others may lose up to sixteen roundings."""
+
+    def coarse(roundings, node):
+        def tamper(values, graph):
+            # The network again, so that what follows reads the coarse values.
+            found, state = {}, {"input": cancelling.case.images.astype(np.float64)}
+            rng = np.random.default_rng(1)
+            for each in graph.nodes:
+                held = {
+                    role: cancelling.case.weights[True][f"{each.name}.{role}"].astype(np.float64)
+                    for role in each.op.parameters()
+                }
+                inputs = [state[name] for name in each.inputs]
+                value = apply(each.op, inputs, held, True)
+                if each.name == node:
+                    unit = magnitude(each.op, inputs, held, value, True)
+                    value += roundings * 2.0**-24 * unit * rng.choice((-1, 1), value.shape)
+                found[each.name] = state[each.name] = value.astype(np.float32)
+            return found
+
+        return tamper
+
+    def every(report):
+        (found,) = (f for f in report.findings if f.level == "batch_statistics"
+                    and f.measure == "every node")  # fmt: skip
+        return found
+
+    honest = every(judged(cancelling, coarse(12, "alike"), "batch_statistics"))
+    assert honest.status != "failed"
+    assert 2 * honest.floor < honest.error <= honest.tolerance < 1e-1
+    # What no kernel loses is named at its node, and admitted nowhere behind it.
+    report = judged(cancelling, coarse(50, "alike"), "batch_statistics")
+    assert report.first_divergence == "alike"
+    assert every(report).status == "failed"
+    floor = cancelling.forward_floor[0]["difference"]
+    assert every(report).admitted["difference"] <= max(5e-6, 2 * floor)
 
 
 class Ends(Candidate):

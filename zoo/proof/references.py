@@ -152,8 +152,8 @@ class References:
             runs.append((maxima(found[0], values, {}), maxima(found[1], buffers, {})))
         return largest([run[0] for run in runs]), largest([run[1] for run in runs])
 
-    def propagated(self, errors: Mapping[str, float]) -> dict[str, float]:
-        """Return how far errors of single nodes move each value in evaluation mode.
+    def propagated(self, errors: Mapping[str, float], *, training: bool) -> dict[str, float]:
+        """Return how far errors of single nodes move each value.
 
         The largest of several runs of the reference in which each value of these nodes is off by as
         much: up or down at random, value by value in every other run, and node by node in those
@@ -161,14 +161,16 @@ class References:
 
         Args:
             errors: node → error, in units of its magnitude (see `zoo.proof.local`).
+            training: whether batch norms use the statistics of the batch.
         """
         case, rng = self.case, np.random.default_rng(0)
+        exact = self.trained_forward[0] if training else self.evaluated
 
         def off(each: bool) -> Change:
             def change(
                 node: Node, inputs: list[np.ndarray], held: Arrays, value: np.ndarray
             ) -> np.ndarray:
-                unit = magnitude(node.op, inputs, held, value, False)
+                unit = magnitude(node.op, inputs, held, value, training)
                 signs = rng.choice((-1.0, 1.0), value.shape if each else ())
                 return np.asarray(value + errors.get(node.name, 0.0) * unit * signs)
 
@@ -176,10 +178,9 @@ class References:
 
         runs = []
         for run in range(DRAWS if errors else 0):
-            values = dict(
-                _walk(case.graph, case.weights[False], case.images, False, off(run % 2 == 1))
-            )
-            runs.append(maxima(values, self.evaluated, {}))
+            change = off(run % 2 == 1)
+            values = _walk(case.graph, case.weights[training], case.images, training, change)
+            runs.append(maxima(dict(values), exact, {}))
         return largest(runs) if runs else {}
 
     def gradients(self, training: bool) -> tuple[Weights, float, dict[str, float]]:

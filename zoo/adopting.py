@@ -18,7 +18,7 @@ from zoo.adoption.canonical import canonical
 from zoo.adoption.program import drawn
 from zoo.adoption.recognize import Recognized
 from zoo.adoption.recognize import recognize as recognized
-from zoo.arch import Graph, Spec, cost
+from zoo.arch import Graph, Shape, Spec, cost
 from zoo.errors import AdoptionError, InputError
 from zoo.families import base_model
 from zoo.families.graph import GraphSpec
@@ -35,6 +35,7 @@ class Adopted(Checkpoint):
     Attributes:
         original: the user's own module; None of a file, and where it computes weights of others.
         theirs: our name of an array → the name it has there.
+        shapes: our name of an array → the shape it has there.
         output_names: what the values that it returns are called there (``"aux.0"`` where they are
             in dictionaries or tuples of tuples; here they are one tuple); ``""`` for one alone.
         recognized: which network of a family it is, and how; None if it is of none.
@@ -43,6 +44,7 @@ class Adopted(Checkpoint):
 
     original: Any = None
     theirs: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
     output_names: tuple[str, ...] = ()
     recognized: Recognized | None = None
     read: GraphSpec | None = None
@@ -61,7 +63,7 @@ class Adopted(Checkpoint):
     def names(self) -> Named:
         """The names that its code base has for its arrays, by which further files are read."""
         order = self.recognized.values if self.recognized else {}
-        return Named.network(self.path.stem, self.spec, self.theirs, order)
+        return Named.network(self.path.stem, self.spec, self.theirs, order, self.shapes)
 
     @cached_property
     def as_read(self) -> Adopted:
@@ -70,12 +72,14 @@ class Adopted(Checkpoint):
         if known is None or self.read is None:
             return self
         nodes = known.arrays({name: name for name in known.graph.parameters})
-        back = Named.network(self.path.stem, self.spec, nodes, known.values)
+        shapes = {ours: self.read.graph.parameters[name].shape for ours, name in nodes.items()}
+        back = Named.network(self.path.stem, self.spec, nodes, known.values, shapes)
         return dataclasses.replace(
             self,
             spec=self.read,
             weights=back.write(self.graph, self.weights),
             theirs={nodes[ours]: name for ours, name in self.theirs.items()},
+            shapes={nodes[ours]: shape for ours, shape in self.shapes.items()},
             recognized=None,
         )
 
@@ -137,13 +141,17 @@ def adopt(
     called = name or (Path(source).stem if from_file else type(source).__name__)
     read = GraphSpec.of(found.graph, called)
     spec: Spec = read
-    weights, theirs, notes = found.weights, found.theirs, found.notes
+    weights, theirs, shapes, notes = found.weights, found.theirs, found.shapes, found.notes
     # What the module computes of others it cannot be given, nor asked for.
     computed = any(not p.value and n not in theirs for n, p in found.graph.parameters.items())
     known = recognized(found.graph) if recognize else None
     if isinstance(known, Recognized):
-        spec, theirs, notes = known.spec, known.arrays(theirs), (*notes, *known.notes)
-        weights = reordered(known.arrays(weights), known.values)
+        spec, notes = known.spec, (*notes, *known.notes)
+        theirs, shapes = known.arrays(theirs), known.arrays(shapes)
+        weights = {
+            name: array.reshape(spec.graph.parameters[name].shape)
+            for name, array in reordered(known.arrays(weights), known.values).items()
+        }
     elif known:
         notes = (*notes, known)
     return Adopted(
@@ -156,6 +164,7 @@ def adopt(
         notes=notes,
         original=None if from_file or computed else source,
         theirs=theirs,
+        shapes=shapes,
         output_names=found.output_names,
         recognized=known if isinstance(known, Recognized) else None,
         read=read,

@@ -23,38 +23,51 @@ class Named(Dialect):
         table: our name of an array → theirs.
         order: of arrays whose values are in another order: for each of ours, counted through,
             which of theirs.
+        there: our name of an array → the shape it has there.
     """
 
     of: Spec
     table: Mapping[str, str]
     order: Mapping[str, np.ndarray]
+    there: Mapping[str, Shape]
 
     @classmethod
     def network(
-        cls, name: str, spec: Spec, table: Mapping[str, str], order: Mapping[str, np.ndarray]
+        cls,
+        name: str,
+        spec: Spec,
+        table: Mapping[str, str],
+        order: Mapping[str, np.ndarray],
+        there: Mapping[str, Shape],
     ) -> Named:
         """Return the dialect of one network."""
         rest: dict[str, Any] = {"source": name, "framework": "torch", "conventions": None}
         return cls(
-            name=name, family=spec.family, rules=(), of=spec, table=table, order=order, **rest
-        )
+            name=name, family=spec.family, rules=(), of=spec, table=table, order=order,
+            there=there, **rest,
+        )  # fmt: skip
 
     def names(self, graph: Graph) -> dict[str, str]:
         """Return their name → canonical name."""
         return {theirs: ours for ours, theirs in self.table.items()}
 
+    def shapes(self, graph: Graph) -> dict[str, Shape]:
+        """Return the shape that each array has there, by its canonical name."""
+        return {ours: self.there[ours] for ours in self.table}
+
     def write(self, graph: Graph, weights: Weights, *, split: bool = False) -> Weights:
-        """Return the arrays under their names, in their order."""
+        """Return the arrays under their names, in their order and shape."""
         back = {name: np.argsort(order) for name, order in self.order.items()}
         ours = reordered(weights, back)
-        return {theirs: ours[name] for name, theirs in self.table.items()}
+        return {theirs: ours[name].reshape(self.there[name]) for name, theirs in self.table.items()}
 
     def read(self, graph: Graph, arrays: Weights) -> Weights:
         """Return canonical weights, in our order, from arrays under their names.
 
         Constants that their code makes for itself are the graph's.
         """
-        held = {ours: arrays[theirs] for ours, theirs in self.table.items()}
+        shapes = {name: held.shape for name, held in graph.parameters.items()}
+        held = {n: arrays[theirs].reshape(shapes[n]) for n, theirs in self.table.items()}
         return constants(graph) | reordered(held, self.order)
 
     def may_name(self, name: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from zoo.adoption.program import UNREAD, Call, Program, refuse
 from zoo.adoption.rules import RULES, UnfitError
 from zoo.adoption.simplify import simplified
-from zoo.arch import INPUT, Graph, Node, Operator
+from zoo.arch import INPUT, Graph, Node, Operator, Shape
 from zoo.arch.operators import Weight
 from zoo.errors import AdoptionError, GraphError
 from zoo.passes.constant import packed
@@ -25,6 +25,7 @@ class Canonical:
         graph: of our operators.
         weights: canonical name → float32 array.
         theirs: canonical name → the name that the user's network has for it.
+        shapes: canonical name → the shape that it has there.
         notes: what is to be known of how it was read.
         output_names: what the outputs are called there.
     """
@@ -32,6 +33,7 @@ class Canonical:
     graph: Graph
     weights: dict[str, np.ndarray]
     theirs: dict[str, str]
+    shapes: dict[str, Shape]
     notes: tuple[str, ...]
     output_names: tuple[str, ...] = ()
 
@@ -94,7 +96,8 @@ def _canonical(program: Program) -> Canonical:
         told = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         program.notes.append(f"no output depends on {told}: left out")
     theirs = {ours: name for ours, name in held_by.items() if name not in program.constants}
-    return Canonical(graph, weights, theirs, tuple(program.notes), program.output_names)
+    there = {ours: tuple(arrays[name].shape) for ours, name in theirs.items()}
+    return Canonical(graph, weights, theirs, there, tuple(program.notes), program.output_names)
 
 
 def _require_order(program: Program) -> None:

@@ -27,6 +27,7 @@ from zoo.adoption.candidates import (
     without_dropout,
 )
 from zoo.adoption.comparing import Comparison, compare, renamed
+from zoo.adoption.ranks import with_our_ranks
 from zoo.adoption.sized import in_numbers, padding_of_one_size, with_global_pool
 from zoo.arch import Graph, Operator, Spec
 from zoo.arch.graph import shape_read
@@ -46,7 +47,7 @@ class Recognized:
 
     Attributes:
         spec: the network.
-        graph: the graph as it was adopted.
+        graph: the graph as it was adopted, with the ranks that ours have.
         nodes: our name of a node that computes → theirs.
         channels: of those whose channels are in another order: for each of ours, which of theirs.
         values: the same of arrays, value by value.
@@ -59,6 +60,13 @@ class Recognized:
     channels: Mapping[str, np.ndarray]
     values: Mapping[str, np.ndarray]
     notes: tuple[str, ...]
+
+    @classmethod
+    def as_read(cls, spec: Spec) -> Recognized:
+        """Return what was read, as itself."""
+        return cls(
+            spec, spec.graph, {node.name: node.name for node in spec.graph.nodes}, {}, {}, ()
+        )
 
     def arrays(self, theirs: Mapping[str, T]) -> dict[str, T]:
         """Return what there is of each array of the adopted graph, under our names."""
@@ -75,7 +83,7 @@ def recognize(graph: Graph) -> Recognized | str | None:
     A text tells which it nearly is and the first thing that differs. None: it is not even near.
     """
     near: Comparison | None = None
-    known, notes = with_global_pool(graph)
+    known, notes = with_global_pool(with_our_ranks(graph))
     for entry in similar(graph):
         has_some = hasattr(entry, "dropout") or hasattr(entry, "stochastic_depth")
         bare, drops = (known, []) if has_some else without_dropout(known)

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, cast
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.operators import GELU, Weight
+from zoo.arch.operators import GELU, Padding, Weight
 from zoo.arch.spec import Conventions, Spec, require_probability, require_rows
 from zoo.errors import SpecError
 from zoo.families.stems import PATCHES, Stem
@@ -41,10 +41,13 @@ class ConvNeXtConventions(Conventions):
 
     Attributes:
         gelu: as it is, or approximated by a ``"tanh"``.
+        patch_padding: of an image or map that patches do not divide: the rest is left out, or
+            padded to a patch.
         stem: see `zoo.families.stems.Stem`; patches of 4×4, 2×2 or 1×1.
     """
 
     gelu: Literal["none", "tanh"] = "none"
+    patch_padding: Literal["none", "SAME_UPPER"] = "none"
     stem: Stem = "imagenet"
     classifier_bias: bool = True
     bn_eps: float = 1e-6
@@ -54,7 +57,7 @@ PRESETS: dict[str, ConvNeXtConventions] = {
     # torchvision.models.convnext; timm's are the same functions.
     "torchvision": ConvNeXtConventions(),
     # github.com/mindspore-lab/mindcv, models/convnext.py.
-    "mindcv": ConvNeXtConventions(gelu="tanh"),
+    "mindcv": ConvNeXtConventions(gelu="tanh", patch_padding="SAME_UPPER"),
 }
 
 
@@ -121,19 +124,26 @@ class ConvNeXtSpec(Spec):
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
         with g.scope("stem"):
-            x = _norm(g, _patches(g, g.input, self.stage_channels[0], PATCHES[c.stem]))
+            x = self._patches(g, g.input, self.stage_channels[0], PATCHES[c.stem])
+            x = _norm(g, x)
         flat = 0
         stages = zip(self.stage_channels, self.stage_repeats, strict=True)
         for stage, (channels, repeats) in enumerate(stages, start=1):
             if stage > 1:
                 with g.scope(f"stage{stage}.downsample"):
-                    x = _patches(g, _norm(g, x), channels, 2)
+                    x = self._patches(g, _norm(g, x), channels, 2)
             for i in range(repeats):
                 with g.scope(f"stage{stage}.{i}"):
                     x = self._unit(g, x, self.stochastic_depth * flat / max(1, self.repeats - 1))
                 flat += 1
         x = g.layer_norm(g.flatten(g.global_avg_pool(x)))
         return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
+
+    def _patches(self, g: GraphBuilder, x: str, channels: int, size: int) -> str:
+        """Add a convolution of windows that do not overlap."""
+        rule = self.conventions.patch_padding
+        padding: Padding = (0, 0, 0, 0) if rule == "none" else rule
+        return g.conv(x, channels, kernel_size=size, stride=size, padding=padding, bias=True)
 
     def _unit(self, g: GraphBuilder, x: str, drop: float) -> str:
         """Figure 4 of the paper."""
@@ -151,11 +161,6 @@ class ConvNeXtSpec(Spec):
         scale = Weight(shape=(channels, 1, 1), trainable=True, initial_weight=LAYER_SCALE)
         y = g.mul(y, g.apply(scale, name="scale"))
         return g.add(x, g.stochastic_depth(y, drop) if drop else y)
-
-
-def _patches(g: GraphBuilder, x: str, channels: int, size: int) -> str:
-    """Add a convolution of windows that do not overlap."""
-    return g.conv(x, channels, kernel_size=size, stride=size, padding=(0, 0, 0, 0), bias=True)
 
 
 def _norm(g: GraphBuilder, x: str) -> str:

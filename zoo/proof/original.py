@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import backends
+from zoo.adoption.recognize import Recognized
 from zoo.arch import Spec
 from zoo.errors import AdoptionError, SpecError, ZooError
 from zoo.passes import Weights
@@ -103,10 +104,14 @@ def original_of(net: Any) -> Any:
     _, reader = backends.way_in(net.original)
     known = net.recognized
     if known is None:
-        return reader.original(net.original, net.theirs)
+        shapes = {name: held.shape for name, held in net.graph.parameters.items()}
+        if all(shape == shapes[name] for name, shape in net.shapes.items()):
+            return reader.original(net.original, net.theirs)
+        known = Recognized.as_read(net.spec)
     theirs = {
         f"{name}.{role}": net.theirs[f"{ours}.{role}"]
         for ours, name in known.nodes.items()
         for role in known.graph.by_name[name].op.parameters()
+        if f"{ours}.{role}" in net.theirs
     }
-    return Translated(reader.original(net.original, theirs), known)
+    return Translated(reader.original(net.original, theirs), known, net.shapes)

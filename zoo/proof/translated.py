@@ -1,7 +1,7 @@
-"""A module that was recognized as a network of a family, seen as that network.
+"""A module seen as the network that it was recognized as, or as the graph that was read of it.
 
-It is run by its own names, in its own order of channels. Weights go in and values, gradients and
-what an optimizer remembers come out under ours, in ours.
+It is run by its own names and shapes, in its own order of channels. Weights go in and values,
+gradients and what an optimizer remembers come out under ours, in ours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from weights import Weights, reordered
 from zoo.adoption.recognize import Recognized
-from zoo.arch import Graph
+from zoo.arch import Graph, Shape
 from zoo.arch.operators import ReLU
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Translated:
     """See `backends.protocols.Trainable`."""
 
-    def __init__(self, engine: Any, known: Recognized) -> None:
-        self._engine, self._known = engine, known
+    def __init__(self, engine: Any, known: Recognized, there: Mapping[str, Shape]) -> None:
+        self._engine, self._known, self._there = engine, known, there
+        self._here = {name: held.shape for name, held in known.spec.graph.parameters.items()}
         self._back = {name: np.argsort(order) for name, order in known.values.items()}
         self.DTYPES, self.LEVELS, self.FUSED = engine.DTYPES, engine.LEVELS, engine.FUSED
         self.__name__, self.describe = engine.__name__, engine.describe
@@ -84,20 +85,24 @@ class Translated:
         return Steps(made, self)
 
     def ours(self, arrays: Mapping[str, np.ndarray]) -> Weights:
-        """Return arrays under our names, in our order."""
+        """Return arrays under our names, in our order and shape."""
         named = {
             f"{ours}.{role}": arrays[f"{theirs}.{role}"]
             for ours, theirs in self._known.nodes.items()
             for role in self._known.graph.by_name[theirs].op.parameters()
             if f"{theirs}.{role}" in arrays
         }
-        return reordered(named, self._known.values)
+        found = reordered(named, self._known.values)
+        return {name: array.reshape(self._here[name]) for name, array in found.items()}
 
     def theirs(self, arrays: Mapping[str, np.ndarray]) -> Weights:
-        """Return arrays under their names, in their order."""
+        """Return arrays under their names, in their order and shape."""
         found = reordered(arrays, self._back)
-        split = ((*name.rpartition("."), array) for name, array in found.items())
-        return {f"{self._known.nodes[node]}.{role}": array for node, _, role, array in split}
+        split = ((*name.rpartition("."), name, array) for name, array in found.items())
+        return {
+            f"{self._known.nodes[node]}.{role}": array.reshape(self._there.get(name, array.shape))
+            for node, _, role, name, array in split
+        }
 
     def _order(self, name: str) -> np.ndarray | None:
         graph = self._known.spec.graph
@@ -133,8 +138,8 @@ def _rectified(known: Recognized) -> dict[str, str]:
     """Return our name of each ReLU of a node that computes → that of their only one."""
     found = {}
     for node in known.spec.graph.nodes:
-        read = known.nodes.get(node.inputs[0])
-        if isinstance(node.op, ReLU) and read is not None:
+        read = known.nodes.get(node.inputs[0]) if isinstance(node.op, ReLU) else None
+        if read is not None:
             theirs = [n.name for n in known.graph.nodes if n.inputs == (read,)]
             if len(theirs) == 1 and isinstance(known.graph.by_name[theirs[0]].op, ReLU):
                 found[node.name] = theirs[0]

@@ -51,6 +51,7 @@ more there are (`zoo list --weights`); `cifar10` come with the package, with tha
 CIFAR-10's test images (docs/training.md). Parity is the largest
 error that `benchmarks/parity.py` measured against the float64 reference: of any node in a
 forward pass, and of the gradient with batch norm frozen. A dash: not published, not measured.
+Networks of families with stems are for small images too: `stem="cifar"` (docs/training.md).
 
 """
 
@@ -75,7 +76,9 @@ def page() -> str:
             "|---|---|---|---|---|---|---|---|---|",
             *(row(name, zoo.spec(name), measured) for name in names),
         ]
-        parts.append(f"## {family}\n\nPresets: {presets}.\n\n" + "\n".join(rows) + "\n")
+        stems = hasattr(zoo.spec(names[0]).conventions, "stem")
+        told = "Stems: `imagenet`, `tiny`, `cifar`." if stems else "No stems."
+        parts.append(f"## {family}\n\nPresets: {presets}. {told}\n\n" + "\n".join(rows) + "\n")
     return HEAD + "\n".join(parts)
 
 

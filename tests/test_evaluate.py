@@ -212,7 +212,7 @@ def test_what_is_asked_for_counts_before_what_a_file_says(sources, data, exact, 
         evaluate(tmp_path / "net.onnx", data)
     found = evaluate(tmp_path / "net.onnx", data, transforms=RECIPE.evaluate)
     assert found.predictions.tolist() == exact[0].argmax(1).tolist()
-    with pytest.raises(zoo.UnknownNameError, match="unknown override 'overrides'"):
+    with pytest.raises(zoo.UnknownNameError, match=r"^unknown \w+ override 'overrides'"):
         evaluate(sources["own"][0], data, recipe=RECIPE, overrides={})
 
 
@@ -354,7 +354,7 @@ REFUSED = [
     (dict(data="train", truth="high.csv"), "high.csv: index (=6) must be from 0 to 5"),
     (dict(data=None, truth="high.csv"), "truth (--truth) needs data (--data), the folder that"),
     (dict(weights="own.safetensors", recipe="cifar10", data=None), "own.safetensors: on which ima"),
-    (dict(num_clases=3), "unknown override 'num_clases'; did you mean 'num_classes'"),
+    (dict(num_clases=3), "unknown shufflenet_v2 override 'num_clases'; did you mean 'num_classes'"),
 ]  # fmt: skip
 
 

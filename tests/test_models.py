@@ -294,7 +294,7 @@ REQUESTS = [
     (dict(group_conv="splt"), zoo.UnknownNameError,
      "unknown group_conv 'splt'; did you mean 'split'?"),
     (dict(outputs=["stage7"]), zoo.UnknownNameError, "unknown node 'stage7'; did you mean "),
-    (dict(num_clases=3), zoo.UnknownNameError, "unknown override 'num_clases'; "),
+    (dict(num_clases=3), zoo.UnknownNameError, "unknown shufflenet_v1 override 'num_clases'; "),
     (dict(groups=7), zoo.GraphError, "stage2.0.shuffle: channels (=30) must be divisible"),
 ]  # fmt: skip
 

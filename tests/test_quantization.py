@@ -260,7 +260,7 @@ REFUSED = [
     (dict(weights="missing.pth"), "missing.pth: no such file, and no published weights ("),
     (dict(labels=["cat"]), "labels (=1) must be 10, one a class"),
     (dict(image_size=SIZE, in_channels=1), "in_channels (=1) must be 3: images are read in color"),
-    (dict(num_clases=3), "unknown override 'num_clases'; did you mean 'num_classes'"),
+    (dict(num_clases=3), "unknown shufflenet_v2 override 'num_clases'; did you mean 'num_classes'"),
 ]  # fmt: skip
 
 

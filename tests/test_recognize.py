@@ -168,7 +168,7 @@ def test_its_source_has_its_own_names_and_order(stranger, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(alone(x), module.eval()(x), rtol=0, atol=1e-5)
     assert done.error < 5e-6
-    with pytest.raises(zoo.UnknownNameError, match="unknown override 'dropout'"):
+    with pytest.raises(zoo.UnknownNameError, match="unknown graph override 'dropout'"):
         zoo.write_source(net, tmp_path / "other.py", dropout=0.5)
 
 

@@ -115,7 +115,7 @@ WRONG = [
      "unknown model 'shuflenet_v1_1.0_g3'; did you mean 'shufflenet_v1_1.0x_g3' or "),
     ((3,), {}, zoo.SpecError, "model must be a name or a spec, not int"),
     ((G3,), {"num_clases": 10}, zoo.UnknownNameError,
-     "unknown override 'num_clases'; did you mean 'num_classes'"),
+     "unknown shufflenet_v1 override 'num_clases'; did you mean 'num_classes'"),
     ((G3,), {"conventions": "mindvc"}, zoo.UnknownNameError,
      "unknown shufflenet_v1 preset 'mindvc'; did you mean 'mindcv'?"),
     ((G3,), {"shuffle_order": "nn"}, zoo.SpecError,

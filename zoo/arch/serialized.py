@@ -10,6 +10,7 @@ from typing import Any
 
 from zoo.arch import operators
 from zoo.arch.graph import Graph, Node
+from zoo.arch.later import stated
 from zoo.arch.operator import Operator
 from zoo.errors import GraphError, unknown
 from zoo.text import TextError, texts, whole
@@ -27,15 +28,6 @@ KINDS: dict[str, type[Operator]] = {
 """The operators by name."""
 
 
-LATER: dict[str, tuple[str, Any]] = {
-    "Conv2d": ("initial_scale", 1.0),
-    "LayerNorm": ("initial_weight", 1.0),
-    "Weight": ("initial_weight", None),
-}
-"""Operator → a field that it did not always have, and its default, which is left out: the hashes of
-networks stay those of the files that there are."""
-
-
 def to_fields(graph: Graph) -> dict[str, Any]:
     """Return a graph as JSON holds it: each node as name, operator, its values, what it reads."""
     return {
@@ -43,17 +35,12 @@ def to_fields(graph: Graph) -> dict[str, Any]:
         "in_channels": graph.in_channels,
         "image_size": list(graph.image_size),
         "nodes": [
-            [node.name, type(node.op).__name__, _values(node.op), list(node.inputs)]
+            [node.name, type(node.op).__name__, stated(node.op), list(node.inputs)]
             for node in graph.nodes
         ],
         "outputs": list(graph.outputs),
         "as_tuple": graph.as_tuple,
     }
-
-
-def _values(op: Operator) -> dict[str, Any]:
-    later = LATER.get(type(op).__name__)
-    return {name: v for name, v in dataclasses.asdict(op).items() if (name, v) != later}
 
 
 def from_fields(fields: Any) -> Graph:

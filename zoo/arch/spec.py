@@ -18,6 +18,7 @@ from zoo.arch.feature_info import FeatureInfo
 from zoo.arch.features import Feature, feature_info, features
 from zoo.arch.graph import Graph
 from zoo.arch.head import without_classifier
+from zoo.arch.later import LATER, stated
 from zoo.arch.operator import Shape
 from zoo.errors import SpecError, unknown
 
@@ -86,7 +87,9 @@ class Spec:
     num_classes: int = 1000
     in_channels: int = 3
     image_size: int = 224
-    initialization: Literal["damped", "fan_in"] = "damped"
+    initialization: Literal["damped", "fan_in"] = dataclasses.field(
+        default="damped", metadata=LATER
+    )
     conventions: Conventions
 
     def __post_init__(self) -> None:
@@ -172,19 +175,13 @@ class Spec:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Return the spec as one line of JSON, with every value stated that says what it computes.
-
-        ``initialization`` is left out at its default: what a network starts from is no part of what
-        it computes, and hashes stay those of the files that there are.
-        """
+        """Return the spec as one line of JSON, with every value stated but later ones' defaults."""
         fields = {"version": JSON_VERSION, "family": self.family} | self.as_fields()
-        if self.initialization == Spec.initialization:
-            del fields["initialization"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     def as_fields(self) -> dict[str, Any]:
-        """Return the fields as JSON holds them."""
-        return dataclasses.asdict(self)
+        """Return the fields as JSON holds them, see `zoo.arch.later`."""
+        return stated(self) | {"conventions": stated(self.conventions)}
 
     @property
     def label(self) -> str:
@@ -205,7 +202,7 @@ class Spec:
         theirs = {f.name for f in dataclasses.fields(self.conventions_type)}
         for name in overrides:
             if name not in own | theirs:
-                raise unknown("override", name, own | theirs)
+                raise unknown(f"{self.family} override", name, own | theirs)
         conventions = overrides.pop("conventions", self.conventions)
         if isinstance(conventions, str):
             conventions = self.preset(conventions)

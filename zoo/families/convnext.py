@@ -6,12 +6,13 @@ Norms and the two 1×1 convolutions of a unit act on pixels, so channels come la
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import ClassVar, Literal, cast
 
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
+from zoo.arch.later import LATER
 from zoo.arch.operator import Shape
 from zoo.arch.operators import GELU, Padding, Weight
 from zoo.arch.spec import Conventions, Spec, require_probability, require_rows
@@ -47,7 +48,7 @@ class ConvNeXtConventions(Conventions):
     """
 
     gelu: Literal["none", "tanh"] = "none"
-    patch_padding: Literal["none", "SAME_UPPER"] = "none"
+    patch_padding: Literal["none", "SAME_UPPER"] = field(default="none", metadata=LATER)
     stem: Stem = "imagenet"
     classifier_bias: bool = True
     bn_eps: float = 1e-6

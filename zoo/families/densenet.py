@@ -117,7 +117,7 @@ class DenseNetSpec(Spec):
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
         x = stems.conv_and_pool(
-            g, self.stem_channels, kernel_size=7, stem=c.stem, pool_padding="symmetric"
+            g, {"": self.stem_channels}, kernel_size=7, stem=c.stem, pool_padding="symmetric"
         )
         for stage, repeats in enumerate(self.stage_repeats, start=1):
             if stage > 1:

@@ -12,6 +12,7 @@ from zoo.arch.graph import Graph
 from zoo.arch.spec import Conventions, Spec, require_probability
 from zoo.errors import SpecError
 from zoo.families.inverted import ExpandedRowsSpec, divisible, head, padded, stem, unit
+from zoo.families.stems import StemConventions
 
 # Table 1 of the paper: expansion, kernel, stride of the first, channels, units.
 ROWS = (
@@ -45,7 +46,7 @@ LITE_SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientNetConventions(Conventions):
+class EfficientNetConventions(StemConventions):
     """Where networks called "EfficientNet" are different functions.
 
     Attributes:
@@ -115,7 +116,7 @@ class EfficientNetSpec(ExpandedRowsSpec):
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
         activation = g.silu if self.activation == "silu" else g.relu6
         padding = padded(c.padding)
-        x = stem(g, self.stem_channels, activation, padding)
+        x = stem(g, self, activation, padding)
         for flat, row, i, stride in self.units():
             hidden = max(1, g.channels(x) // 4)
 

@@ -16,6 +16,7 @@ from zoo.arch.spec import Conventions, Spec, require_positive
 from zoo.errors import SpecError
 from zoo.families.inverted import UnitsSpec, divisible, stem
 from zoo.families.stages import require_flags, require_units
+from zoo.families.stems import StemConventions
 
 # Table 1 of the paper, in the stages of the authors' code: kernel, stride of the first unit, and of
 # each unit what it expands to, what it makes, squeeze and excitation.
@@ -43,7 +44,7 @@ ROWS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class GhostNetConventions(Conventions):
+class GhostNetConventions(StemConventions):
     """Where networks called "GhostNet" differ: in what all networks may differ in."""
 
     classifier_bias: bool = True
@@ -113,10 +114,11 @@ class GhostNetSpec(UnitsSpec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = stem(g, self.stem_channels, g.relu)
+        x = stem(g, self, g.relu)
         for flat, row, i, stride in self.units():
             with g.scope(f"stage{row + 1}.{i}"):
-                x = self._unit(g, x, flat, self.stage_kernels[row], stride)
+                halves = i == 0 and self.stage_strides[row] > 1
+                x = self._unit(g, x, flat, self.stage_kernels[row], stride, halves=halves)
         with g.scope("last"):
             x = g.relu(g.conv_bn(x, self.last_channels))
         x = g.conv(g.global_avg_pool(x), self.hidden_channels, bias=True, name="hidden")
@@ -125,17 +127,19 @@ class GhostNetSpec(UnitsSpec):
             x = g.dropout(x, self.dropout)
         return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
 
-    def _unit(self, g: GraphBuilder, x: str, flat: int, kernel_size: int, stride: int) -> str:
-        """Figure 3 of the paper."""
+    def _unit(
+        self, g: GraphBuilder, x: str, flat: int, kernel_size: int, stride: int, *, halves: bool
+    ) -> str:
+        """Figure 3 of the paper; one that ``halves`` has the layers for it whatever the stem."""
         mid_channels, channels = self.unit_mid_channels[flat], self.unit_channels[flat]
         y = _ghost(g, x, "expand", mid_channels, relu=True)
-        if stride > 1:
+        if halves:
             y = _depthwise(g, y, kernel_size, stride)
         if self.unit_gates[flat]:
             with g.scope("se"):
                 y = g.squeeze_excite(y, divisible(mid_channels / 4, 4), gate=g.hard_sigmoid)
         y = _ghost(g, y, "project", channels, relu=False)
-        if stride > 1 or g.channels(x) != channels:
+        if halves or g.channels(x) != channels:
             with g.scope("shortcut"):
                 x = _depthwise(g, x, kernel_size, stride)
                 with g.scope("project"):

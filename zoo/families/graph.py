@@ -144,9 +144,7 @@ class GraphSpec(Spec):
 
     def as_fields(self) -> dict[str, Any]:
         """As the base; the graph as JSON holds it."""
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        body = serialized.to_fields(self.body)
-        return own | {"conventions": dataclasses.asdict(self.conventions), "body": body}
+        return super().as_fields() | {"body": serialized.to_fields(self.body)}
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Self:

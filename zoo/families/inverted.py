@@ -19,7 +19,9 @@ from zoo.arch.operator import Shape
 from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
+from zoo.families import stems
 from zoo.families.stages import one_of
+from zoo.families.stems import StemConventions
 
 Add = Callable[[str], str]
 """Adds an operator to a value: `GraphBuilder.relu6`."""
@@ -55,6 +57,7 @@ class UnitsSpec(Spec):
     stage_strides: tuple[int, ...]
     stage_kernels: tuple[int, ...]
     dropout: float = 0.2
+    conventions: StemConventions
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,12 +91,18 @@ class UnitsSpec(Spec):
             raise LookupError(len(units))
         return replace(self, stem_channels=outer["stem.conv.weight"][0])
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the first convolution, and of the first unit of each row, as far as the stem goes."""
+        return stems.strides(self.conventions.stem, (2, *self.stage_strides))
+
     def units(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield (number of the unit, its row from 0, its number there, its stride)."""
         flat = 0
+        _, *strides = self.strides
         for row, repeats in enumerate(self.stage_repeats):
             for unit in range(repeats):
-                yield flat, row, unit, self.stage_strides[row] if unit == 0 else 1
+                yield flat, row, unit, strides[row] if unit == 0 else 1
                 flat += 1
 
 
@@ -146,7 +155,7 @@ class ExpandedRowsSpec(RowsSpec):
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
         add = activation(g)
-        x = stem(g, self.stem_channels, add)
+        x = stem(g, self, add)
         for _, row, i, stride in self.units():
             with g.scope(f"stage{row + 1}.{i}"):
                 x = unit(
@@ -163,11 +172,12 @@ class ExpandedRowsSpec(RowsSpec):
         return g.build(head(g, x, self, self.dropout))
 
 
-def stem(g: GraphBuilder, channels: int, activation: Add, padding: Padding | None = None) -> str:
-    """Add the 3×3 convolution at stride 2 that reads the image."""
-    own: dict[str, Any] = {"stride": 2, "padding": padding}
+def stem(g: GraphBuilder, spec: UnitsSpec, activation: Add, padding: Padding | None = None) -> str:
+    """Add the 3×3 convolution that reads the image; its padding is that of stride 2."""
+    stride = spec.strides[0]
+    own: dict[str, Any] = {"stride": stride, "padding": padding if stride > 1 else None}
     with g.scope("stem"):
-        return activation(g.conv_bn(g.input, channels, kernel_size=3, **own))
+        return activation(g.conv_bn(g.input, spec.stem_channels, kernel_size=3, **own))
 
 
 def unit(

@@ -9,6 +9,7 @@ from typing import ClassVar
 from zoo.arch.graph import Graph
 from zoo.arch.spec import Conventions, Spec
 from zoo.families.inverted import ExpandedRowsSpec, divisible
+from zoo.families.stems import StemConventions
 
 # The authors' release, github.com/tensorflow/tpu, models/official/mnasnet (mnasnet_b1): expansion,
 # channels, units, stride of the first, kernel.
@@ -24,7 +25,7 @@ ROWS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class MnasNetConventions(Conventions):
+class MnasNetConventions(StemConventions):
     """Published networks of this name differ in the numbers of their batch norms alone."""
 
     classifier_bias: bool = True

@@ -15,6 +15,7 @@ from zoo.arch.graph import Graph
 from zoo.arch.spec import Conventions, Spec
 from zoo.families.inverted import ExpandedRowsSpec, divisible, head, stem, unit
 from zoo.families.stages import require_flags
+from zoo.families.stems import StemConventions
 
 # Expansion, channels, units, stride of the first, kernel, squeeze and excitation.
 ROWS = (
@@ -28,7 +29,7 @@ ROWS = (
 )
 
 # github.com/huggingface/pytorch-image-models, models/efficientnet.py
-PRESETS: dict[str, Conventions] = {"timm": Conventions(classifier_bias=True)}
+PRESETS: dict[str, StemConventions] = {"timm": StemConventions(classifier_bias=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class MnasNetA1Spec(ExpandedRowsSpec):
 
     family: ClassVar[str] = "mnasnet_a1"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
-    conventions_type: ClassVar[type[Conventions]] = Conventions
+    conventions_type: ClassVar[type[Conventions]] = StemConventions
 
     stage_factors: tuple[int, ...] = tuple(row[0] for row in ROWS)
     stage_channels: tuple[int, ...] = tuple(row[1] for row in ROWS)
@@ -51,7 +52,7 @@ class MnasNetA1Spec(ExpandedRowsSpec):
     stage_strides: tuple[int, ...] = tuple(row[3] for row in ROWS)
     stage_kernels: tuple[int, ...] = tuple(row[4] for row in ROWS)
     stage_gates: tuple[bool, ...] = tuple(row[5] for row in ROWS)
-    conventions: Conventions = PRESETS["timm"]
+    conventions: StemConventions = PRESETS["timm"]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +61,7 @@ class MnasNetA1Spec(ExpandedRowsSpec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = stem(g, self.stem_channels, g.relu)
+        x = stem(g, self, g.relu)
         for _, row, i, stride in self.units():
             hidden = max(1, g.channels(x) // 4)
 

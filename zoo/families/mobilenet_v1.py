@@ -10,13 +10,14 @@ from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.spec import Conventions, Spec
 from zoo.families.inverted import RowsSpec, head, stem
+from zoo.families.stems import StemConventions
 
 # Table 1 of the paper: channels, units, stride of the first.
 ROWS = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
 
 
 @dataclass(frozen=True, kw_only=True)
-class MobileNetV1Conventions(Conventions):
+class MobileNetV1Conventions(StemConventions):
     """Where networks called "MobileNet" are different functions.
 
     Attributes:
@@ -58,7 +59,7 @@ class MobileNetV1Spec(RowsSpec):
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
         activation = g.relu if c.activation == "relu" else g.relu6
-        x = stem(g, self.stem_channels, activation)
+        x = stem(g, self, activation)
         for _, row, i, stride in self.units():
             k, channels = self.stage_kernels[row], g.channels(x)
             with g.scope(f"stage{row + 1}.{i}.depthwise"):

@@ -10,6 +10,7 @@ from typing import ClassVar
 from zoo.arch.graph import Graph
 from zoo.arch.spec import Conventions, Spec
 from zoo.families.inverted import ExpandedRowsSpec, divisible
+from zoo.families.stems import StemConventions
 
 # Table 2 of the paper: expansion, channels, units, stride of the first.
 ROWS = (
@@ -24,7 +25,7 @@ ROWS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class MobileNetV2Conventions(Conventions):
+class MobileNetV2Conventions(StemConventions):
     """The published networks of this name are one function."""
 
     classifier_bias: bool = True

@@ -13,6 +13,7 @@ from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive
 from zoo.families.inverted import RowsSpec, divisible, padded, stem, unit
 from zoo.families.stages import require_flags, require_units
+from zoo.families.stems import StemConventions
 
 # Tables 1 and 2 of the paper, units of as many channels in one row: channels, what each unit
 # expands to, kernel, stride of the first, squeeze and excitation, hard swish.
@@ -39,7 +40,7 @@ FACTORS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class MobileNetV3Conventions(Conventions):
+class MobileNetV3Conventions(StemConventions):
     """Where networks called "MobileNetV3" are different functions.
 
     Attributes:
@@ -115,7 +116,7 @@ class MobileNetV3Spec(RowsSpec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = stem(g, self.stem_channels, g.hard_swish, padded(c.stem_padding))
+        x = stem(g, self, g.hard_swish, padded(c.stem_padding))
         for flat, row, i, stride in self.units():
             with g.scope(f"stage{row + 1}.{i}"):
                 x = unit(

@@ -19,6 +19,7 @@ from zoo.arch.spec import Conventions, Spec, require_positive, require_probabili
 from zoo.errors import SpecError
 from zoo.families.residual import conv, joined
 from zoo.families.stages import begun_by
+from zoo.families.stems import StemConventions, strides
 
 # Tables 8 and 9 of the paper's appendix, from the authors' code, github.com/facebookresearch/pycls:
 # name → units, w_0, w_a, w_m, width of a group.
@@ -59,7 +60,7 @@ SQUEEZE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegNetConventions(Conventions):
+class RegNetConventions(StemConventions):
     """Published RegNets are one function."""
 
     classifier_bias: bool = True
@@ -134,27 +135,28 @@ class RegNetSpec(Spec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = conv(g, g.input, "stem", self.stem_channels, 3, 2)
-        stages = zip(self.stage_channels, self.stage_repeats, strict=True)
-        for stage, (channels, repeats) in enumerate(stages, start=1):
+        first, *others = strides(c.stem, (2,) * (1 + len(self.stage_channels)))
+        x = conv(g, g.input, "stem", self.stem_channels, 3, first)
+        stages = zip(self.stage_channels, self.stage_repeats, others, strict=True)
+        for stage, (channels, repeats, stride) in enumerate(stages, start=1):
             for i in range(repeats):
                 with g.scope(f"stage{stage}.{i}"):
-                    x = self._unit(g, x, channels, 2 if i == 0 else 1)
+                    x = self._unit(g, x, channels, stride if i == 0 else None)
         x = g.flatten(g.global_avg_pool(x))
         if self.dropout:
             x = g.dropout(x, self.dropout)
         return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
 
-    def _unit(self, g: GraphBuilder, x: str, channels: int, stride: int) -> str:
-        """Figure 4 of the paper."""
+    def _unit(self, g: GraphBuilder, x: str, channels: int, stride: int | None) -> str:
+        """Figure 4 of the paper; with a ``stride``, the first of a stage."""
         groups = max(1, channels // self.group_channels)
         y = conv(g, x, "conv1", channels, 1)
-        y = conv(g, y, "conv2", channels, 3, stride, groups=groups)
+        y = conv(g, y, "conv2", channels, 3, stride or 1, groups=groups)
         if self.squeeze_excite:
             with g.scope("se"):
                 y = g.squeeze_excite(y, round(g.channels(x) / SQUEEZE))
         y = conv(g, y, "conv3", channels, 1, relu=False)
-        return joined(g, x, y, stride)
+        return joined(g, x, y, stride or 1, begins=stride is not None)
 
 
 def quantized(

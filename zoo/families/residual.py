@@ -22,8 +22,11 @@ def conv(
         return g.relu(x) if relu else x
 
 
-def joined(g: GraphBuilder, x: str, branch: str, stride: int) -> str:
-    """Add the sum of a unit, its shortcut a convolution where the branch has another shape."""
-    if stride != 1 or g.channels(x) != g.channels(branch):
+def joined(g: GraphBuilder, x: str, branch: str, stride: int, *, begins: bool = False) -> str:
+    """Add the sum of a unit, its shortcut a convolution where the branch has another shape.
+
+    One that ``begins`` a stage, which others halve, has it whatever its stem leaves of that.
+    """
+    if begins or stride != 1 or g.channels(x) != g.channels(branch):
         x = conv(g, x, "shortcut", g.channels(branch), 1, stride, relu=False)
     return g.relu(g.add(x, branch))

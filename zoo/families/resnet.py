@@ -135,7 +135,7 @@ class ResNetSpec(Spec):
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
         x = stems.conv_and_pool(
-            g, self.stem_channels, kernel_size=7, stem=c.stem, pool_padding=c.pool_padding
+            g, {"": self.stem_channels}, kernel_size=7, stem=c.stem, pool_padding=c.pool_padding
         )
         stages = zip(self.stage_channels, self.mid_channels, self.stage_repeats, strict=True)
         for stage, (channels, mid_channels, repeats) in enumerate(stages, start=2):

@@ -13,6 +13,8 @@ from zoo.arch.operator import Shape
 from zoo.arch.operators import Padding
 from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
 from zoo.errors import SpecError
+from zoo.families import stems
+from zoo.families.stems import PoolPadding, Stem
 
 # Table 1 of the paper, its text for the other widths, and the authors' release:
 # groups → width → (stem, (stage 2, stage 3, stage 4)).
@@ -51,7 +53,7 @@ class ShuffleNetV1Conventions(Conventions):
         depthwise_relu: an additional ReLU after the depthwise batch norm.
         bottleneck_of: the bottleneck has a quarter of the channels of the ``"stage"``, or of what
             the ``"unit"``'s own main branch makes (fewer in stride-2 units).
-        stem: ``"imagenet"`` is 3×3 stride 2 and a max pool, ``"cifar"`` a 1×1 convolution.
+        stem: see `zoo.families.stems.Stem`; of ``"cifar"``, the convolution is 1×1.
         pool_padding: of the max pool and the shortcut's average pool: 1 on each side, or
             SAME_UPPER.
     """
@@ -64,8 +66,8 @@ class ShuffleNetV1Conventions(Conventions):
     relu_position: Literal["before_concat", "after_concat"] = "after_concat"
     depthwise_relu: bool = False
     bottleneck_of: Literal["stage", "unit"] = "stage"
-    stem: Literal["imagenet", "cifar"] = "imagenet"
-    pool_padding: Literal["symmetric", "SAME_UPPER"] = "symmetric"
+    stem: Stem = "imagenet"
+    pool_padding: PoolPadding = "symmetric"
 
 
 PRESETS: dict[str, ShuffleNetV1Conventions] = {
@@ -184,13 +186,10 @@ class ShuffleNetV1Spec(Spec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        padding: Padding = "SAME_UPPER" if c.pool_padding == "SAME_UPPER" else (1, 1, 1, 1)
-        with g.scope("stem"):
-            if c.stem == "imagenet":
-                x = g.relu(g.conv_bn(g.input, self.stem_channels, kernel_size=3, stride=2))
-                x = g.max_pool(x, kernel_size=3, stride=2, padding=padding)
-            else:
-                x = g.relu(g.conv_bn(g.input, self.stem_channels))
+        padding, channels = stems.padded(c.pool_padding), {"": self.stem_channels}
+        x = stems.conv_and_pool(
+            g, channels, stem=c.stem, pool_padding=c.pool_padding, small_kernel_size=1
+        )
         stages = zip(self.stage_channels, self.stage_repeats, strict=True)
         for stage, (out_channels, repeats) in enumerate(stages, start=2):
             for i in range(repeats):

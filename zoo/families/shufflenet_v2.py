@@ -42,8 +42,7 @@ class ShuffleNetV2Conventions(Conventions):
         stride_2_split: what the main branch of a unit with two branches makes: half of the output
             (``"symmetric"``), or what the other branch, which keeps its channels, leaves of it
             (``"asymmetric"``, whose multiply-adds are those of the paper).
-        stem: ``"imagenet"`` is 3×3 stride 2 and a max pool; ``"tiny"``, for 64×64, the same at
-            stride 1; ``"cifar"``, for 32×32, 3×3 stride 1 without the pool.
+        stem: see `zoo.families.stems.Stem`.
         pool_padding: of the max pool: 1 on each side, or SAME_UPPER.
     """
 
@@ -156,7 +155,9 @@ class ShuffleNetV2Spec(Spec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = self._stem(g)
+        several = len(self.stem_channels) > 1
+        channels = {str(i) if several else "": made for i, made in enumerate(self.stem_channels)}
+        x = stems.conv_and_pool(g, channels, stem=c.stem, pool_padding=c.pool_padding)
         stages = zip(self.stage_channels, self.stage_repeats, self.stage_strides, strict=True)
         for stage, (out_channels, repeats, stride) in enumerate(stages, start=2):
             for i in range(repeats):
@@ -168,17 +169,6 @@ class ShuffleNetV2Spec(Spec):
         if self.dropout:
             x = g.dropout(x, self.dropout)
         return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
-
-    def _stem(self, g: GraphBuilder) -> str:
-        c, x = self.conventions, g.input
-        with g.scope("stem"):
-            for i, channels in enumerate(self.stem_channels):
-                stride = 2 if c.stem == "imagenet" and i == 0 else 1
-                with g.scope(str(i) if len(self.stem_channels) > 1 else ""):
-                    x = g.relu(g.conv_bn(x, channels, kernel_size=3, stride=stride))
-            if c.stem == "cifar":
-                return x
-            return g.max_pool(x, kernel_size=3, stride=2, padding=stems.padded(c.pool_padding))
 
     def _unit(self, g: GraphBuilder, x: str, out_channels: int, stride: int | None) -> str:
         """Figure 3 (c) of the paper, or (d) with a ``stride``: both branches read all of ``x``."""

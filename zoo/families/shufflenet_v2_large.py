@@ -18,9 +18,10 @@ from zoo.arch.spec import Conventions, Spec, require_positive, require_probabili
 from zoo.families.halves import even_and_odd
 from zoo.families.residual import conv
 from zoo.families.stages import one_of
+from zoo.families.stems import StemConventions, conv_and_pool
 
 # Published implementations do not differ: there is one.
-PRESETS: dict[str, Conventions] = {"megvii": Conventions(classifier_bias=True, bn_eps=1e-9)}
+PRESETS: dict[str, StemConventions] = {"megvii": StemConventions(classifier_bias=True, bn_eps=1e-9)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class ShuffleNetV2LargeSpec(Spec):
 
     family: ClassVar[str] = "shufflenet_v2_large"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
-    conventions_type: ClassVar[type[Conventions]] = Conventions
+    conventions_type: ClassVar[type[Conventions]] = StemConventions
     weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     stem_channels: tuple[int, ...] = (64, 64, 128)
@@ -48,7 +49,7 @@ class ShuffleNetV2LargeSpec(Spec):
     groups: int = 8
     last_channels: int = 1280
     dropout: float = 0.0
-    conventions: Conventions = PRESETS["megvii"]
+    conventions: StemConventions = PRESETS["megvii"]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,11 +72,8 @@ class ShuffleNetV2LargeSpec(Spec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = g.input
-        with g.scope("stem"):
-            for i, channels in enumerate(self.stem_channels):
-                x = conv(g, x, str(i), channels, 3, 1 if i else 2)
-            x = g.max_pool(x, kernel_size=3, stride=2, padding=(1, 1, 1, 1))
+        numbered = {str(i): channels for i, channels in enumerate(self.stem_channels)}
+        x = conv_and_pool(g, numbered, stem=c.stem, pool_padding="symmetric")
         stages = zip(self.stage_channels, self.stage_repeats, strict=True)
         for stage, (channels, repeats) in enumerate(stages, start=2):
             for i in range(repeats):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
@@ -18,6 +18,7 @@ from zoo.arch.spec import Conventions, Spec, require_positive, require_probabili
 from zoo.errors import SpecError
 from zoo.families.halves import even_and_odd
 from zoo.families.stages import stages_by_shortcut
+from zoo.families.stems import StemConventions, strides
 
 # Small, medium, large: channels of the stages.
 CHANNELS: dict[str, tuple[int, ...]] = {
@@ -35,7 +36,7 @@ UNITS = (
 )
 
 # Published implementations do not differ: there is one.
-PRESETS: dict[str, Conventions] = {"megvii": Conventions()}
+PRESETS: dict[str, StemConventions] = {"megvii": StemConventions()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class ShuffleNetV2PlusSpec(Spec):
 
     family: ClassVar[str] = "shufflenet_v2_plus"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
-    conventions_type: ClassVar[type[Conventions]] = Conventions
+    conventions_type: ClassVar[type[Conventions]] = StemConventions
     weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
 
     stem_channels: int = 16
@@ -67,7 +68,7 @@ class ShuffleNetV2PlusSpec(Spec):
     units: tuple[str, ...] = UNITS
     last_channels: int = 1280
     dropout: float = 0.0
-    conventions: Conventions = PRESETS["megvii"]
+    conventions: StemConventions = PRESETS["megvii"]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +99,7 @@ class ShuffleNetV2PlusSpec(Spec):
         conventions: Conventions,
     ) -> ShuffleNetV2PlusSpec:
         """A unit with a shortcut of its own begins a stage; its kernel tells its kind."""
+        known = cast(StemConventions, conventions)
         try:
             stem = outer["stem.conv.weight"]
             last_channels = outer["hidden.weight"][0]
@@ -115,7 +117,7 @@ class ShuffleNetV2PlusSpec(Spec):
             stage_repeats=tuple(repeats),
             units=tuple(kinds),
             last_channels=last_channels,
-            conventions=replace(conventions, classifier_bias="classifier.bias" in outer),
+            conventions=replace(known, classifier_bias="classifier.bias" in outer),
         )
 
     def _stages(self) -> list[tuple[str, ...]]:
@@ -126,14 +128,15 @@ class ShuffleNetV2PlusSpec(Spec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
+        first, *others = strides(c.stem, (2,) * (1 + len(self.stage_channels)))
         with g.scope("stem"):
-            x = g.hard_swish(g.conv_bn(g.input, self.stem_channels, kernel_size=3, stride=2))
-        stages = zip(self.stage_channels, self._stages(), strict=True)
-        for stage, (out_channels, kinds) in enumerate(stages, start=2):
+            x = g.hard_swish(g.conv_bn(g.input, self.stem_channels, kernel_size=3, stride=first))
+        stages = zip(self.stage_channels, self._stages(), others, strict=True)
+        for stage, (out_channels, kinds, stride) in enumerate(stages, start=2):
             unit = _Unit(g, out_channels, g.hard_swish if stage > 2 else g.relu, stage > 3)
             for i, kind in enumerate(kinds):
                 with g.scope(f"stage{stage}.{i}"):
-                    x = unit.first(x, kind) if i == 0 else unit.further(x, kind)
+                    x = unit.first(x, kind, stride) if i == 0 else unit.further(x, kind)
         with g.scope("last"):
             x = g.global_avg_pool(g.hard_swish(g.conv_bn(x, self.last_channels)))
             with g.scope("se"):
@@ -154,11 +157,11 @@ class _Unit:
     activation: Callable[[str], str]
     squeeze_excite: bool
 
-    def first(self, x: str, kind: str) -> str:
+    def first(self, x: str, kind: str, stride: int) -> str:
         """Both branches read all of ``x`` and halve it; the shortcut keeps its channels."""
-        y = self._plain(x, self.out_channels - self.g.channels(x), KERNELS[kind], stride=2)
+        y = self._plain(x, self.out_channels - self.g.channels(x), KERNELS[kind], stride)
         with self.g.scope("shortcut"):
-            x = self._separable(x, self.g.channels(x), KERNELS[kind], stride=2)
+            x = self._separable(x, self.g.channels(x), KERNELS[kind], stride)
         return self.g.concat((x, y))
 
     def further(self, x: str, kind: str) -> str:

@@ -16,13 +16,14 @@ from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive, require_probability, require_rows
 from zoo.errors import SpecError
 from zoo.families.stages import require_units
+from zoo.families.stems import StemConventions, strides
 
 # Table 1 of the paper: what the fires squeeze to; each side expands to four times as much.
 SQUEEZED = (16, 16, 32, 32, 48, 48, 64, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SqueezeNetConventions(Conventions):
+class SqueezeNetConventions(StemConventions):
     """Where networks called "SqueezeNet" are different functions.
 
     Attributes:
@@ -105,14 +106,16 @@ class SqueezeNetSpec(Spec):
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = self._stem(g)
+        first, *pools = strides(c.stem, (2,) * (1 + len(self.stage_repeats)))
+        x = self._stem(g, first)
         fires = list(zip(self.squeeze_channels, self.expand_channels, strict=True))
         ends = accumulate(self.stage_repeats, initial=0)
-        for stage, (start, end) in enumerate(pairwise(ends), start=2):
-            with g.scope(f"stage{stage}"):
-                x = g.max_pool(
-                    x, kernel_size=3, stride=2, padding=(0, 0, 0, 0), ceil_mode=c.ceil_mode
-                )
+        for stage, ((start, end), stride) in enumerate(zip(pairwise(ends), pools, strict=True), 2):
+            if stride > 1:
+                with g.scope(f"stage{stage}"):
+                    x = g.max_pool(
+                        x, kernel_size=3, stride=2, padding=(0, 0, 0, 0), ceil_mode=c.ceil_mode
+                    )
             for i, (squeeze, expand) in enumerate(fires[start:end]):
                 with g.scope(f"stage{stage}.{i}"):
                     x = self._fire(g, x, squeeze, expand)
@@ -121,7 +124,7 @@ class SqueezeNetSpec(Spec):
         x = g.relu(g.conv(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
         return g.build(g.flatten(g.global_avg_pool(x)))
 
-    def _stem(self, g: GraphBuilder) -> str:
+    def _stem(self, g: GraphBuilder, stride: int) -> str:
         size = self.stem_kernel_size
         pad = 1 if size == 3 and self.conventions.pad_3x3_stem else 0
         with g.scope("stem"):
@@ -130,7 +133,7 @@ class SqueezeNetSpec(Spec):
                     g.input,
                     self.stem_channels,
                     kernel_size=size,
-                    stride=2,
+                    stride=stride,
                     padding=(pad,) * 4,
                     bias=True,
                 )

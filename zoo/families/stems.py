@@ -1,27 +1,60 @@
-"""How networks for photographs begin, and what is left of that for small images."""
+"""How networks for photographs begin, and what is left of that for small images.
+
+They halve an image several times before their units see it. A stem says how many of the first
+halvings are left out, whatever makes them: a convolution or the first unit of a row is at stride 1,
+a pool is not there, a patch has half of its side. Layers with weights stay, so that those of one
+stem fit the others; only a ResNet's and DenseNet's 7×7 is 3×3 where nothing halves.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zoo.arch.builder import GraphBuilder
+from zoo.arch.later import LATER
 from zoo.arch.operators import Padding
-from zoo.arch.spec import Spec
+from zoo.arch.spec import Conventions, Spec
 
 Stem = Literal["imagenet", "tiny", "cifar"]
-"""``"imagenet"`` halves an image twice, by a convolution and a max pool. ``"tiny"``, for 64×64, has
-the convolution at stride 1; ``"cifar"``, for 32×32, a 3×3 one at stride 1 and no pool."""
+"""For images of about 224×224, 64×64 and 32×32."""
 
-PATCHES: dict[Stem, int] = {"imagenet": 4, "tiny": 2, "cifar": 1}
+LEFT_OUT: dict[Stem, int] = {"imagenet": 0, "tiny": 1, "cifar": 2}
+"""How many of a network's halvings."""
+
+PATCHES: dict[Stem, int] = {stem: 4 >> left_out for stem, left_out in LEFT_OUT.items()}
 """Of networks that read an image patch by patch: pixels of a side."""
 
 PoolPadding = Literal["symmetric", "SAME_UPPER"]
 """Of a 3×3 pool at stride 2: 1 on each side, or SAME_UPPER."""
 
-IMAGES = {"tiny": (64, 200), "cifar": (32, 10)}
+IMAGES: dict[Stem, tuple[int, int]] = {"tiny": (64, 200), "cifar": (32, 10)}
 """Stem → (pixels a side, classes) of Tiny ImageNet and CIFAR-10, which it is named after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemConventions(Conventions):
+    """Conventions of a family that was written without stems, or is written today.
+
+    Attributes:
+        stem: how many halvings at the beginning are left out: none for ``"imagenet"``, one for
+            ``"tiny"`` (64×64 images), two for ``"cifar"`` (32×32).
+    """
+
+    stem: Stem = field(default="imagenet", metadata=LATER)
+
+
+def strides(stem: Stem, all_of_them: Iterable[int]) -> tuple[int, ...]:
+    """Return a network's strides in their order, the first halvings left out as a stem says."""
+    left_out = LEFT_OUT[stem]
+    found: list[int] = []
+    for stride in all_of_them:
+        leave = stride > 1 and left_out > 0
+        left_out -= leave
+        found.append(1 if leave else stride)
+    return tuple(found)
 
 
 def padded(padding: PoolPadding) -> Padding:
@@ -30,15 +63,36 @@ def padded(padding: PoolPadding) -> Padding:
 
 
 def conv_and_pool(
-    g: GraphBuilder, channels: int, *, kernel_size: int, stem: Stem, pool_padding: PoolPadding
+    g: GraphBuilder,
+    channels: Mapping[str, int],
+    *,
+    stem: Stem,
+    pool_padding: PoolPadding,
+    kernel_size: int = 3,
+    small_kernel_size: int = 3,
 ) -> str:
-    """Add a convolution with batch norm and ReLU, and a max pool, as far as a stem has them."""
-    size, stride = (3 if stem == "cifar" else kernel_size), (2 if stem == "imagenet" else 1)
+    """Add convolutions with batch norm and ReLU, of which the first halves, and a max pool.
+
+    Args:
+        g: where to.
+        channels: scope of each convolution → what it makes.
+        stem: how much of that is left out.
+        pool_padding: of the pool.
+        kernel_size: of the convolutions.
+        small_kernel_size: where nothing halves.
+    """
+    conv_stride, pool_stride = strides(stem, (2, 2))
+    size = kernel_size if pool_stride > 1 else small_kernel_size
+    x = g.input
     with g.scope("stem"):
-        x = g.relu(g.conv_bn(g.input, channels, kernel_size=size, stride=stride))
-        if stem == "cifar":
-            return x
-        return g.max_pool(x, kernel_size=3, stride=2, padding=padded(pool_padding))
+        for i, (scope, made) in enumerate(channels.items()):
+            with g.scope(scope):
+                stride = 1 if i else conv_stride
+                x = g.relu(g.conv_bn(x, made, kernel_size=size, stride=stride))
+        if pool_stride > 1:
+            padding = padded(pool_padding)
+            x = g.max_pool(x, kernel_size=3, stride=pool_stride, padding=padding)
+    return x
 
 
 def told_by_kernel(shape: tuple[int, ...], known: Stem) -> Stem:

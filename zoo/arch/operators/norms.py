@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from zoo.arch.later import LATER
 from zoo.arch.operator import (
     Operator,
     Parameter,
@@ -39,7 +40,7 @@ class LayerNorm(Operator):
     normalized_shape: tuple[int, ...]
     eps: float
     affine: bool
-    initial_weight: float = field(default=1.0, compare=False)
+    initial_weight: float = field(default=1.0, compare=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         shape = self.normalized_shape

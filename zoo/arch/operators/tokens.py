@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from zoo.arch.later import LATER
 from zoo.arch.operator import Operator, Parameter, Result, Shape, Traits, require
 from zoo.arch.operators.norms import require_axis
 
@@ -52,7 +53,7 @@ class Weight(Operator):
     shape: tuple[int, ...]
     trainable: bool
     value: str = field(default="", repr=False)
-    initial_weight: float | None = field(default=None, compare=False)
+    initial_weight: float | None = field(default=None, compare=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         text = isinstance(self.value, str) and not (self.trainable and self.value)

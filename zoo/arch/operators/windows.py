@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from zoo.arch.later import LATER
 from zoo.arch.operator import (
     Operator,
     Parameter,
@@ -112,7 +113,7 @@ class Conv2d(Window):
     dilation: Pair = (1, 1)
     groups: int = 1
     bias: bool = False
-    initial_scale: float = field(default=1.0, compare=False)
+    initial_scale: float = field(default=1.0, compare=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         self._check_window()

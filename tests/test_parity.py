@@ -10,13 +10,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from catalog_rows import EACH_KIND, small
+from catalog_rows import EACH_KIND, SHORT, SMALL, small
 from conftest import BACKENDS, FRAMEWORKS
 
 import backends
 import zoo
 from zoo.arch import Graph, Node
 from zoo.arch.operators import BatchNorm2d, ChannelShuffle, MaxPool2d
+from zoo.families.registry import FAMILIES
 from zoo.passes import split_group_conv
 from zoo.proof import tolerances
 from zoo.proof.candidate import Candidate
@@ -24,52 +25,18 @@ from zoo.proof.case import make_case
 from zoo.proof.levels import References
 from zoo.proof.prove import prove
 
-SMALL = {"image_size": 64}
-SHORT = {
-    "resnet9": dict(channels=(8, 16, 16, 16)),
-    **{
-        name: dict(stage_channels=(8, 16, 16, 24, 24), hidden_channels=64, conventions="timm")
-        for name in ("vgg11", "vgg11_bn")
-    },
-    **{
-        name: dict(stage_channels=(8, 16, 24), stage_repeats=(1, 2, 1), **SMALL)
-        for name in ("convnext_atto", "convnext_tiny")
-    },
-    "densenet121": dict(growth_rate=8, stem_channels=16, stage_repeats=(2, 1, 1), **SMALL),
-    "ghostnet_0.5x": dict(
-        stage_repeats=(1, 1, 2), stage_strides=(1, 2, 1), stage_kernels=(3, 5, 3), **SMALL,
-        unit_mid_channels=(8, 24, 36, 36), unit_channels=(8, 12, 12, 16), last_channels=32,
-        unit_gates=(False, True, False, True), hidden_channels=64,
-    ),
-    "mnasnet_a1_0.5x": dict(
-        stage_factors=(1, 6, 3), stage_channels=(8, 16, 24), stage_repeats=(1, 1, 2), **SMALL,
-        stage_strides=(1, 2, 2), stage_kernels=(3, 3, 5), stage_gates=(False, False, True),
-        last_channels=32,
-    ),
-    "regnet_y_200mf": dict(
-        stage_channels=(16, 24, 32), stage_repeats=(1, 2, 1), num_classes=100, **SMALL
-    ),
-    "se_shufflenet_v2_164": dict(
-        stem_channels=(16, 16, 24), stage_channels=(60, 90, 120, 120),
-        stage_repeats=(1, 2, 1, 2), last_channels=128, image_size=64,
-    ),
-    "shufflenet_v2_large": dict(
-        stem_channels=(8, 8, 16), stage_channels=(32, 64), stage_repeats=(2, 2), groups=4,
-        last_channels=24, **SMALL,
-    ),
-    "shufflenet_v1_0.5x_g3_cifar": dict(stage_repeats=(1, 2, 1)),
-    "shufflenet_v2_0.5x_cifar": dict(stage_repeats=(1, 2, 1)),
-}  # fmt: skip
-"""Few units of each kind: enough to show a fault."""
 V1 = "shufflenet_v1_0.5x_g3_cifar"
+
+
+def all_but_coarse(name, gated):
+    """Return a network's backends: run-times add up maps that gates read with larger errors."""
+    return FRAMEWORKS if name.startswith(gated) else BACKENDS
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", sorted({*EACH_KIND} - {*SHORT}))
 def test_forward_of_a_network_of_each_kind(name):
-    # Run-times add up the maps that gates read with more error than an operator is admitted.
-    gated = name.startswith(("efficientnet_b", "mobilenet_v3"))
-    names = FRAMEWORKS if gated else BACKENDS
+    names = all_but_coarse(name, ("efficientnet_b", "mobilenet_v3"))
     report = zoo.parity(small(name), backends=names, level="forward")
     assert report.passed, str(report)
     rows = [f for f in report.findings if (f.level, f.measure) == ("forward", "every node")]
@@ -79,9 +46,13 @@ def test_forward_of_a_network_of_each_kind(name):
     assert all(len(f.errors) == len(zoo.spec(name).graph.nodes) for f in rows)
 
 
+@pytest.mark.sweep(
+    quick=["resnet9", "densenet*", "ghost*", "mobilenet_v2*", "regnet*", "shufflenet_v1*"]
+)
 @pytest.mark.parametrize("name", SHORT)
 def test_forward_of_a_short_network_of_each_kind(name):
-    report = zoo.parity(name, backends=BACKENDS, level="forward", **SHORT[name])
+    names = all_but_coarse(name, "mobilenet_v3")
+    report = zoo.parity(name, backends=names, level="forward", **SHORT[name])
     assert report.passed, str(report)
 
 
@@ -96,16 +67,23 @@ def test_forward_of_every_preset(preset, form):
     assert report.passed, str(report)
 
 
-@pytest.mark.sweep(quick=["short-native"])
+EACH_FAMILY = {zoo.spec(name).family: name for name in reversed(SHORT)}
+
+
+def test_each_family_has_a_network_that_is_proven_at_every_level():
+    assert {*EACH_FAMILY} == {*FAMILIES} - {"graph"}
+
+
+@pytest.mark.sweep(quick=["short-shufflenet_v1"])
 @pytest.mark.parametrize(
     ("name", "form", "options"),
     [
-        pytest.param(V1, "native", SHORT[V1], id="short-native"),
+        *(
+            pytest.param(name, "native", SHORT[name], id=f"short-{family}")
+            for family, name in EACH_FAMILY.items()
+        ),
         pytest.param(V1, "split", SHORT[V1], id="short-split"),
-        ("shufflenet_v1_0.5x_g3", "native", SMALL),
-        ("shufflenet_v1_1.0x_g3_cifar", "native", {}),
-        ("shufflenet_v1_0.5x_g3", "split", SMALL),
-        ("shufflenet_v2_0.5x_cifar", "native", {}),
+        pytest.param("shufflenet_v1_0.5x_g3", "native", SMALL, id="whole"),
     ],
 )
 def test_every_level(name, form, options):

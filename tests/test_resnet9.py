@@ -171,15 +171,6 @@ def test_exchanged_blocks_are_seen(work):
     assert relative_maximum(model(x), run(net, x.astype(np.float64))) > 1e-2
 
 
-@pytest.mark.sweep(quick=["narrow"])
-@pytest.mark.parametrize(
-    "options", [{}, {"channels": (8, 16, 16, 16)}], ids=["published", "narrow"]
-)
-def test_every_level(options):
-    report = zoo.parity("resnet9", backends=FRAMEWORKS, level="training", **options)
-    assert report.passed, str(report)
-
-
 @pytest.mark.parametrize("size", [8, 48, 64])
 def test_the_weights_fit_images_of_any_size(size, rng):
     larger = zoo.spec(SPEC, image_size=size)

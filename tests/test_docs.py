@@ -117,7 +117,8 @@ def admitted():
     rows = {
         "units of its magnitude": f"{roundings}; 0 where",
         "max of the difference / max of the reference": told(t.FORWARD),
-        "every node; running statistics | max / max": told(t.BATCH_FORWARD),
+        "every node | max / max": told(t.BATCH_FORWARD),
+        "running statistics | max / max": told(t.RUNNING_STATISTICS),
         "batch norm frozen | relative L2 of all parameters": told(t.FROZEN_GRADIENT),
         "with batch statistics | the same": told(t.BATCH_GRADIENT),
         "both, each parameter | relative L2 of each": told(t.PARAMETER),

@@ -9,8 +9,8 @@ import typing
 
 import pytest
 import torch
+from catalog_rows import SHORT
 from conftest import BACKENDS
-from test_parity import SHORT
 
 import zoo
 from zoo.arch.later import LATER, stated

@@ -9,6 +9,7 @@ import typing
 
 import pytest
 import torch
+import torchvision
 from catalog_rows import SHORT
 from conftest import BACKENDS
 
@@ -17,8 +18,9 @@ from zoo.arch.later import LATER, stated
 from zoo.arch.operators import Conv2d
 from zoo.families import stages
 from zoo.families.graph import GraphSpec
+from zoo.families.mobilenet_v2 import ROWS as ROWS_OF_V2
 from zoo.families.registry import FAMILIES, base_model, family_type, kinds
-from zoo.families.stems import LEFT_OUT, StemConventions, strides
+from zoo.families.stems import LEFT_OUT, StemConventions, strides, with_stem_of
 
 SIZES = {"imagenet": 224, "tiny": 64, "cifar": 32}
 # Of each stem, the kernel of the first convolution. ResNets' 7×7 and ShuffleNet V1's 3×3 are
@@ -258,6 +260,56 @@ def test_files_keep_it(name, tmp_path):
     assert zoo.load_weights(tmp_path / "net.safetensors").spec == with_stem(
         name, "cifar", num_classes=10
     )
+
+
+def test_files_of_others_are_of_the_stem_that_is_said(tmp_path):
+    """No name and no shape tells a stride. Torchvision's own code, asked for such a network.
+
+    Its second row is at stride 1 and makes as many channels as it reads, and so adds.
+    """
+    name, said = "mobilenet_v2_0.35x", {"stem": "cifar", "image_size": 32}
+    torch.manual_seed(0)
+    rows = [[*row[:3], 1 if i == 1 else row[3]] for i, row in enumerate(ROWS_OF_V2)]
+    module = torchvision.models.MobileNetV2(10, width_mult=0.35, inverted_residual_setting=rows)
+    module.features[0][0].stride = (1, 1)
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None  # the statistics of the one batch, so that values do not vanish
+    theirs, ours = tmp_path / "theirs.pth", tmp_path / "ours.pth"
+    module(torch.randn(16, 3, 32, 32))
+    torch.save(module.eval().state_dict(), theirs)
+    x = torch.randn(2, 3, 32, 32)
+    logits = module(x)
+
+    def error(net):
+        return ((net.eval()(x) - logits).abs().max() / logits.abs().max()).item()
+
+    assert zoo.load_weights(theirs).spec.conventions.stem == "imagenet"  # as its published ones
+    assert zoo.load_weights(theirs, model=zoo.spec(name, **said)).spec.conventions.stem == "cifar"
+    for made in (
+        zoo.load(theirs, **said),
+        zoo.create(theirs, **said),
+        zoo.create(name, weights=theirs, **said),
+        zoo.create(zoo.load_weights(theirs), **said),
+    ):
+        assert error(made) < 1e-5
+    assert error(zoo.load(theirs)) > 0.1
+    zoo.save(made, ours)
+    zoo.convert(ours, theirs, to_dialect="torchvision", force=True)
+    again, state = torch.load(theirs), module.state_dict()
+    assert again.keys() == {key for key in state if "num_batches" not in key}
+    assert all(torch.equal(state[key], array) for key, array in again.items())
+    with pytest.raises(zoo.ConventionError) as error:  # what is known is another function
+        zoo.load(ours, stem="tiny")
+    assert "stem (='cifar') to 'tiny': stage2.0.depthwise.conv: stride" in str(error.value)
+
+
+def test_the_shapes_stay_where_other_numbers_are_drawn():
+    """MobileNetV3's first unit adds with it, so that what is added starts from less."""
+    spec = with_stem("mobilenet_v3_small_1.0x", "cifar")
+    assert with_stem_of(spec, spec.replace(stem="imagenet")) == spec
+    resnet = with_stem("resnet18", "cifar")
+    assert with_stem_of(resnet, resnet.replace(stem="imagenet")).conventions.stem == "imagenet"
 
 
 @pytest.mark.exhaustive

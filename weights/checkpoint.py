@@ -14,7 +14,6 @@ from weights.address import is_address
 from weights.canonical import Weights, check
 from weights.dialects import Named, find_dialect
 from weights.entries import choose
-from weights.reading import Recognized
 from weights.recognize import recognize
 from weights.stated import PICTURES, metadata, stated_preprocessing, stated_spec
 from zoo.arch import Spec
@@ -23,6 +22,7 @@ from zoo.arch.spec import Conventions
 from zoo.errors import WeightsError
 from zoo.families import base_model
 from zoo.families import spec as to_spec
+from zoo.families.stems import with_stem_of
 
 FRAMEWORKS = {"torch": "torch", "mindspore": "mindspore"}
 """Format → the framework that alone writes it."""
@@ -47,6 +47,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
         notes: what else was found in the file, what was not read, and what is odd.
         stated: how pictures were prepared, as the file or its publisher says; None where neither
             does, see `preprocessing`.
+        told: whether the file, or who read it, tells the conventions; if not, the stem of the code
+            base's published networks is assumed, see `zoo.families.stems.with_stem_of`.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
     weights: Weights
     notes: tuple[str, ...]
     stated: Preprocessing | None = None
+    told: bool = True
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.weights[name]
@@ -172,7 +175,9 @@ def load_weights(
                 arrays, dialect=dialect, names=names, like=like, conventions=conventions,
                 framework=FRAMEWORKS.get(format_name),
             )  # fmt: skip
-        weights, oddities = _canonical(found)
+            if like is not None and conventions is None:
+                found = dataclasses.replace(found, spec=with_stem_of(like, found.spec))
+        weights, oddities = found.canonical()
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
     if like is not None:
@@ -180,6 +185,7 @@ def load_weights(
     return Checkpoint(
         path, format_name, place, found.dialect.name, found.spec, weights,
         (*said, *notes, *found.notes, *oddities), pictures,
+        told=stated is not None or conventions is not None,
     )  # fmt: skip
 
 
@@ -273,24 +279,3 @@ def _with_details(found: Spec, stated: Spec) -> Spec:
             f"the file's metadata says {describe(stated)}, its arrays are {describe(found)}"
         )
     return stated
-
-
-def _canonical(found: Recognized) -> tuple[Weights, tuple[str, ...]]:
-    """Return checked float32 weights, and notes on values that are not what they should be."""
-    weights = check(found.spec.graph, found.weights)
-    notes = []
-    not_finite = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    if not_finite:
-        notes.append(f"{len(not_finite)} arrays hold NaN or infinity: {_some(not_finite)}")
-    rounded = [
-        name
-        for name, array in found.weights.items()
-        if array.dtype.itemsize > 4 and not np.array_equal(weights[name], array, equal_nan=True)
-    ]
-    if rounded:
-        notes.append(f"{len(rounded)} arrays were rounded to float32: {_some(rounded)}")
-    return weights, tuple(notes)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

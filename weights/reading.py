@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from weights.canonical import Weights
+from weights.canonical import Weights, check
 from weights.dialects import Dialect, Named, Skeleton
 from zoo.arch import Shape, Spec
 from zoo.arch.spec import Conventions
@@ -29,6 +29,22 @@ class Recognized:
     spec: Spec
     weights: Weights
     notes: tuple[str, ...]
+
+    def canonical(self) -> tuple[Weights, tuple[str, ...]]:
+        """Return checked float32 weights, and notes on values that are not what they should be."""
+        weights = check(self.spec.graph, self.weights)
+        notes = []
+        not_finite = [name for name, array in weights.items() if not np.isfinite(array).all()]
+        if not_finite:
+            notes.append(f"{len(not_finite)} arrays hold NaN or infinity: {_some(not_finite)}")
+        rounded = [
+            name
+            for name, array in self.weights.items()
+            if array.dtype.itemsize > 4 and not np.array_equal(weights[name], array, equal_nan=True)
+        ]
+        if rounded:
+            notes.append(f"{len(rounded)} arrays were rounded to float32: {_some(rounded)}")
+        return weights, tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -162,3 +178,7 @@ def without_counters(arrays: Mapping[str, np.ndarray]) -> tuple[Weights, tuple[s
     kept = {name: array for name, array in arrays.items() if not name.endswith(f".{COUNTER}")}
     count = len(arrays) - len(kept)
     return kept, (f"{count} counters {COUNTER}: not weights, not read",) if count else ()
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

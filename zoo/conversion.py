@@ -17,6 +17,7 @@ from zoo import families
 from zoo.arch import Spec
 from zoo.arch.spec import Conventions
 from zoo.errors import InputError, SpecError, WeightsError, unknown
+from zoo.families.stems import with_stem_of
 from zoo.files import require_free
 from zoo.loading import Network, fit, from_source, opened
 from zoo.models import GROUP_CONV, create
@@ -169,7 +170,7 @@ def convert(
 
 
 def _target(spec: Spec, dialect: str, conventions: str | Conventions | None) -> Spec:
-    """Return the network in the conventions that the destination asks for."""
+    """Return the network in the conventions that the destination asks for, its stem as it is."""
     (chosen,) = find_dialect(dialect, spec.family)
     preset = chosen.preset(spec.repeats)
     if preset is None:
@@ -181,7 +182,7 @@ def _target(spec: Spec, dialect: str, conventions: str | Conventions | None) -> 
             f"conventions (={conventions!r}) must be {preset!r}, those of the code "
             f"base whose names dialect {dialect} has"
         )
-    return spec.replace(conventions=theirs)
+    return with_stem_of(spec, spec.replace(conventions=theirs))
 
 
 def _verified(

@@ -20,6 +20,7 @@ from zoo.arch import Spec
 from zoo.arch.preprocessing import Preprocessing
 from zoo.arch.spec import Conventions
 from zoo.errors import SpecError, WeightsError
+from zoo.families.stems import with_stem_of
 from zoo.passes import Weights, convert_conventions
 
 Network = str | Path | Spec | Checkpoint
@@ -190,6 +191,8 @@ def fit(
         left = [name for name in found if name not in spec.graph.parameters]
         found = {name: array for name, array in found.items() if name not in left}
         notes = (f"{', '.join(left)}: left out, of {whole.num_classes} classes (num_classes=0)",)
+    if not checkpoint.told:
+        spec = with_stem_of(wanted, spec)
     if spec.conventions != wanted.conventions:
         converted = dataclasses.replace(spec, conventions=wanted.conventions)
         found = convert_conventions(spec, converted, found)

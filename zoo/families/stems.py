@@ -102,6 +102,22 @@ def told_by_kernel(shape: tuple[int, ...], known: Stem) -> Stem:
     return "imagenet" if known == "cifar" else known
 
 
+def with_stem_of(wanted: Spec, found: Spec) -> Spec:
+    """Return a network that weights are of with the stem that is wanted, if they are its as well.
+
+    No name and no shape of an array tells a stride: whose weights they are has to say it.
+    """
+    stem = getattr(wanted.conventions, "stem", None)
+    if type(wanted) is not type(found) or stem == getattr(found.conventions, "stem", None):
+        return found
+    other = found.replace(stem=stem)
+    shapes, others = (
+        {name: parameter.shape for name, parameter in spec.graph.parameters.items()}
+        for spec in (found, other)
+    )
+    return other if others == shapes else found
+
+
 def small(models: Mapping[str, Spec], names: Iterable[str]) -> dict[str, Spec]:
     """Return networks for small images: ``resnet18_tiny`` and ``resnet18_cifar`` of resnet18."""
     found: dict[str, Spec] = {}

@@ -99,6 +99,12 @@ SHORT = {
         stage_strides=(1, 2, 2), stage_kernels=(3, 3, 5), stage_gates=(False, False, True),
         last_channels=32,
     ),
+    "mobilenet_v4_conv_small_0.5x": dict(
+        stage_repeats=(1, 2, 2), stage_strides=(2, 2, 1), hidden_channels=32, **SMALL,
+        unit_kinds=("fused", *("universal",) * 3, "conv"), unit_start_kernels=(0, 3, 3, 0, 0),
+        unit_kernels=(3, 5, 0, 0, 1), unit_factors=(4, 3, 2, 2, 1), stem_channels=16,
+        unit_channels=(16, 24, 24, 24, 32),
+    ),
     "regnet_y_200mf": dict(
         stage_channels=(16, 24, 32), stage_repeats=(1, 2, 1), num_classes=100, **SMALL
     ),

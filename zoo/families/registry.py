@@ -23,6 +23,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "mobilenet_v1": ("mobilenet_v1_",),
     "mobilenet_v2": ("mobilenet_v2_",),
     "mobilenet_v3": ("mobilenet_v3_",),
+    "mobilenet_v4": ("mobilenet_v4_",),
     "mnasnet": ("mnasnet_",),
     "mnasnet_a1": ("mnasnet_a1_",),
     "ghostnet": ("ghostnet_",),

@@ -104,6 +104,7 @@ def test_specs_are_frozen_and_hold_the_channel_table():
 
 
 G3, V2 = "shufflenet_v1_1.0x_g3", "shufflenet_v2_1.0x"
+V4 = "mobilenet_v4_conv_medium_1.0x"
 WRONG = [
     ((V2,), {"dropout": 1.0}, zoo.SpecError, "dropout (=1.0) must be in [0, 1)"),
     (("resnet9",), {"dropout": "much"}, zoo.SpecError, "dropout (='much') must be in [0, 1)"),
@@ -111,6 +112,17 @@ WRONG = [
     ((V2,), {"stage_strides": (2, 2)}, zoo.SpecError,
      "stage_channels (=(116, 232, 464)), stage_repeats (=(4, 8, 4)) and stage_strides (=(2, 2)) "
      "must have one entry a stage"),
+    ((V4,), {"unit_kinds": "conv"}, zoo.SpecError, "unit_kinds (='conv') must be a list"),
+    ((V4,), {"unit_kinds": ("conv",)}, zoo.SpecError,
+     "unit_kinds (=('conv',)) must have one entry a unit, 23"),
+    ((V4,), {"unit_kinds": ("ffn",) * 23}, zoo.SpecError,
+     "stage1.0: kind (='ffn') must be one of conv, fused, universal"),
+    ((V4,), {"unit_kernels": (-1,) * 23}, zoo.SpecError,
+     "kernel of a unit (=-1) must be a whole number of at least 0"),
+    ((V4,), {"unit_start_kernels": (3,) * 23}, zoo.SpecError,
+     "stage1.0: kernels (=(3, 3)) of a fused unit must be 0 and another number"),
+    ((V4,), {"unit_start_kernels": (0,) * 23, "unit_kernels": (3, 0) + (1,) * 21}, zoo.SpecError,
+     "stage2.0: stride (=2) must be 1 where there is no kernel"),
     (("shuflenet_v1_1.0_g3",), {}, zoo.UnknownNameError,
      "unknown model 'shuflenet_v1_1.0_g3'; did you mean 'shufflenet_v1_1.0x_g3' or "),
     ((3,), {}, zoo.SpecError, "model must be a name or a spec, not int"),

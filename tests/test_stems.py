@@ -37,6 +37,8 @@ KERNELS = {
     "mobilenet_v2_0.35x": (3, 3, 3),
     "mobilenet_v3_large_0.75x": (3, 3, 3),
     "mobilenet_v3_small_1.0x": (3, 3, 3),  # whose first unit halves
+    "mobilenet_v4_conv_small_0.5x": (3, 3, 3),
+    "mobilenet_v4_conv_medium_1.0x": (3, 3, 3),
     "mnasnet_0.5x": (3, 3, 3),
     "mnasnet_a1_0.5x": (3, 3, 3),
     "ghostnet_0.5x": (3, 3, 3),  # whose units have another layer where they halve
@@ -184,6 +186,7 @@ FEW = {
         stage_gates=(False, False, True, True), stage_swish=(False, True, True, True),
         hidden_channels=64,
     ),
+    "mobilenet_v4_conv_small_0.5x": SHORT["mobilenet_v4_conv_small_0.5x"],
     "mnasnet_0.5x": EXPANDED,
     "mnasnet_a1_0.5x": SHORT["mnasnet_a1_0.5x"],
     "ghostnet_0.5x": dict(

@@ -1,4 +1,8 @@
-"""MobileNetV4's names."""
+"""MobileNetV4's names.
+
+Those of timm's ``mobilenetv4_conv_aa_…`` are the same, and their shapes: files do not tell that a
+mean over 2×2 halves the map there, which no network here has.
+"""
 
 from weights.dialects.dialect import Dialect
 from weights.dialects.inverted import UNIT

@@ -12,7 +12,7 @@ from typing import ClassVar
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.spec import Conventions, Spec, require_positive
+from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
 from zoo.errors import SpecError
 from zoo.families.inverted import UnitsSpec, divisible, stem
 from zoo.families.stages import require_flags, require_units
@@ -62,6 +62,7 @@ class GhostNetSpec(UnitsSpec):
     """A GhostNet.
 
     Attributes:
+        stage_kernels: of the depthwise convolutions of each row.
         unit_mid_channels, unit_channels: what each unit expands to, and what it makes.
         unit_gates: whether it has squeeze and excitation.
         last_channels: of the 1×1 convolution after the units.
@@ -86,6 +87,7 @@ class GhostNetSpec(UnitsSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_rows(self, "stage_repeats", "stage_kernels")
         require_units(self, "unit_mid_channels", "unit_channels")
         require_flags(self, "unit_gates", "unit", self.repeats)
         for name in ("unit_mid_channels", "unit_channels"):

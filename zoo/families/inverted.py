@@ -46,7 +46,6 @@ class UnitsSpec(Spec):
         stem_channels: of the 3×3 convolution at stride 2 that begins it.
         stage_repeats: units of each row.
         stage_strides: of the first unit of each row.
-        stage_kernels: of the depthwise convolutions.
         dropout: probability before the classifier, in training.
     """
 
@@ -55,14 +54,13 @@ class UnitsSpec(Spec):
     stem_channels: int = 32
     stage_repeats: tuple[int, ...]
     stage_strides: tuple[int, ...]
-    stage_kernels: tuple[int, ...]
     dropout: float = 0.2
     conventions: StemConventions
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive("stem_channels", self.stem_channels)
-        require_rows(self, "stage_repeats", "stage_strides", "stage_kernels")
+        require_rows(self, "stage_repeats", "stage_strides")
         require_probability("dropout", self.dropout)
 
     @classmethod
@@ -112,9 +110,11 @@ class RowsSpec(UnitsSpec):
 
     Attributes:
         stage_channels: that they make.
+        stage_kernels: of their depthwise convolutions.
     """
 
     stage_channels: tuple[int, ...]
+    stage_kernels: tuple[int, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,28 +6,22 @@ and after it; each unit fills both, one of them or none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
-from zoo.arch.spec import (
-    Conventions,
-    Spec,
-    require_positive,
-    require_probability,
-    require_rows,
-)
+from zoo.arch.spec import Conventions, require_positive
 from zoo.errors import SpecError
-from zoo.families.inverted import divisible, stem
-from zoo.families.stages import one_of, require_entries, require_units
+from zoo.families.inverted import UnitsSpec, divisible, stem
+from zoo.families.stages import require_entries, require_units
+from zoo.families.stems import StemConventions
 
 KINDS = ("conv", "fused", "universal")
-"""Of units: one convolution; one that expands, and a 1×1 convolution that projects (arXiv:
-2003.02838); a universal inverted bottleneck."""
+"""Of units: one convolution; one that expands, and a 1×1 convolution that projects; a universal
+inverted bottleneck."""
 
 # The tables of the paper as timm has them, row by row, and of each unit of a row: kind, kernels of
 # its two places (0 for an empty one), expansion, channels.
@@ -97,34 +91,27 @@ LARGE: tuple[tuple[Unit, ...], ...] = (
 )
 
 # github.com/huggingface/pytorch-image-models, models/mobilenetv3.py
-PRESETS: dict[str, Conventions] = {"timm": Conventions(classifier_bias=True)}
+PRESETS: dict[str, StemConventions] = {"timm": StemConventions(classifier_bias=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class MobileNetV4Spec(Spec):
+class MobileNetV4Spec(UnitsSpec):
     """A MobileNetV4 of convolutions.
 
     Attributes:
-        stem_channels: of the 3×3 convolution at stride 2 that begins it.
-        stage_repeats: units of each row.
-        stage_strides: of the first unit of each row.
         unit_kinds: of `KINDS`.
         unit_start_kernels: of the depthwise convolution before a unit's expansion; 0 for none.
-        unit_kernels: of that after it, which is a plain one in other kinds; 0 for none.
+        unit_kernels: of that after it, or of a unit's only convolution; 0 for none.
         unit_factors: by which a unit expands what it reads; of no account in one convolution.
         unit_channels: that it makes.
         hidden_channels: of the convolution behind the mean, before the classifier.
-        dropout: probability before the classifier, in training.
         conventions: by default those of timm.
     """
 
     family: ClassVar[str] = "mobilenet_v4"
     presets: ClassVar[Mapping[str, Conventions]] = PRESETS
-    conventions_type: ClassVar[type[Conventions]] = Conventions
-    weightless: ClassVar[tuple[str, ...]] = (*Spec.weightless, "dropout")
+    conventions_type: ClassVar[type[Conventions]] = StemConventions
 
-    stem_channels: int = 32
-    stage_repeats: tuple[int, ...]
     stage_strides: tuple[int, ...] = (2, 2, 2, 2, 1)
     unit_kinds: tuple[str, ...]
     unit_start_kernels: tuple[int, ...]
@@ -132,84 +119,46 @@ class MobileNetV4Spec(Spec):
     unit_factors: tuple[int, ...]
     unit_channels: tuple[int, ...]
     hidden_channels: int = 1280
-    dropout: float = 0.2
-    conventions: Conventions = PRESETS["timm"]
+    conventions: StemConventions = PRESETS["timm"]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("stem_channels", self.stem_channels)
         require_positive("hidden_channels", self.hidden_channels)
-        require_probability("dropout", self.dropout)
-        require_rows(self, "stage_repeats", "stage_strides")
         require_units(self, "unit_factors", "unit_channels")
-        for name in ("unit_start_kernels", "unit_kernels", "unit_kinds"):
+        for name in ("unit_kinds", "unit_start_kernels", "unit_kernels"):
             row = getattr(self, name)
             if not isinstance(row, tuple):
                 raise SpecError(f"{name} (={row!r}) must be a list")
             require_entries(self, name, "unit", self.repeats)
-        for start, kernel in zip(self.unit_start_kernels, self.unit_kernels, strict=True):
-            require_positive("unit_start_kernels", start, least=0)
-            require_positive("unit_kernels", kernel, least=0)
-        if not set(self.unit_kinds) <= set(KINDS):
-            told = f"unit_kinds (={self.unit_kinds!r})"
-            raise SpecError(f"{told} must be of {', '.join(KINDS)}")
-        for flat, name, stride in self.units():
-            kernels = self.unit_start_kernels[flat], self.unit_kernels[flat]
-            if self.unit_kinds[flat] != "universal" and not (kernels[1] and not kernels[0]):
-                told = f"unit_kernels and unit_start_kernels of {name} (={kernels[::-1]})"
-                raise SpecError(f"{told} must be one and 0: it is no universal unit")
-            if stride > 1 and not any(kernels):
-                raise SpecError(f"{name} has no kernel for its stride (={stride})")
-
-    @classmethod
-    def from_shapes(
-        cls,
-        outer: Mapping[str, Shape],
-        units: Sequence[Mapping[str, Shape]],
-        conventions: Conventions,
-    ) -> MobileNetV4Spec:
-        """Strides are no shapes: they are those of a network of the catalog with these units."""
-        for entry in MODELS.values():
-            with suppress(LookupError, SpecError):
-                return one_of({"": entry.widened(outer, units)}, outer, units, conventions)
-        raise SpecError(f"the layers are not those of a {cls.family}")
+        for kernel in (*self.unit_start_kernels, *self.unit_kernels):
+            require_positive("kernel of a unit", kernel, least=0)
+        for flat, row, i, stride in self.units():
+            kind, name = self.unit_kinds[flat], f"stage{row + 1}.{i}"
+            start, kernel = self.unit_start_kernels[flat], self.unit_kernels[flat]
+            if kind not in KINDS:
+                raise SpecError(f"{name}: kind (={kind!r}) must be one of {', '.join(KINDS)}")
+            if kind != "universal" and (start or not kernel):
+                told = f"kernels (={(start, kernel)})"
+                raise SpecError(f"{name}: {told} of a {kind} unit must be 0 and another number")
+            if stride > 1 and not (start or kernel):
+                raise SpecError(f"{name}: stride (={stride}) must be 1 where there is no kernel")
 
     def widened(
         self, outer: Mapping[str, Shape], units: Sequence[Mapping[str, Shape]]
     ) -> MobileNetV4Spec:
-        """Return the network as wide as the shapes are.
-
-        Raises:
-            LookupError: it has other layers.
-        """
-        if len(units) != self.repeats:
-            raise LookupError(len(units))
-        last = {"conv": "conv.weight"}
-        made = [
-            unit[last.get(kind, "project.conv.weight")][0]
-            for kind, unit in zip(self.unit_kinds, units, strict=True)
-        ]
-        return replace(
-            self,
-            stem_channels=outer["stem.conv.weight"][0],
-            unit_channels=tuple(made),
-            hidden_channels=outer["hidden.conv.weight"][0],
-        )
-
-    def units(self) -> Iterator[tuple[int, str, int]]:
-        """Yield (number of the unit, its name, its stride)."""
-        flat = 0
-        for row, repeats in enumerate(self.stage_repeats):
-            for unit in range(repeats):
-                yield flat, f"stage{row + 1}.{unit}", self.stage_strides[row] if unit == 0 else 1
-                flat += 1
+        """Return the network as wide as the shapes are."""
+        wide = super().widened(outer, units)
+        ends = ["conv" if kind == "conv" else "project.conv" for kind in self.unit_kinds]
+        made = [unit[f"{end}.weight"][0] for end, unit in zip(ends, units, strict=True)]
+        hidden_channels = outer["hidden.conv.weight"][0]
+        return replace(wide, unit_channels=tuple(made), hidden_channels=hidden_channels)
 
     def expand(self) -> Graph:
         c = self.conventions
         g = GraphBuilder(self.in_channels, self.image_size, eps=c.bn_eps, momentum=c.bn_momentum)
-        x = stem(g, self.stem_channels, g.relu)
-        for flat, name, stride in self.units():
-            with g.scope(name):
+        x = stem(g, self, g.relu)
+        for flat, row, i, stride in self.units():
+            with g.scope(f"stage{row + 1}.{i}"):
                 x = self._unit(g, x, flat, stride)
         x = g.global_avg_pool(x)
         with g.scope("hidden"):

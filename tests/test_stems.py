@@ -265,16 +265,28 @@ def test_files_keep_it(name, tmp_path):
     )
 
 
-def test_files_of_others_are_of_the_stem_that_is_said(tmp_path):
-    """No name and no shape tells a stride. Torchvision's own code, asked for such a network.
+def of_torchvision():
+    """Return MobileNetV2 0.35x of torchvision's own code, asked for CIFAR's stem.
 
     Its second row is at stride 1 and makes as many channels as it reads, and so adds.
     """
-    name, said = "mobilenet_v2_0.35x", {"stem": "cifar", "image_size": 32}
     torch.manual_seed(0)
     rows = [[*row[:3], 1 if i == 1 else row[3]] for i, row in enumerate(ROWS_OF_V2)]
     module = torchvision.models.MobileNetV2(10, width_mult=0.35, inverted_residual_setting=rows)
     module.features[0][0].stride = (1, 1)
+    return module
+
+
+@pytest.mark.exhaustive
+def test_a_live_network_of_others_is_recognized():
+    net = zoo.adopt(of_torchvision().eval(), example=torch.randn(1, 3, 32, 32))
+    assert net.spec == with_stem("mobilenet_v2_0.35x", "cifar", num_classes=10)
+
+
+def test_files_of_others_are_of_the_stem_that_is_said(tmp_path):
+    """No name and no shape tells a stride."""
+    name, said = "mobilenet_v2_0.35x", {"stem": "cifar", "image_size": 32}
+    module = of_torchvision()
     for layer in module.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the statistics of the one batch, so that values do not vanish

@@ -66,9 +66,13 @@ def _layers(graph: Graph) -> Counter[type]:
 def told_by(graph: Graph, entry: Spec, theirs: Trace) -> Spec | None:
     """Return the network of an entry's kind that the shapes of a graph tell; None if none is.
 
-    Its conventions are those of whichever preset has these layers.
+    Its conventions are those of whichever preset has these layers, or of one with another stem,
+    with which units may add that do not otherwise.
     """
-    for conventions in dict.fromkeys([entry.conventions, *entry.presets.values()]):
+    known = [entry.conventions, *entry.presets.values()]
+    stems = {k: v for k, v in choices(entry.conventions_type).items() if k == "stem"}
+    others = [other for start in known for other in combinations(start, stems, known)]
+    for conventions in dict.fromkeys([*known, *others]):
         with suppress(GraphError, SpecError):
             start = dataclasses.replace(entry, conventions=conventions, **_read_off(graph, entry))
             names = pairs(trace(start.expand()), theirs)

@@ -126,3 +126,5 @@ SHORT = {
     "shufflenet_v2_0.5x_cifar": dict(stage_repeats=(1, 2, 1)),
 }  # fmt: skip
 """Few units of each kind: enough to show a fault."""
+EACH_FAMILY = {zoo.spec(name).family: name for name in reversed(SHORT)}
+"""Family → the name of its short network."""

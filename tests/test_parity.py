@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from catalog_rows import EACH_KIND, SHORT, SMALL, small
+from catalog_rows import EACH_FAMILY, EACH_KIND, SHORT, SMALL, small
 from conftest import BACKENDS, FRAMEWORKS
 
 import backends
@@ -65,9 +65,6 @@ def test_forward_of_every_preset(preset, form):
         backends=FRAMEWORKS, conventions=preset, group_conv=form, image_size=48,
     )  # fmt: skip
     assert report.passed, str(report)
-
-
-EACH_FAMILY = {zoo.spec(name).family: name for name in reversed(SHORT)}
 
 
 def test_each_family_has_a_network_that_is_proven_at_every_level():

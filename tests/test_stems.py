@@ -10,7 +10,7 @@ import typing
 import pytest
 import torch
 import torchvision
-from catalog_rows import SHORT
+from catalog_rows import EACH_FAMILY, SHORT
 from conftest import BACKENDS
 
 import zoo
@@ -173,58 +173,22 @@ def test_a_default_of_its_own_is_stated():
         assert zoo.spec_from_json(own.to_json()) == own
 
 
-ROWS = dict(
-    stage_channels=(8, 8, 16, 24), stage_repeats=(1, 1, 2, 1), stage_strides=(1, 2, 2, 2),
-    stage_kernels=(3, 3, 5, 3),
-)  # fmt: skip
-EXPANDED = ROWS | dict(stage_factors=(1, 3, 3, 3), last_channels=32)
-FEW = {
-    "mobilenet_v1_0.25x": ROWS,
-    "mobilenet_v2_0.35x": EXPANDED,
-    "mobilenet_v3_small_0.5x": ROWS | dict(
-        stage_strides=(2, 2, 2, 1), unit_channels=(16, 24, 24, 48, 48), last_channels=64,
-        stage_gates=(False, False, True, True), stage_swish=(False, True, True, True),
-        hidden_channels=64,
-    ),
-    "mobilenet_v4_conv_small_0.5x": SHORT["mobilenet_v4_conv_small_0.5x"],
-    "mnasnet_0.5x": EXPANDED,
-    "mnasnet_a1_0.5x": SHORT["mnasnet_a1_0.5x"],
-    "ghostnet_0.5x": dict(
-        stage_repeats=(1, 1), stage_strides=(1, 2), stage_kernels=(3, 5), unit_channels=(8, 12),
-        unit_mid_channels=(8, 24), unit_gates=(False, True), last_channels=32, hidden_channels=64,
-    ),
-    "efficientnet_b0": EXPANDED,
-    "shufflenet_v1_0.5x_g3": SHORT["shufflenet_v1_0.5x_g3_cifar"],
-    "shufflenet_v2_plus_small": dict(
-        stage_channels=(36, 60, 80), stage_repeats=(2, 1, 1), last_channels=64,
-        units=("3x3", "xception", "5x5", "7x7"),
-    ),
-    "shufflenet_v2_large": SHORT["shufflenet_v2_large"],
-    "resnet18": dict(stage_channels=(16, 24, 32), mid_channels=(16, 16, 24),
-                     stage_repeats=(1, 1, 1), stem_channels=16),
-    "squeezenet1_1": dict(stage_repeats=(1, 1, 1), squeeze_channels=(8, 8, 8),
-                          expand_channels=(16, 16, 16), num_classes=50),
-    "densenet121": SHORT["densenet121"],
-    "regnet_y_200mf": SHORT["regnet_y_200mf"] | dict(stem_channels=16),
-    "convnext_atto": SHORT["convnext_atto"],
-}  # fmt: skip
-"""Few units of each family, and with them whatever a stem changes."""
+def few_units(name):
+    """Return a network with few units, and with them whatever a stem changes."""
+    return zoo.spec(name, **SHORT[name]).replace(stem="cifar", image_size=32)
 
 
-@pytest.mark.sweep(quick=["mobilenet_v2_0.35x"])
-@pytest.mark.parametrize("name", FEW)
-def test_forward_on_every_backend(name):
-    options = FEW[name] | {"stem": "cifar", "image_size": 32}
-    report = zoo.parity(name, backends=BACKENDS, level="forward", **options)
+@pytest.mark.sweep(quick=["mobilenet_v2"])
+@pytest.mark.parametrize("family", sorted({*EACH_FAMILY} - WITHOUT))
+def test_forward_on_every_backend(family):
+    report = zoo.parity(few_units(EACH_FAMILY[family]), backends=BACKENDS, level="forward")
     assert report.passed, str(report)
 
 
 @pytest.mark.exhaustive
 def test_the_form_for_inference():
-    options = FEW["mobilenet_v3_small_0.5x"] | {"stem": "cifar", "image_size": 32}
-    report = zoo.parity(
-        "mobilenet_v3_small_0.5x", backends=BACKENDS, optimize=True, level="forward", **options
-    )
+    spec = few_units("mobilenet_v3_small_0.5x")
+    report = zoo.parity(spec, backends=BACKENDS, optimize=True, level="forward")
     assert report.passed, str(report)
 
 

@@ -94,6 +94,13 @@ SHORT = {
         unit_mid_channels=(8, 24, 36, 36), unit_channels=(8, 12, 12, 16), last_channels=32,
         unit_gates=(False, True, False, True), hidden_channels=64,
     ),
+    # Maps of 15×15 are weighed by those of 7×7.
+    "ghostnet_v2_1.0x": dict(
+        stage_repeats=(1, 1, 2), stage_strides=(1, 2, 1), stage_kernels=(3, 5, 3), image_size=60,
+        unit_mid_channels=(8, 24, 36, 36), unit_channels=(8, 12, 12, 16), last_channels=32,
+        unit_gates=(False, True, False, True), unit_attention=(False, True, True, True),
+        hidden_channels=64,
+    ),
     "mnasnet_a1_0.5x": dict(
         stage_factors=(1, 6, 3), stage_channels=(8, 16, 24), stage_repeats=(1, 1, 2), **SMALL,
         stage_strides=(1, 2, 2), stage_kernels=(3, 3, 5), stage_gates=(False, False, True),

@@ -239,6 +239,7 @@ NETWORKS = [
     (timm, "regnetx_002", "regnet_x_200mf"),
     (timm, "ghostnet_050", "ghostnet_0.5x"),
     (mindcv, "ghostnet_050", "ghostnet_0.5x"),
+    (timm, "ghostnetv2_100", "ghostnet_v2_1.0x"),
     (mindcv, "densenet121", "densenet121"),
     (mindcv, "regnet_y_200mf", "regnet_y_200mf"),
     (timm, "semnasnet_050", "mnasnet_a1_0.5x"),

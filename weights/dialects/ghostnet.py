@@ -1,4 +1,4 @@
-"""The GhostNets of timm and MindCV, whose names differ in one layer."""
+"""The GhostNets of timm and MindCV, whose names differ in one layer; V2 is timm's alone."""
 
 from dataclasses import replace
 
@@ -15,6 +15,11 @@ def _rules(last: tuple[str, str]) -> tuple[tuple[str, str], ...]:
             (f"{_OURS}.{ghost}.{ours}.{layer}", f"{_THEIRS}.ghost{i}.{theirs}.{j}")
             for i, ghost in ((1, "expand"), (2, "project"))
             for ours, theirs in (("primary", "primary_conv"), ("cheap", "cheap_operation"))
+            for j, layer in enumerate(("conv", "bn"))
+        ),
+        *(
+            (f"{_OURS}.attention.{ours}.{layer}", f"{_THEIRS}.ghost1.short_conv.{i + j}")
+            for i, ours in ((0, "pointwise"), (2, "horizontal"), (4, "vertical"))
             for j, layer in enumerate(("conv", "bn"))
         ),
         (f"{_OURS}.depthwise.conv", f"{_THEIRS}.conv_dw"),

@@ -82,9 +82,18 @@ def recognize(graph: Graph) -> Recognized | str | None:
 
     A text tells which it nearly is and the first thing that differs. None: it is not even near.
     """
+    ranked = with_our_ranks(graph)
+    known, notes = with_global_pool(ranked)
+    found = _recognize(known, notes)
+    if notes and not isinstance(found, Recognized):  # windows that are as large by chance
+        as_it_is = _recognize(ranked, ())
+        return as_it_is if isinstance(as_it_is, Recognized) else found
+    return found
+
+
+def _recognize(known: Graph, notes: tuple[str, ...]) -> Recognized | str | None:
     near: Comparison | None = None
-    known, notes = with_global_pool(with_our_ranks(graph))
-    for entry in similar(graph):
+    for entry in similar(known):
         has_some = hasattr(entry, "dropout") or hasattr(entry, "stochastic_depth")
         bare, drops = (known, []) if has_some else without_dropout(known)
         theirs = trace(bare)

@@ -34,8 +34,10 @@ from zoo.arch.operators import (
     Sigmoid,
     SiLU,
     Slice,
+    Upsample,
     Weight,
 )
+from zoo.arch.operators.windows import Pair
 from zoo.errors import GraphError
 
 
@@ -95,7 +97,7 @@ class GraphBuilder:
         x: str,
         out_channels: int,
         *,
-        kernel_size: int = 1,
+        kernel_size: int | Pair = 1,
         stride: int = 1,
         groups: int = 1,
         bias: bool = False,
@@ -103,14 +105,16 @@ class GraphBuilder:
         name: str = "conv",
     ) -> str:
         """Add a convolution that keeps the size but for its stride (padding kernel_size // 2)."""
+        size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        half = (size[0] // 2, size[1] // 2)
         return self.add_node(
             name,
             lambda: Conv2d(
                 in_channels=self.channels(x),
                 out_channels=out_channels,
-                kernel_size=(kernel_size, kernel_size),
+                kernel_size=size,
                 stride=(stride, stride),
-                padding=(kernel_size // 2,) * 4 if padding is None else padding,
+                padding=half + half if padding is None else padding,
                 groups=groups,
                 bias=bias,
             ),
@@ -253,6 +257,11 @@ class GraphBuilder:
     ) -> str:
         """Add the means of so many cells."""
         return self.add_node(name, lambda: AdaptiveAvgPool2d(output_size=output_size), x)
+
+    def upsample(self, x: str, size: Pair, name: str = "upsample") -> str:
+        """Add a map of another size, by the nearest pixels."""
+        fields: dict[str, Any] = {"scale_factor": None, "mode": "nearest", "align_corners": False}
+        return self.add_node(name, lambda: Upsample(size=size, **fields), x)
 
     def dropout(self, x: str, p: float, name: str = "dropout") -> str:
         """Add a dropout."""

@@ -1,16 +1,20 @@
-"""GhostNet (Han, Wang, Tian, Guo, Xu, Xu: arXiv:1911.11907).
+"""GhostNet (Han, Wang, Tian, Guo, Xu, Xu: arXiv:1911.11907) and GhostNetV2 (arXiv:2211.12905).
 
-Half of what a 1×1 convolution would make, a cheap depthwise one makes of the other half.
+Half of what a 1×1 convolution would make, a cheap depthwise one makes of the other half. In V2 what
+a unit expands to is weighed, pixel by pixel, by a map of half the size that sees far along rows and
+columns. It is brought to the size of the map that it weighs, which is known when the network is
+made: a V2 takes images of the size that it was made for (``image_size=``), and its weights fit any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
+from zoo.arch.later import LATER
 from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
 from zoo.errors import SpecError
@@ -65,6 +69,7 @@ class GhostNetSpec(UnitsSpec):
         stage_kernels: of the depthwise convolutions of each row.
         unit_mid_channels, unit_channels: what each unit expands to, and what it makes.
         unit_gates: whether it has squeeze and excitation.
+        unit_attention: whether what it expands to is weighed pixel by pixel; of none for V1.
         last_channels: of the 1×1 convolution after the units.
         hidden_channels: of the one behind the mean, before the classifier.
         conventions: see `GhostNetConventions`.
@@ -81,6 +86,7 @@ class GhostNetSpec(UnitsSpec):
     unit_mid_channels: tuple[int, ...]
     unit_channels: tuple[int, ...]
     unit_gates: tuple[bool, ...] = tuple(gate for *_, units in ROWS for *_, gate in units)
+    unit_attention: tuple[bool, ...] = field(default=(), metadata=LATER)
     last_channels: int
     hidden_channels: int = 1280
     conventions: GhostNetConventions = PRESETS["timm"]
@@ -90,6 +96,8 @@ class GhostNetSpec(UnitsSpec):
         require_rows(self, "stage_repeats", "stage_kernels")
         require_units(self, "unit_mid_channels", "unit_channels")
         require_flags(self, "unit_gates", "unit", self.repeats)
+        if self.unit_attention:
+            require_flags(self, "unit_attention", "unit", self.repeats)
         for name in ("unit_mid_channels", "unit_channels"):
             if any(channels % 2 for channels in getattr(self, name)):
                 raise SpecError(f"{name} (={getattr(self, name)}) must be even: two halves each")
@@ -135,6 +143,9 @@ class GhostNetSpec(UnitsSpec):
         """Figure 3 of the paper; one that ``halves`` has the layers for it whatever the stem."""
         mid_channels, channels = self.unit_mid_channels[flat], self.unit_channels[flat]
         y = _ghost(g, x, "expand", mid_channels, relu=True)
+        if self.unit_attention and self.unit_attention[flat]:
+            with g.scope("attention"):
+                y = _attention(g, x, y)
         if halves:
             y = _depthwise(g, y, kernel_size, stride)
         if self.unit_gates[flat]:
@@ -162,25 +173,48 @@ def _ghost(g: GraphBuilder, x: str, name: str, channels: int, *, relu: bool) -> 
         return g.concat((x, y))
 
 
+def _attention(g: GraphBuilder, x: str, y: str) -> str:
+    """Weigh what was made of ``x`` by what stands in its row and column: Figure 4 of V2's paper."""
+    channels = g.channels(y)
+    weight = g.avg_pool(x, kernel_size=2, stride=2, padding=(0, 0, 0, 0))
+    with g.scope("pointwise"):
+        weight = g.conv_bn(weight, channels)
+    for name, kernel_size in (("horizontal", (1, 5)), ("vertical", (5, 1))):
+        with g.scope(name):
+            weight = g.conv_bn(weight, channels, kernel_size=kernel_size, groups=channels)
+    return g.mul(y, g.upsample(g.sigmoid(weight), g.size(y)))
+
+
 def _depthwise(g: GraphBuilder, x: str, kernel_size: int, stride: int) -> str:
     with g.scope("depthwise"):
         groups = g.channels(x)
         return g.conv_bn(x, groups, kernel_size=kernel_size, stride=stride, groups=groups)
 
 
-def _spec(width: float) -> Spec:
+def _spec(width: float, *, attention: bool = False) -> Spec:
     units = [unit for *_, row in ROWS for unit in row]
     mid_channels = tuple(divisible(mid * width, 4) for mid, _, _ in units)
     return GhostNetSpec(
         stem_channels=divisible(16 * width, 4),
         unit_mid_channels=mid_channels,
         unit_channels=tuple(divisible(channels * width, 4) for _, channels, _ in units),
+        unit_attention=tuple(flat > 1 for flat in range(len(units))) if attention else (),
         last_channels=mid_channels[-1],
     )
 
 
-MODELS: dict[str, Spec] = {f"ghostnet_{width}x": _spec(width) for width in (0.5, 1.0, 1.3)}
-"""Name → spec of the published networks."""
+WIDTHS = {"ghostnet": (0.5, 1.0, 1.3), "ghostnet_v2": (1.0, 1.3, 1.6)}
 
-ALIASES = {f"ghostnet_{round(100 * width):03}": f"ghostnet_{width}x" for width in (0.5, 1.0, 1.3)}
+MODELS: dict[str, Spec] = {
+    f"{version}_{width}x": _spec(width, attention=version == "ghostnet_v2")
+    for version, widths in WIDTHS.items()
+    for width in widths
+}
+"""Name → spec of the published networks; V2's first two units are V1's."""
+
+ALIASES = {
+    f"{version.replace('_', '')}_{round(100 * width):03}": f"{version}_{width}x"
+    for version, widths in WIDTHS.items()
+    for width in widths
+}
 """What timm and MindCV call them → name."""

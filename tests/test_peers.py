@@ -347,9 +347,7 @@ def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     images = well_conditioned_images(graph, well_conditioned_batch(graph), rng)
     labels = np.arange(3, 3 + len(images))
     (dialect,) = find_dialect(peer.__name__, spec.family)
-    net.fill(
-        dialect.write(spec.graph, well_conditioned_weights(spec.graph, images, 1, training=False))
-    )
+    net.fill(dialect.write(spec.graph, well_conditioned_weights(graph, images, 1, training=False)))
     net.save(path)
 
     # Which network it is.
@@ -380,8 +378,8 @@ def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     assert set(exact) == {n for n, p in spec.graph.parameters.items() if p.trainable}
 
     def gradients(spec, weights, backend):
-        derive = backends.load(backend).gradients
-        return derive(spec.graph, weights, images, labels, training=False, dtype="float32")[1]
+        graph, derive = spec.replace(image_size=size).graph, backends.load(backend).gradients
+        return derive(graph, weights, images, labels, training=False, dtype="float32")[1]
 
     for backend in ("torch", "mindspore") if everywhere else ("torch",):
         derived = gradients(spec, dict(found), backend)

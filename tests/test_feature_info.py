@@ -63,7 +63,7 @@ def test_rows(name):
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_modules_can_be_hooked_and_make_what_is_told(name):
     size = min(zoo.spec(name).image_size, 64)
-    model = zoo.create(name, seed=1).eval()
+    model = zoo.create(name, seed=1, image_size=size).eval()
     seen = {}
     for path in model.feature_info.module_name():
         model.get_submodule(path).register_forward_hook(
@@ -72,7 +72,7 @@ def test_modules_can_be_hooked_and_make_what_is_told(name):
     x = torch.rand(1, 3, size, size, generator=torch.manual_seed(0))
     with torch.no_grad():
         model(x)
-        found = zoo.create(name, seed=1, features_only=True).eval()(x)
+        found = zoo.create(name, seed=1, image_size=size, features_only=True).eval()(x)
     assert isinstance(found, tuple)
     assert len(found) == len(model.feature_info)
     for row, value in zip(model.feature_info, found, strict=True):

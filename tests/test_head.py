@@ -140,7 +140,7 @@ def test_heads_of_other_networks(case, backend):
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_every_network_is_features_and_head(name):
     size = min(zoo.spec(name).image_size, 64)
-    model = zoo.create(name, seed=1, num_classes=12).eval()
+    model = zoo.create(name, seed=1, num_classes=12, image_size=size).eval()
     x = torch.rand(1, 3, size, size, generator=torch.manual_seed(0))
     with torch.no_grad():
         features = model.forward_features(x)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zoo.arch.feature_info import FeatureInfo
 from zoo.arch.graph import INPUT, Graph
 from zoo.arch.head import head_of, joints
-from zoo.arch.operators import Window
+from zoo.arch.operators import Upsample, Window
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,12 @@ def _path(node: str, names: list[str]) -> str:
 
 def _strides(graph: Graph) -> Mapping[str, int]:
     """Return for each value how many pixels of the image are one of its own."""
-    strides = {INPUT: 1}
+    strides, shapes = {INPUT: 1}, graph.shapes()
     for node in graph.nodes:
         own = node.op.stride[0] if isinstance(node.op, Window) else 1
         strides[node.name] = own * max((strides[name] for name in node.inputs), default=1)
+        if isinstance(node.op, Upsample):
+            (read,) = node.inputs
+            larger = shapes[node.name][2] / shapes[read][2]
+            strides[node.name] = max(1, round(strides[read] / larger))
     return strides

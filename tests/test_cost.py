@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structures
+import torch
 
 import zoo
 
@@ -195,3 +196,13 @@ def test_costs_are_frozen():
 if __name__ == "__main__" and "--regenerate" in sys.argv:
     for model in zoo.list_models():
         (GOLDEN / f"{model}.txt").write_text(structures.text(model))
+
+
+def test_ghostnet_v2_takes_images_of_the_size_that_it_was_made_for():
+    model = zoo.create("ghostnet_v2_1.0x", image_size=64)
+    message = r"^input: size 96x96 is not admitted: stage3\.0\.attention\.mul: the inputs must have"
+    with pytest.raises(zoo.ZooError, match=message):
+        model(torch.zeros(1, 3, 96, 96))
+    message = r"^stage9\.0\.attention\.pool: kernel_size \(=\(2, 2\)\) must fit the padded input"
+    with pytest.raises(zoo.ZooError, match=message):
+        zoo.create("ghostnet_v2_1.0x", image_size=32)

@@ -291,6 +291,35 @@ def test_images_that_are_moved_away_come_back(rng):
     assert agreement(cell, net, "numpy", rng, 8) < 5e-6
 
 
+class Resized(nn.Cell):
+    """Maps of sizes that are no multiples of one another, by each way of making them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.fc = nn.Dense(24, 5)
+
+    def construct(self, x):
+        x = self.conv(x)
+        ways = (
+            ops.interpolate(x, size=(7, 12), mode="nearest"),
+            ops.interpolate(x, size=(7, 12), mode="bilinear", align_corners=False),
+            ops.interpolate(x, size=(7, 12), mode="bilinear", align_corners=True),
+        )
+        return self.fc(ops.cat([ops.relu(way - 0.1).mean((2, 3)) for way in ways], 1))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_maps_are_made_of_other_sizes(backend, rng):
+    cell = randomized(Resized())
+    net = zoo.adopt(cell, example=(2, 3, 17, 17))
+    kinds = [node.op for node in net.graph.nodes if isinstance(node.op, operators.Upsample)]
+    assert [(op.mode, op.align_corners) for op in kinds] == [
+        ("nearest", False), ("bilinear", False), ("bilinear", True),
+    ]  # fmt: skip
+    assert agreement(cell, net, backend, rng, 17) < 5e-6
+
+
 class Plain(nn.Cell):
     def __init__(self):
         super().__init__()
@@ -340,9 +369,8 @@ def canonical(op, graph, name):
 
 
 @pytest.mark.sweep(quick=["resnet9"])
-@pytest.mark.parametrize("name", sorted({*EACH_KIND} - {"ghostnet_v2_1.0x"}))
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_our_own_networks_come_back_as_equal_graphs(name):
-    """All but GhostNetV2: what resizes a map in MINDIR files is not read yet."""
     spec = small(name)
     cell = zoo.create(spec, backend="mindspore")
     net = zoo.adopt(cell, example=(2, 3, spec.image_size, spec.image_size))

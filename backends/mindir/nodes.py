@@ -255,6 +255,7 @@ READ: dict[str, Read] = {
     "ReduceSum": _sum,
     "ResizeBilinearV2": _resize,
     "ResizeNearestNeighbor": _resize,
+    "ResizeNearestNeighborV2": _resize,
     "Softmax": _softmax,
     "SumExt": _sum,
     **FUNCTIONS,

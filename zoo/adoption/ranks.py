@@ -93,9 +93,9 @@ def _readers(graph: Graph) -> Readers:
     """Return what reads each node; the network's outputs are read by something else as well."""
     readers: Readers = {node.name: [] for node in graph.nodes}
     for node in graph.nodes:
-        for name in set(node.inputs) & set(readers):
+        for name in readers.keys() & node.inputs:
             readers[name].append(node)
-    for name in set(graph.outputs) & set(readers):
+    for name in readers.keys() & graph.outputs:
         readers[name].append(Node("", GlobalAvgPool2d(), (name,)))
     return readers
 

@@ -102,13 +102,14 @@ def _readers(graph: Graph) -> Readers:
 
 def _is_row(node: Node, readers: Readers, shapes: dict[str, Shape]) -> bool:
     """Return whether a value has one axis, and is normed along it to be made a row."""
-    images, *rest, row = shapes[node.name]
+    made, read = shapes[node.name], shapes[node.inputs[0]]
     return (
-        set(rest) <= {1}
-        and images == shapes[node.inputs[0]][0]
+        len(made) > 1
+        and set(made[1:-1]) <= {1}
+        and made[:1] == read[:1]
         and all(
             isinstance(norm.op, LayerNorm)
-            and norm.op.normalized_shape == (row,)
+            and norm.op.normalized_shape == made[-1:]
             and all(isinstance(reader.op, Flatten) for reader in readers[norm.name])
             for norm in readers[node.name]
         )

@@ -233,7 +233,11 @@ from pathlib import Path
 from fuzzing.child import judged
 from fuzzing.doors import read_adopted
 read_adopted(Path(sys.argv[1]))
-print(json.dumps([judged(read_adopted, Path(path))[:2] for path in sys.argv[2:]]))
+def verdict(path):
+    found = judged(read_adopted, path)[:2]
+    # A neighbor that is busy may make the processor's seconds long: what is slow is so twice.
+    return found if found[0] != "failed" else judged(read_adopted, path)[:2]
+print(json.dumps([verdict(Path(path)) for path in sys.argv[2:]]))
 """
 
 

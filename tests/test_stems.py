@@ -23,34 +23,27 @@ from zoo.families.registry import FAMILIES, base_model, family_type, kinds
 from zoo.families.stems import LEFT_OUT, StemConventions, strides, with_stem_of
 
 SIZES = {"imagenet": 224, "tiny": 64, "cifar": 32}
-# Of each stem, the kernel of the first convolution. ResNets' 7×7 and ShuffleNet V1's 3×3 are
-# other ones where nothing halves, and ConvNeXt's patch is as large as its stride.
-KERNELS = {
+# Of each stem, the kernel of the first convolution, where it is not always 3×3. ResNets' 7×7 and
+# ShuffleNet V1's 3×3 are other ones where nothing halves, and ConvNeXt's patch is as large as its
+# stride.
+OTHER_KERNELS = {
     "shufflenet_v1_0.5x_g3": (3, 3, 1),
-    "shufflenet_v2_0.5x": (3, 3, 3),
-    "se_shufflenet_v2_164": (3, 3, 3),
-    "shufflenet_v2_plus_small": (3, 3, 3),
-    "shufflenet_v2_large": (3, 3, 3),
     "resnet18": (7, 7, 3),
     "resnet50": (7, 7, 3),
-    "mobilenet_v1_0.25x": (3, 3, 3),
-    "mobilenet_v2_0.35x": (3, 3, 3),
-    "mobilenet_v3_large_0.75x": (3, 3, 3),
-    "mobilenet_v3_small_1.0x": (3, 3, 3),  # whose first unit halves
-    "mobilenet_v4_conv_small_0.5x": (3, 3, 3),
-    "mobilenet_v4_conv_medium_1.0x": (3, 3, 3),
-    "mnasnet_0.5x": (3, 3, 3),
-    "mnasnet_a1_0.5x": (3, 3, 3),
-    "ghostnet_0.5x": (3, 3, 3),  # whose units have another layer where they halve
-    "efficientnet_b0": (3, 3, 3),
-    "efficientnet_lite0": (3, 3, 3),
     "squeezenet1_0": (7, 7, 7),
-    "squeezenet1_1": (3, 3, 3),
     "densenet121": (7, 7, 3),
-    "regnet_x_200mf": (3, 3, 3),
-    "regnet_x_400mf_tv": (3, 3, 3),  # whose first unit makes as many channels as it reads
     "convnext_atto": (4, 2, 1),
 }
+NAMES = (
+    *OTHER_KERNELS,
+    "shufflenet_v2_0.5x", "se_shufflenet_v2_164", "shufflenet_v2_plus_small", "shufflenet_v2_large",
+    "mobilenet_v1_0.25x", "mobilenet_v2_0.35x",
+    "mobilenet_v3_large_0.75x", "mobilenet_v3_small_1.0x",  # whose first unit halves
+    "mobilenet_v4_conv_small_0.5x", "mobilenet_v4_conv_medium_1.0x",
+    "mnasnet_0.5x", "mnasnet_a1_0.5x", "efficientnet_b0", "efficientnet_lite0", "squeezenet1_1",
+    "ghostnet_0.5x",  # whose units have another layer where they halve
+    "regnet_x_200mf", "regnet_x_400mf_tv",  # whose first unit makes as many channels as it reads
+)  # fmt: skip
 WITHOUT = {"resnet9", "vgg", "graph"}
 # Of the first network of each family, as before there were stems: files state them.
 HASHES = {
@@ -91,20 +84,20 @@ def last_side(spec):
 
 def test_every_family_is_here():
     has = {f for f in FAMILIES if hasattr(family_type(f).conventions_type, "stem")}
-    assert has == {zoo.spec(name).family for name in KERNELS} == {*FAMILIES} - WITHOUT
+    assert has == {zoo.spec(name).family for name in NAMES} == {*FAMILIES} - WITHOUT
     for family in has:
         hints = typing.get_type_hints(family_type(family).conventions_type)
         assert typing.get_args(hints["stem"]) == tuple(SIZES) == tuple(LEFT_OUT)
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_stem_leaves_out_the_first_halvings(name):
     specs = {stem: with_stem(name, stem) for stem in SIZES}
     first = {
         stem: next(n.op for n in spec.graph.nodes if isinstance(n.op, Conv2d))
         for stem, spec in specs.items()
     }
-    assert tuple(op.kernel_size[0] for op in first.values()) == KERNELS[name]
+    assert tuple(op.kernel_size[0] for op in first.values()) == OTHER_KERNELS.get(name, (3, 3, 3))
     if zoo.spec(name).family == "squeezenet":  # it halves four times, and pads less
         sides = {"squeezenet1_0": (13, 7, 6), "squeezenet1_1": (13, 7, 7)}[name]
     else:
@@ -207,7 +200,7 @@ def test_what_is_no_stem_is_refused(name, options, message):
     assert str(error.value).startswith(message)
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_shapes_of_weights_tell_the_network_and_what_is_known_its_stem(name):
     for stem in ("tiny", "cifar"):
         spec = with_stem(name, stem, num_classes=10)

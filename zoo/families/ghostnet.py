@@ -18,7 +18,7 @@ from zoo.arch.later import LATER
 from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive, require_rows
 from zoo.errors import SpecError
-from zoo.families.inverted import UnitsSpec, divisible, stem
+from zoo.families.inverted import UnitsSpec, classifier, depthwise, divisible, stem
 from zoo.families.stages import require_flags, require_units
 from zoo.families.stems import StemConventions
 
@@ -133,9 +133,7 @@ class GhostNetSpec(UnitsSpec):
             x = g.relu(g.conv_bn(x, self.last_channels))
         x = g.conv(g.global_avg_pool(x), self.hidden_channels, bias=True, name="hidden")
         x = g.flatten(g.relu(x))
-        if self.dropout:
-            x = g.dropout(x, self.dropout)
-        return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
+        return g.build(classifier(g, x, self, self.dropout))
 
     def _unit(
         self, g: GraphBuilder, x: str, flat: int, kernel_size: int, stride: int, *, halves: bool
@@ -187,8 +185,7 @@ def _attention(g: GraphBuilder, x: str, y: str) -> str:
 
 def _depthwise(g: GraphBuilder, x: str, kernel_size: int, stride: int) -> str:
     with g.scope("depthwise"):
-        groups = g.channels(x)
-        return g.conv_bn(x, groups, kernel_size=kernel_size, stride=stride, groups=groups)
+        return depthwise(g, x, kernel_size, stride)
 
 
 def _spec(width: float, *, attention: bool = False) -> Spec:

@@ -180,6 +180,12 @@ def stem(g: GraphBuilder, spec: UnitsSpec, activation: Add, padding: Padding | N
         return activation(g.conv_bn(g.input, spec.stem_channels, kernel_size=3, **own))
 
 
+def depthwise(g: GraphBuilder, x: str, kernel_size: int, stride: int) -> str:
+    """Add a convolution of each channel by itself, and a batch norm."""
+    channels = g.channels(x)
+    return g.conv_bn(x, channels, kernel_size=kernel_size, stride=stride, groups=channels)
+
+
 def unit(
     g: GraphBuilder,
     x: str,
@@ -227,7 +233,11 @@ def unit(
 
 def head(g: GraphBuilder, x: str, spec: Spec, dropout: float) -> str:
     """Add mean, dropout and classifier."""
-    x = g.flatten(g.global_avg_pool(x))
+    return classifier(g, g.flatten(g.global_avg_pool(x)), spec, dropout)
+
+
+def classifier(g: GraphBuilder, x: str, spec: Spec, dropout: float) -> str:
+    """Add dropout and classifier."""
     if dropout:
         x = g.dropout(x, dropout)
     bias = spec.conventions.classifier_bias

@@ -11,7 +11,7 @@ from zoo.arch.builder import GraphBuilder
 from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, Spec, require_positive
-from zoo.families.inverted import RowsSpec, divisible, padded, stem, unit
+from zoo.families.inverted import RowsSpec, classifier, divisible, padded, stem, unit
 from zoo.families.stages import require_flags, require_units
 from zoo.families.stems import StemConventions
 
@@ -139,9 +139,7 @@ class MobileNetV3Spec(RowsSpec):
         else:
             x = g.linear(g.flatten(x), self.hidden_channels, bias=True, name="hidden")
             x = g.hard_swish(x)
-        if self.dropout:
-            x = g.dropout(x, self.dropout)
-        return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
+        return g.build(classifier(g, x, self, self.dropout))
 
 
 def _gate(g: GraphBuilder, x: str) -> str:

@@ -15,7 +15,7 @@ from zoo.arch.graph import Graph
 from zoo.arch.operator import Shape
 from zoo.arch.spec import Conventions, require_positive
 from zoo.errors import SpecError
-from zoo.families.inverted import UnitsSpec, divisible, stem
+from zoo.families.inverted import UnitsSpec, classifier, depthwise, divisible, stem
 from zoo.families.stages import require_entries, require_units
 from zoo.families.stems import StemConventions
 
@@ -164,9 +164,7 @@ class MobileNetV4Spec(UnitsSpec):
         with g.scope("hidden"):
             x = g.relu(g.conv_bn(x, self.hidden_channels))
         x = g.flatten(x)
-        if self.dropout:
-            x = g.dropout(x, self.dropout)
-        return g.build(g.linear(x, self.num_classes, bias=c.classifier_bias, name="classifier"))
+        return g.build(classifier(g, x, self, self.dropout))
 
     def _unit(self, g: GraphBuilder, x: str, flat: int, stride: int) -> str:
         """Add a unit; what it read is added where that has the same shape."""
@@ -181,20 +179,15 @@ class MobileNetV4Spec(UnitsSpec):
         else:
             if start:
                 with g.scope("start"):
-                    y = _depthwise(g, y, start, 1 if kernel else stride)
+                    y = depthwise(g, y, start, 1 if kernel else stride)
             with g.scope("expand"):
                 y = g.relu(g.conv_bn(y, expanded))
             if kernel:
                 with g.scope("depthwise"):
-                    y = g.relu(_depthwise(g, y, kernel, stride))
+                    y = g.relu(depthwise(g, y, kernel, stride))
         with g.scope("project"):
             y = g.conv_bn(y, channels)
         return g.add(x, y) if stride == 1 and g.channels(x) == channels else y
-
-
-def _depthwise(g: GraphBuilder, x: str, kernel_size: int, stride: int) -> str:
-    groups = g.channels(x)
-    return g.conv_bn(x, groups, kernel_size=kernel_size, stride=stride, groups=groups)
 
 
 def _spec(

@@ -21,9 +21,8 @@ os.environ.setdefault("MS_OM_PATH", str(Path(tempfile.gettempdir()) / "zoo-tests
 # Each of the two workers (Makefile) keeps to one core: PyTorch's threads wait for each other
 # busily, and one that has to share its core holds up the others by orders of magnitude.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Importing MindSpore asks for Protobuf's implementation in Python, here and in every process that is
-# started from here, unless one was chosen: how fast ONNX files are read would depend on the order
-# of tests, by a factor of up to 50.
+# Importing MindSpore asks for Protobuf's implementation in Python, here and in processes started
+# from here, unless one was chosen: how fast ONNX files are read would depend on the order of tests.
 os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "upb")
 
 FRAMEWORKS = ("torch", "mindspore")
@@ -83,8 +82,8 @@ def pytest_configure(config):
 
 
 def examples(count):
-    """Return how many examples hypothesis draws: in `make test` a fifth, where each is costly."""
-    return max(3, count // 5) if Tier.quick else count
+    """Return how many examples hypothesis draws: in `make test` a tenth, where each is costly."""
+    return max(3, count // 10) if Tier.quick else count
 
 
 COLLECTED = pytest.StashKey[list[pytest.Item]]()

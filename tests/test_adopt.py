@@ -425,6 +425,7 @@ PUBLISHED = (
 )  # fmt: skip
 
 
+@pytest.mark.sweep(quick=["squeezenet1_1"])
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in PUBLISHED)]
 )

@@ -185,6 +185,7 @@ def test_a_layer_is_the_operators_that_it_is(name, net):
     assert [n.op for n in net.graph.nodes if n.name in names] == ROWS[name][1]
 
 
+@pytest.mark.sweep(quick=["torch"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_all_of_them_agree_with_the_module(backend, theirs, net, rng):
     assert agreement(theirs, net, backend, rng, SIZE) < 5e-6

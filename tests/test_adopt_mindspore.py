@@ -136,6 +136,7 @@ def agreement(cell, net, backend, rng, size=SIZE):
     return np.abs(found - wanted).max() / np.abs(wanted).max()
 
 
+@pytest.mark.sweep(quick=["torch", "mindspore"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_backend_computes_what_the_cell_does(backend, theirs, net, rng):
     assert agreement(theirs, net, backend, rng) < 5e-6
@@ -252,6 +253,7 @@ class Written(nn.Cell):
         return self.fc((x + ops.gelu(y, approximate="tanh")).mean((2, 3)))
 
 
+@pytest.mark.exhaustive
 def test_onnx_files_that_mindspore_writes(tmp_path, rng):
     cell = randomized(Written()).set_train(False)
     x = rng.standard_normal((2, 3, SIZE, SIZE)).astype(np.float32)
@@ -481,6 +483,7 @@ def other_momentum(theirs):
     theirs.body[0].bn.bn_train = ops.BatchNorm(is_training=True, epsilon=1e-3, momentum=0.1)
 
 
+@pytest.mark.sweep(quick=["other_forward*"])
 @pytest.mark.parametrize(
     ("change", "level", "name"),
     [
@@ -570,6 +573,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.sweep(quick=["control flow", "what is unknown*"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_operator_is_is_told(name):
     make, message = REFUSED[name]

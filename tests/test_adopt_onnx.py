@@ -32,7 +32,7 @@ QUICK = [
 ]  # fmt: skip
 
 
-@pytest.mark.sweep(quick=QUICK)
+@pytest.mark.sweep(quick=["shufflenet_v1_0.5x_g3-split", "resnet9-*"])
 @pytest.mark.parametrize("group_conv", ["native", "split"])
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_what_we_export_comes_back_as_an_equal_graph(name, group_conv, tmp_path):

@@ -170,7 +170,7 @@ def drawn(make):
     return module
 
 
-@pytest.mark.sweep(quick=["*-torch", "*-onnx", "ViT-mindspore"])
+@pytest.mark.sweep(quick=["*-torch", "*-onnx"])
 @pytest.mark.parametrize("backend", ["torch", "numpy", "onnx", "openvino", "mindspore"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_tokens_computes_what_it_did(name, backend, rng):

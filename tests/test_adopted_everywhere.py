@@ -273,6 +273,7 @@ class Named(nn.Module):
         return x
 
 
+@pytest.mark.sweep(quick=["net", "none", "3d net"])
 @pytest.mark.parametrize("called", ["net", "nn", "none", "3d net", 'a"""b\n\\', "Ü", "f"])
 def test_networks_are_called_as_they_like(called, tmp_path):
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()).eval()

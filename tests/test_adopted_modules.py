@@ -290,6 +290,7 @@ class Lstm(nn.Module):
         return self.lstm(x.flatten(2).transpose(1, 2))[0].mean(1).cos()
 
 
+@pytest.mark.exhaustive
 def test_what_a_refused_call_hands_on_is_not_told_again():
     with pytest.raises(zoo.AdoptionError) as caught:
         zoo.adopt(Lstm(), example=(2, 3, SIZE, SIZE))

@@ -33,6 +33,7 @@ def complaints(file):
     return done.stdout if done.returncode else ""
 
 
+@pytest.mark.sweep(quick=["mnasnet0_5"])
 @pytest.mark.parametrize("name", LINES)
 def test_it_is_the_network_and_short(name, tmp_path, rng):
     with warnings.catch_warnings():
@@ -131,6 +132,7 @@ SCOPES = {
 }  # fmt: skip
 
 
+@pytest.mark.sweep(quick=["*-torch"])
 @pytest.mark.parametrize("backend", ["torch", "mindspore"])
 @pytest.mark.parametrize("rows", SCOPES.values(), ids=SCOPES)
 def test_a_node_may_be_a_scope(backend, rows, rng):

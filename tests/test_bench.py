@@ -50,6 +50,7 @@ def work(tmp_path):
     return prepare(folder, zoo.spec(NAME, image_size=32), None, seed=0)
 
 
+@pytest.mark.exhaustive
 def test_a_benchmark_of_two_engines(tmp_path):
     report = zoo.benchmark(
         NAME, backends=["torch", "numpy"], batches=[1], seconds=0.05, threads=1, image_size=32

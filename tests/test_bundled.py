@@ -37,7 +37,7 @@ def test_the_box_holds_what_the_catalog_lists_and_cards():
         assert hashlib.sha256(file.read_bytes()).hexdigest() == entry.sha256
 
 
-@pytest.mark.sweep(quick=["*0.5x_g3_cifar-*"])
+@pytest.mark.sweep(quick=["*0.5x_g3_cifar-numpy", "*0.5x_g3_cifar-torch", "*0.5x_g3_cifar-onnx"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", NAMES)
 def test_trained_weights_are_the_same_function_on_every_backend(name, backend, monkeypatch, rng):
@@ -53,7 +53,7 @@ def test_trained_weights_are_the_same_function_on_every_backend(name, backend, m
     assert relative_maximum(initial, expected) > 0.1
 
 
-@pytest.mark.sweep(quick=["*0.5x*"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("entry", BOXED, ids=NAMES)
 def test_trained_weights_see_real_images_as_the_card_says(entry):
     if not os.environ.get("ZOO_DATA"):

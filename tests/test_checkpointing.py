@@ -123,6 +123,7 @@ def test_scripts_and_recordings_of_a_checkpointed_model():
             assert torch.equal(found(x), model(x))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 def test_a_compiled_model_is_checkpointed():
     model, x = zoo.create(V2, seed=1), images(V2)
@@ -185,7 +186,7 @@ def test_cells_are_checkpointed(mode):
             assert all(np.array_equal(counted[name], moved[name]) for name in moved)
 
 
-@pytest.mark.sweep(quick=["True"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("checkpointed", [False, True])
 def test_graph_mode_computes_convolutions_again_and_batch_norms_once(checkpointed, tmp_path):
     with mindspore_mode("GRAPH_MODE") as ms:

@@ -174,6 +174,7 @@ def test_a_network_is_recognized_by_names_and_shapes(key, split):
         assert np.array_equal(found.weights[canonical], array)
 
 
+@pytest.mark.exhaustive
 def test_recognized_networks_are_named_as_in_the_catalog():
     for model in zoo.list_models():
         spec = zoo.spec(model, num_classes=5)

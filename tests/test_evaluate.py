@@ -238,6 +238,7 @@ def test_the_table_of_sources_is_complete(sources):
     assert list(sources) == KINDS
 
 
+@pytest.mark.exhaustive
 def test_what_is_kept(run, data, tmp_path):
     found = evaluate(run, split="train", backend="onnx")
     assert found.top1 == 100

@@ -190,6 +190,7 @@ def test_what_a_file_does_not_admit(tmp_path: Path) -> None:
         zoo.open_exported(tmp_path / "none.onnx")
 
 
+@pytest.mark.sweep(quick=["onnx"])
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_models_of_a_run_time(backend: str, images: np.ndarray, randomized: dict) -> None:
     model = zoo.create(SMALL, backend=backend, weights=randomized)

@@ -31,6 +31,7 @@ def test_channels_and_strides_are_told_by_the_spec(name):
         assert feature.size == (zoo.spec(name).image_size // stride,) * 2
 
 
+@pytest.mark.sweep(quick=["shufflenet_v2_0.5x-*"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["shufflenet_v1_0.5x_g3", "shufflenet_v2_0.5x"])
 def test_every_backend_hands_them_out(name, backend, rng, graph_mode):
@@ -57,6 +58,7 @@ def test_other_zoos_names():
         zoo.spec("shufflenet_v2_x1_")
 
 
+@pytest.mark.exhaustive
 def test_dropout_does_not_stand_in_the_way_of_a_proof():
     report = zoo.parity(
         "shufflenet_v2_0.5x", backends=["torch"], level="gradients", image_size=64, dropout=0.2

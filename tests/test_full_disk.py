@@ -68,6 +68,7 @@ def read_only(patch: pytest.MonkeyPatch) -> Iterator[str]:
         yield os.strerror(errno.EROFS)
 
 
+@pytest.mark.sweep(quick=["save-*", "export-*", "convert-*", "download-*"])
 @pytest.mark.parametrize("disk", [full, read_only], ids=["full", "read-only"])
 @pytest.mark.parametrize("writer", ALL)
 def test_the_old_file_is_kept(

@@ -20,12 +20,12 @@ from zoo.errors import WeightsError, ZooError
 
 FEW = {"weights": 60, "run": 60, "exported": 60, "resume": 3, "mindir": 150}
 """Cases of the doors that take milliseconds."""
-SLOW = pytest.mark.exhaustive
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=SLOW if n == "resume" else ()) for n in DOORS]
+@pytest.mark.sweep(
+    quick=["weights", "safetensors", "torch", "onnx", "recipe", "run", "png", "zip", "mindir"]
 )
+@pytest.mark.parametrize("name", DOORS)
 def test_what_is_damaged_is_read_or_refused(name):
     cases = FEW.get(name, 300)
     result = fuzz.run(name, cases, seed=1)
@@ -129,6 +129,7 @@ def is_deaf(_):
     time.sleep(60)
 
 
+@pytest.mark.sweep(quick=["leaks*", "asks-*", "computes*", "crashes*"])
 @pytest.mark.parametrize(
     ("reader", "why"),
     [
@@ -177,6 +178,7 @@ def test_samples_that_are_not_read_are_the_fuzzers_fault():
         fuzz.run("npz", 1, valid=[b"no file"])
 
 
+@pytest.mark.exhaustive
 def test_the_command_goes_on_where_it_was(tmp_path):
     out = tmp_path / "x.json"
     command = [sys.executable, fuzz.__file__, "--door", "spec", "--first", "3", "--json", str(out)]

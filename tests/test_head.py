@@ -157,7 +157,7 @@ def test_every_network_is_features_and_head(name):
     assert model.num_classes == len(model.get_classifier().weight) == 12
 
 
-@pytest.mark.sweep(quick=["resnet9"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["resnet9", V2, V2_PLUS])
 def test_cells_are_features_and_head(name, graph_mode):
     import mindspore as ms

@@ -107,7 +107,7 @@ PASSES = (
 )
 
 
-@pytest.mark.sweep(quick=["*v2_1.0x_cifar"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "name", ["shufflenet_v1_1.0x_g3_cifar", "shufflenet_v2_1.0x_cifar", "shufflenet_v2_plus_small"]
 )
@@ -125,6 +125,7 @@ def test_passes_keep_the_function_in_every_order(name: str) -> None:
         assert difference(value, exact) <= EXACT, [p.__name__ for p in order]
 
 
+@pytest.mark.sweep(quick=["shufflenet_v1_0.5x_g3_cifar-*"])
 @pytest.mark.parametrize("rewrite", PASSES, ids=lambda rewrite: rewrite.__name__)
 @pytest.mark.parametrize("name", ["shufflenet_v1_0.5x_g3_cifar", "shufflenet_v2_plus_small"])
 def test_weights_of_some_parameters_become_some_of_the_weights(name: str, rewrite: Rewrite) -> None:
@@ -193,7 +194,9 @@ def test_dead_nodes_go_and_outputs_stay() -> None:
     assert remove_dead_nodes(part)[0] == part
 
 
-@pytest.mark.sweep(quick=["shufflenet_v2_0.5x_cifar-native-*"])
+@pytest.mark.sweep(
+    quick=["shufflenet_v2_0.5x_cifar-native-torch", "shufflenet_v2_0.5x_cifar-native-onnx"]
+)
 @pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("group_conv", ["native", "split"])
 @pytest.mark.parametrize("name", ["shufflenet_v1_1.0x_g3_cifar", "shufflenet_v2_0.5x_cifar"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from trainer_material import small_batches, small_network, small_recipe
 
 import backends
@@ -24,6 +25,7 @@ def everything(engine, seed):
     return [*found, trainer.weights(), *trainer.slots().values()]
 
 
+@pytest.mark.exhaustive
 def test_what_is_kept_computes_with_the_weights_that_it_is_given():
     from backends.mindspore.run import keep_compiled
 

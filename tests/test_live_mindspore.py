@@ -107,6 +107,7 @@ def test_several_networks_in_one_cell():
         zoo.get_weights(nn.Dense(2, 2))
 
 
+@pytest.mark.exhaustive
 def test_modes_are_as_they_were_after_a_look(rng):
     from backends.mindspore.observe import observe
 

@@ -39,6 +39,7 @@ def of(report, measure):
     return next(f for f in report.findings if "live" in f.backend and f.measure == measure)
 
 
+@pytest.mark.sweep(quick=["torch", "onnx"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_model_as_it_was_made_is_proven(case, backend):
     live = zoo.create(NAME, backend=backend, weights=case.weights[False])
@@ -99,6 +100,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.sweep(quick=["a forward of the user*"])
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_what_changes_values_is_named(case, model, mistake):
     live = copy.deepcopy(model)

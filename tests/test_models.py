@@ -205,6 +205,7 @@ def test_torch_distributed(x, tmp_path):
     assert all(np.array_equal(first[n], second[n]) for n in first)
 
 
+@pytest.mark.exhaustive
 def test_mindspore_models_are_ordinary_cells(x):
     import mindspore as ms
 
@@ -224,6 +225,7 @@ def test_mindspore_models_are_ordinary_cells(x):
     ms.set_context(mode=ms.PYNATIVE_MODE)
 
 
+@pytest.mark.exhaustive
 def test_the_mindspore_fast_path_says_so_and_can_be_switched_off():
     import os
     import subprocess
@@ -314,6 +316,7 @@ def test_models_of_others_are_refused():
             zoo.get_weights(stranger)
 
 
+@pytest.mark.sweep(quick=["torch"])
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_gradients_flow_on_a_split_model(name, x):
     graph = FEW.graph

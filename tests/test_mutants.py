@@ -103,6 +103,7 @@ def require_seen_and_named(verdicts):
     assert all(v.note for v in equivalent)
 
 
+@pytest.mark.exhaustive
 def test_every_mutant_of_values_is_seen_and_named(workbench):
     verdicts = judged(workbench, "numpy")
     assert len(verdicts) > 350
@@ -117,10 +118,10 @@ def test_every_mutant_of_gradients_and_training_is_seen_and_named(workbench):
     require_seen_and_named(verdicts)
 
 
-SAMPLES = {"torch": 60, "mindspore": 10, "onnx": 20, "openvino": 12}
+SAMPLES = {"numpy": 60, "torch": 60, "mindspore": 10, "onnx": 20, "openvino": 12}
 
 
-@pytest.mark.sweep(quick=["torch"])
+@pytest.mark.sweep(quick=["numpy"])
 @pytest.mark.parametrize("backend", [name for name in SAMPLES if name in BACKENDS])
 def test_some_mutants_on_each_backend(workbench, backend):
     require_seen_and_named(judged(workbench, backend, SAMPLES[backend]))
@@ -181,6 +182,7 @@ def test_suspects_of_a_gradient_are_the_nearest_parameters(workbench):
     assert suspects_of_gradients(graph, "mixed.bn") == {"mixed.bn", "mixed.conv"}
 
 
+@pytest.mark.exhaustive
 def test_a_sample_is_the_same_every_time(workbench):
     first, again = (tasks(workbench.graph, ["torch"], "first", 20) for _ in range(2))
     assert [t[1].key for t in first] == [t[1].key for t in again]
@@ -189,6 +191,7 @@ def test_a_sample_is_the_same_every_time(workbench):
     assert {t[1].key for t in first} <= more
 
 
+@pytest.mark.exhaustive
 def test_doubters_are_shown(monkeypatch):
     command = [
         "parity", "shufflenet_v2_0.5x_cifar", "--backends", "numpy", "--level", "forward",
@@ -206,6 +209,7 @@ def test_doubters_are_shown(monkeypatch):
     assert done.exit_code == 3
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_was_ended_goes_on(tmp_path):
     out, checkpoint = tmp_path / "mutants.json", tmp_path / "mutants.jsonl"
     script = Path(__file__).parents[1] / "benchmarks" / "mutants.py"

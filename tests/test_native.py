@@ -66,7 +66,7 @@ COPIES = {
 }
 
 
-@pytest.mark.sweep(quick=["*v2_0.5x_cifar', {})-*", "*-jit.script", "*plus_small*-export"])
+@pytest.mark.sweep(quick=["*v2_0.5x_cifar', {})-*"])
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("way", COPIES)
 def test_what_pytorch_makes_of_a_model_computes_the_same_bits(form, way):
@@ -86,6 +86,7 @@ def test_names_are_those_of_the_graph(name):
     assert not any(isinstance(m, torch.fx.GraphModule) for m in model.modules())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("conventions", ["mindcv", "megvii"])
 def test_one_recording_serves_images_of_all_sizes(conventions):
@@ -277,6 +278,7 @@ def test_a_layer_and_a_scope_of_one_name_are_refused():
         backends.load("torch").build(Graph(4, (5, 5), rows, ("a",)))
 
 
+@pytest.mark.sweep(quick=["PYNATIVE_MODE"])
 @pytest.mark.parametrize("mode", ["PYNATIVE_MODE", "GRAPH_MODE"])
 def test_cells_that_are_replaced_are_used_and_trained(mode):
     import mindspore as ms

@@ -44,6 +44,7 @@ def test_every_network_is_cut_where_its_classifier_reads(name):
     assert again.graph == whole.graph
 
 
+@pytest.mark.sweep(quick=["shufflenet_v1_0.5x_g3_cifar-*"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", [V1, V2_PLUS])
 def test_every_backend_returns_what_a_classifier_would_read(name, backend, rng, graph_mode):
@@ -66,6 +67,7 @@ def pre_logits(name):
     return zoo.spec(name).graph.by_name["classifier"].inputs[0]
 
 
+@pytest.mark.sweep(quick=["shufflenet_v1_0.5x_g3_cifar-*"])
 @pytest.mark.parametrize("suffix", ["safetensors", "pth", "ckpt", "onnx", "npz"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_files_tell_that_there_is_none(name, suffix, tmp_path):
@@ -79,6 +81,7 @@ def test_files_tell_that_there_is_none(name, suffix, tmp_path):
         assert torch.equal(zoo.load(tmp_path / f"bare.{suffix}").eval()(x), model(x))
 
 
+@pytest.mark.sweep(quick=["shufflenet_v2_0.5x_cifar"])
 @pytest.mark.parametrize("name", [*FAMILIES, "shufflenet_v1_1.0x_g8", "shufflenet_v2_50"])
 def test_files_that_do_not_tell_are_believed_where_none_is_expected(name, tmp_path):
     model = bare(name)
@@ -141,7 +144,7 @@ def test_conversions(tmp_path):
     assert zoo.load_weights(tmp_path / "cut.pth").spec == done.spec
 
 
-@pytest.mark.sweep(quick=["*-forward"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("names", "level"),
     [(["torch", "onnx", "openvino"], "forward"), (["torch", "mindspore"], "gradients")],

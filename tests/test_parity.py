@@ -46,9 +46,7 @@ def test_forward_of_a_network_of_each_kind(name):
     assert all(len(f.errors) == len(zoo.spec(name).graph.nodes) for f in rows)
 
 
-@pytest.mark.sweep(
-    quick=["resnet9", "densenet*", "ghost*", "mobilenet_v2*", "regnet*", "shufflenet_v1*"]
-)
+@pytest.mark.sweep(quick=["resnet9", "mobilenet_v2*", "shufflenet_v1*"])
 @pytest.mark.parametrize("name", SHORT)
 def test_forward_of_a_short_network_of_each_kind(name):
     names = all_but_coarse(name, "mobilenet_v3")
@@ -56,7 +54,7 @@ def test_forward_of_a_short_network_of_each_kind(name):
     assert report.passed, str(report)
 
 
-@pytest.mark.sweep(quick=["native-mindcv"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("preset", ["mindcv", "paper", "mindspore_tutorial", "kuangliu"])
 @pytest.mark.parametrize("form", ["native", "split"])
 def test_forward_of_every_preset(preset, form):

@@ -43,6 +43,7 @@ def files(tmp_path_factory):
 KNOWN = {"megvii": MEGVII, "mindcv": IMAGENET, "zoo": None}
 
 
+@pytest.mark.sweep(quick=["mindcv"])
 @pytest.mark.parametrize("dialect", KNOWN)
 def test_files_and_models_made_with_them_know(dialect, files):
     found = zoo.load_weights(files[dialect])

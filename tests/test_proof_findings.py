@@ -380,6 +380,7 @@ def test_no_kernel_is_admitted_what_looks_like_a_fault():
     assert kernels.ordinary() < 1e-6
 
 
+@pytest.mark.exhaustive
 def test_dropout_is_looked_at_by_itself_and_left_out_beyond():
     network = {"dropout": 0.2, "num_classes": 10}
     name = "shufflenet_v2_0.5x_cifar"

@@ -77,6 +77,7 @@ def report(data, arrays, tmp_path_factory):
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_what_it_costs_is_reported(data, arrays, report):
     print(report)
     path, costs = report.path, report.costs
@@ -119,6 +120,7 @@ def test_what_it_costs_is_reported(data, arrays, report):
     assert relative_l2(file(images), exact) == pytest.approx(costs.agreement.relative_l2, rel=1e-3)
 
 
+@pytest.mark.exhaustive
 def test_images_of_another_range_cost_accuracy(data, arrays, tmp_path):
     """The negative control: ranges that are too small cut the values off."""
     report = zoo.quantize(
@@ -162,6 +164,7 @@ def test_the_calibrations_images_are_measured_on_where_there_are_no_others(data,
     assert graph.node[-1].op_type == "Gemm"
 
 
+@pytest.mark.exhaustive
 def test_what_8_bits_hurt_stays_in_float32(data, arrays, report, tmp_path):
     """One channel a thousand times the others, undone behind: the same function, and no range."""
     skewed = {name: array.copy() for name, array in arrays.items()}
@@ -199,6 +202,7 @@ def test_pads_join_the_pools_that_read_them(tmp_path, rng):
     assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
 
 
+@pytest.mark.sweep(quick=["minmax"])
 @pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
 def test_it_is_what_onnx_runtimes_tool_writes(method, tmp_path, rng):
     import onnx
@@ -293,6 +297,7 @@ def test_what_is_refused(changed, message, data, arrays, tmp_path, monkeypatch):
     assert Path("old.onnx").read_text() == "old"
 
 
+@pytest.mark.sweep(quick=["measuring"])
 @pytest.mark.parametrize("where", ["calibrating", "measuring", "writing"])
 def test_a_failure_in_the_middle_leaves_the_old_file(where, data, arrays, tmp_path, monkeypatch):
     def fail(*args, **kwargs):

@@ -26,9 +26,7 @@ from zoo.families.graph import GraphSpec
 SIZE = 64
 
 
-@pytest.mark.sweep(
-    quick=["torchvision-*x0_5-*", "pytorchcv-shufflenet_g3_wd4-*", "mindcv-*v1_g3_05-*"]
-)
+@pytest.mark.sweep(quick=["torchvision-*x0_5-*", "pytorchcv-shufflenet_g3_wd4-*"])
 @pytest.mark.parametrize(("peer", "theirs", "ours"), NETWORKS)
 def test_networks_of_code_bases(peer, theirs, ours, tmp_path):
     """As by their dialects' tables, which are not asked."""
@@ -114,6 +112,7 @@ def stranger(request):
     return module, zoo.adopt(module, example=(2, 3, SIZE, SIZE)), *UNSEEN[request.param]
 
 
+@pytest.mark.sweep(quick=["grouped"])
 def test_a_code_base_that_was_never_seen(stranger, rng):
     module, net, name, preset, permuted = stranger
     assert (net.model, net.spec.preset_name) == (name, preset)
@@ -148,6 +147,7 @@ def test_further_files_of_the_code_base(stranger, tmp_path, rng):
         zoo.load_weights(path)
 
 
+@pytest.mark.sweep(quick=["grouped"])
 def test_its_source_has_its_own_names_and_order(stranger, tmp_path):
     """So that its files load; the spec is ours all the same."""
     module, net, *_ = stranger
@@ -245,7 +245,7 @@ NEAR = {
 }
 
 
-@pytest.mark.sweep(quick=["grouped-activation-*", "halved-epsilon-*"])
+@pytest.mark.sweep(quick=["halved-epsilon-stage2.1.expand.bn"])
 @pytest.mark.parametrize(
     ("make", "mistake", "told"),
     [

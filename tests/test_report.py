@@ -60,6 +60,7 @@ def figures(monkeypatch):
 # ── Plots ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sweep(quick=["25"])
 @pytest.mark.parametrize("classes", [2, 25, 26, 200])
 def test_confusion_matrices(classes, figures, rng):
     confusion = rng.integers(0, 3, (classes, classes)) + 20 * np.eye(classes, dtype=int)
@@ -175,6 +176,7 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
+@pytest.mark.exhaustive
 def test_the_page_of_a_run(run, data, tmp_path):
     path = report(run, tmp_path / "page.html", backend="onnx", batch_size=5, train_images=10)
     page = Page(path)

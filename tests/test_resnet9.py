@@ -83,6 +83,7 @@ def test_published_count():
     assert zoo.cost(SPEC).params == sum(p.numel() for p in Described().parameters())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("dialect", "dropout"), [("jovian", ()), ("jovian_dropout", (nn.Dropout(0.2),))]
 )
@@ -106,6 +107,7 @@ def test_files_of_the_tutorial(dialect, dropout, x, graph_mode, tmp_path):
     assert np.array_equal(run(again.eval(), x), expected)
 
 
+@pytest.mark.sweep(quick=["torch"])
 @pytest.mark.parametrize("backend", FRAMEWORKS)
 def test_gradients_are_those_of_the_description(backend, work):
     x, canonical, net = work
@@ -124,6 +126,7 @@ def test_gradients_are_those_of_the_description(backend, work):
     assert max(each_relative_l2(found, exact).values()) < 1e-5
 
 
+@pytest.mark.sweep(quick=["numpy", "torch"])
 @pytest.mark.parametrize("backend", ["numpy", *FRAMEWORKS])
 def test_batch_statistics_are_those_of_the_description(backend, work):
     x, canonical, net = work

@@ -97,6 +97,7 @@ def theirs(tmp_path):
     return spec, net, zoo.load_weights(tmp_path / "theirs.pth", model=spec)
 
 
+@pytest.mark.exhaustive
 def test_a_file_of_theirs_computes_what_it_did(theirs, rng):
     spec, net, found = theirs
     assert (found.spec, found.dialect) == (spec, "megvii")

@@ -176,6 +176,7 @@ def test_neither_taken_for_a_v2_nor_a_v2_for_it():
             )
 
 
+@pytest.mark.exhaustive
 def test_files_go_there_and_back(tmp_path, rng, graph_mode):
     spec = replace(TINY, in_channels=3)
     x = rng.standard_normal((2, 3, 64, 64)).astype(np.float32)

@@ -58,6 +58,7 @@ def test_files_of_pytorch_load_checkpoints_strictly_and_compute_the_same_bits(fo
         assert not torch.equal(written(x), model(x))
 
 
+@pytest.mark.sweep(quick=["resnet9"])
 @pytest.mark.parametrize("name", ["resnet9", "shufflenet_v2_0.5x_cifar"])
 def test_files_of_mindspore_load_checkpoints_strictly_and_compute_the_same_bits(
     name, tmp_path, graph_mode
@@ -101,6 +102,7 @@ def test_a_large_network_is_short():
     assert "ShuffleNetV2DownUnit(24, 244), *(ShuffleNetV2Unit(244) for _ in range(3))" in text
 
 
+@pytest.mark.sweep(quick=["torch"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_files_check_themselves(backend, tmp_path):
     path = zoo.write_source("resnet9", tmp_path / "net.py", backend=backend)

@@ -63,7 +63,7 @@ PROGRAM = """
 """
 
 
-@pytest.mark.sweep(quick=["few-*-call"])
+@pytest.mark.sweep(quick=["few-torch-call", "few-onnx-call", "few-numpy-call"])
 @pytest.mark.parametrize(
     ("backend", "way"), [*((b, "call") for b in BACKENDS), ("mindspore", "predict")]
 )

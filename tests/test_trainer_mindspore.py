@@ -52,6 +52,7 @@ def test_another_process_goes_on_bit_for_bit(engine, tmp_path):
     assert same(dict(np.load(tmp_path / "after.npz")), trainer.weights())
 
 
+@pytest.mark.sweep(quick=["0.6"])
 @pytest.mark.parametrize("p", [0.2, 0.6])
 def test_dropout_is_independent_draws_with_the_right_rate(graph_mode, p):
     import mindspore as ms
@@ -107,6 +108,7 @@ def test_several_dropouts_share_a_key_and_draw_each_by_itself(engine):
     assert (second != again[1]).any()
 
 
+@pytest.mark.exhaustive
 def test_float16_is_near_and_bfloat16_is_refused(engine):
     graph = small_network()
     weights, batches = small_weights(graph), small_batches(STEPS)
@@ -126,6 +128,7 @@ def test_float16_is_near_and_bfloat16_is_refused(engine):
     )
 
 
+@pytest.mark.exhaustive
 def test_a_loss_scale_saves_what_float16_would_lose(engine):
     graph = small_network()
     weights, ((images, targets),) = small_weights(graph), small_batches(1)

@@ -57,6 +57,7 @@ def whole(request, tmp_path_factory) -> tuple[str, zoo.Run]:
     )
 
 
+@pytest.mark.sweep(quick=["torch"])
 def test_a_run_leaves_its_recipe_logs_and_checkpoints(whole):
     backend, run = whole
     found = zoo.open_run(run.path)
@@ -78,6 +79,7 @@ def test_a_run_leaves_its_recipe_logs_and_checkpoints(whole):
     assert rates[-1] < 1e-3
 
 
+@pytest.mark.sweep(quick=["torch"])
 def test_what_is_saved_is_what_was_evaluated(whole):
     backend, run = whole
     test = _data(backend).test
@@ -96,6 +98,7 @@ def test_what_is_saved_is_what_was_evaluated(whole):
         assert top1 == pytest.approx(run.epochs[-1]["val_top1"]), other
 
 
+@pytest.mark.sweep(quick=["torch"])
 def test_a_run_that_is_interrupted_goes_on_bit_for_bit(whole, tmp_path, monkeypatch):
     backend, run = whole
     flags = []
@@ -158,14 +161,7 @@ WITH_EXTRAS = [("torch", extra) for extra in EXTRAS] + [
 ]
 
 
-@pytest.mark.sweep(
-    quick=[
-        "torch-accumulate+clip_norm",
-        "torch-mix+drop_last",
-        "torch-schedule+clip_value+ema",
-        "mindspore-optimizer",
-    ]
-)
+@pytest.mark.sweep(quick=["torch-*"])
 @pytest.mark.parametrize(
     ("backend", "changes"), WITH_EXTRAS, ids=[f"{b}-{'+'.join(c)}" for b, c in WITH_EXTRAS]
 )
@@ -203,7 +199,7 @@ def test_killing_a_run_at_any_moment_loses_at_most_an_epoch(tmp_path):
     )
 
 
-@pytest.mark.sweep(quick=["torch-mindspore"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("first", "second"), [BACKENDS, BACKENDS[::-1]])
 def test_a_run_goes_on_in_another_framework(first, second, tmp_path):
     # Plain steps, few of them: what differs is rounding, which grows from step to step.
@@ -451,6 +447,7 @@ def test_two_processes_train_as_one_that_accumulates(tmp_path):
     assert far(finals[0], finals[2]) > 10 * far(finals[0], finals[1])
 
 
+@pytest.mark.exhaustive
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     """The command, a real signal, and the command that it tells."""
     data = tiny_data(112, 48)

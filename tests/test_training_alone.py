@@ -69,6 +69,7 @@ def steps_of(path):
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.exhaustive
 def test_of_those_that_start_at_once_one_trains(tmp_path):
     told = together(tmp_path / "run", 3)
     assert sorted(text.partition(":")[0] for text in told) == ["done", "refused", "refused"], told

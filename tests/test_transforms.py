@@ -508,6 +508,7 @@ def test_streams_differ_and_an_order_is_a_permutation() -> None:
 # Batches: order, errors, threads.
 
 
+@pytest.mark.sweep(quick=["*-0"])
 @pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_batches_come_in_order_and_the_last_may_be_short(engine: str, workers: int) -> None:
@@ -531,6 +532,7 @@ def test_torchs_workers_are_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [round(float(batch[0, 0, 0, 0] * 255)) for batch in (here, there)] == [1, 0]
 
 
+@pytest.mark.sweep(quick=["*-0"])
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_errors_reach_the_consumer_as_they_were(engine: str, workers: int) -> None:

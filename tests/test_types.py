@@ -117,7 +117,7 @@ def mypy(environment: Path) -> dict[int, tuple[str, str]]:
     return found
 
 
-@pytest.mark.sweep(quick=["build_wheel-*"])
+@pytest.mark.sweep(quick=["build_wheel-pyright"])
 @pytest.mark.parametrize("checker", [pyright, mypy])
 def test_a_users_script(environment: Path, checker: typing.Callable) -> None:
     found = checker(environment)
@@ -130,6 +130,7 @@ def test_a_users_script(environment: Path, checker: typing.Callable) -> None:
     assert found.keys() == set(LINES)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("environment", ["build_wheel"], indirect=True)
 def test_without_the_marker_nothing_is_known(environment: Path) -> None:
     """The negative control; pyright reads packages that do not say that they are typed."""

@@ -28,7 +28,7 @@ RECORDED = {
 }
 
 
-@pytest.mark.sweep(quick=["resnet9", "*v1_0.5x_g3_cifar", "*v2_0.5x_cifar", "*plus_small"])
+@pytest.mark.sweep(quick=["shufflenet_v1_0.5x_g3_cifar", "shufflenet_v2_0.5x_cifar"])
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_classification_model(name):

@@ -51,6 +51,7 @@ def moved(cell, before):
     return all((after[n] != before[n]).any() for n in before if before[n].ndim > 1)
 
 
+@pytest.mark.sweep(quick=["shufflenet_v2_0.5x_cifar"])
 @pytest.mark.parametrize("name", [V1, V2])
 def test_mindcv_extracts_features(name):
     x, scopes = tensor(), STAGES[name]
@@ -134,6 +135,7 @@ class Users(nn.Cell):
         return ops.tanh(self.net(x) * self.scale)
 
 
+@pytest.mark.exhaustive
 def test_a_users_cell_is_copied_and_saved(tmp_path):
     users, x = Users(), tensor()
     users.net.note = ["mine"]
@@ -152,7 +154,7 @@ def test_a_users_cell_is_copied_and_saved(tmp_path):
     assert np.array_equal(twin(x).asnumpy(), expected)
 
 
-@pytest.mark.sweep(quick=["O0", "O2"])
+@pytest.mark.sweep(quick=["O2"])
 @pytest.mark.parametrize("level", ["O0", "O1", "O2", "O3"])
 def test_mixed_precision(level, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # O1 writes the code that it makes there
@@ -165,6 +167,7 @@ def test_mixed_precision(level, tmp_path, monkeypatch):
     assert error == 0 if level == "O0" else 0 < error < 0.02
 
 
+@pytest.mark.exhaustive
 def test_a_model_in_half_precision_is_trained():
     cell = made()
     before = zoo.get_weights(cell)
@@ -173,6 +176,7 @@ def test_a_model_in_half_precision_is_trained():
     assert moved(cell, before)
 
 
+@pytest.mark.exhaustive
 def test_mixed_precision_beside_the_temporary_files(monkeypatch):
     # Of a program that stands there, MindSpore imports the code of models by their folders' names.
     folder = Path(sys.modules[type(made(V1)).__module__].__file__).parents[1]

@@ -125,7 +125,18 @@ class Graph:
         Raises:
             GraphError: an operator does not admit its inputs; the message names the node.
         """
-        shapes = {INPUT: input_shape or self.input_shape}
+        asked = input_shape or self.input_shape
+        if asked != self.input_shape:
+            return self._infer(asked)
+        return dict(self._nominal_shapes)
+
+    @cached_property
+    def _nominal_shapes(self) -> Mapping[str, Shape]:
+        """What is asked for again and again; other sizes are inferred each time."""
+        return self._infer(self.input_shape)
+
+    def _infer(self, input_shape: Shape) -> dict[str, Shape]:
+        shapes = {INPUT: input_shape}
         for node in self.nodes:
             shapes[node.name] = infer(node, shapes)
         return shapes

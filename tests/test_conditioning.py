@@ -11,7 +11,7 @@ from weights import randomize
 from zoo.arch import INPUT, Graph
 from zoo.arch.builder import GraphBuilder
 from zoo.arch.operators import MaxPool2d, ReLU6
-from zoo.proof import ties
+from zoo.proof import conditioning, ties
 from zoo.proof.adequacy import coverage, gradient_gaps
 from zoo.proof.case import make_case
 from zoo.proof.conditioning import (
@@ -145,6 +145,16 @@ def test_float32_is_as_exact_as_it_can_be(case):
         found = values_of(case.graph, weights, case.images, training, "float32")
         errors = {name: relative_maximum(found[name], value) for name, value in exact.items()}
         assert max(errors.values()) < limit, max(errors, key=errors.__getitem__)
+
+
+@pytest.mark.exhaustive
+def test_no_channel_sleeps(monkeypatch):
+    """Of a GELU's hundreds, some are drawn where it is next to zero for every image."""
+    spec = zoo.spec("convnext_atto", image_size=64, stage_repeats=(1, 1, 1, 1))
+    assert gaps_of(make_case(spec.graph, seed=0, images=None, weights=None, steps=2)) == []
+    monkeypatch.setattr(conditioning, "AWAKE", 0)
+    found = gaps_of(make_case(spec.graph, seed=0, images=None, weights=None, steps=2))
+    assert {gap.node.rpartition(".")[2] for gap in found} == {"gelu"}
 
 
 def closest(graph, weights, images, training):

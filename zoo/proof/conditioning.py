@@ -26,7 +26,7 @@ import weights as arrays
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node
 from zoo.arch.head import classifier_of
-from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Linear, MaxPool2d, Mul
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, Mul
 from zoo.passes import Weights
 from zoo.proof import ties
 from zoo.proof.levers import clear, levers
@@ -48,6 +48,9 @@ other would do in its place. More would cost deep networks their precision."""
 LOGITS = 4.0
 """The deviation of all logits at most. Without norms they grow from layer to layer; a softmax that
 is saturated sends next to no gradient to most classes."""
+AWAKE = 1e-3
+"""How far apart the values of a channel behind an activation without kinks are at least, in units
+of the largest: ten times what shows (`seen.VARIES`)."""
 SMALL = 0.01
 """The running variance of one channel of each batch norm in evaluation: of a large one it hardly
 shows which eps is added. Its weight makes up for it."""
@@ -174,6 +177,8 @@ class _Walk:
             self.summands = {node.name: inputs[1]}
         if kinks := node.op.kinks:
             self._condition(node, inputs[0], kinks)
+        elif self.reach and node.op.traits.elementwise and node.op.arity == 1:
+            self._waken(node, inputs[0])
         held = {
             role: self.found[f"{node.name}.{role}"].astype(np.float64)
             for role in node.op.parameters()
@@ -222,6 +227,24 @@ class _Walk:
                 elif lever.direct and len(kinks) == 1:
                     moves[chosen] = 0
             clear(self.found, lever, own, gate, kinks, moves)
+
+    def _waken(self, node: Node, x: np.ndarray) -> None:
+        """Move to zero what an activation without kinks makes next to nothing of: GELU at -4."""
+        if isinstance(node.op, Dropout) or node.op.parameters() or x.ndim < 3:
+            return
+        for lever in levers(self.graph, node.inputs[0]):
+            seen = x
+            if isinstance(self.graph.by_name[lever.node].op, Linear):
+                seen = np.moveaxis(x, -1, 1)  # a view: what is moved is moved in place
+            own = seen[:, lever.channels]
+            if not lever.direct or own.shape[1] != len(self.found[f"{lever.node}.bias"]):
+                return
+            axes = (0, *range(2, own.ndim))
+            made = apply(node.op, [own], {}, self.training)
+            asleep = np.ptp(made, axes) < AWAKE * np.abs(made).max()
+            moves = np.where(asleep, -own.mean(axes), 0)
+            if asleep.any() and np.isfinite(apply(node.op, [np.zeros(1)], {}, False)).all():
+                shift(self.found, lever, own, moves)
 
     def _reader(self, node: Node, value: np.ndarray) -> Node | None:
         """Return the activation that reads the single values of a layer without bias, if one."""

@@ -13,6 +13,7 @@ import zoo
 from weights import initialize
 from zoo.arch import INPUT, Graph
 from zoo.arch.builder import GraphBuilder
+from zoo.arch.operators import AvgPool2d, Upsample
 from zoo.proof.adequacy import coverage, gradient_gaps
 from zoo.proof.case import make_case
 
@@ -238,6 +239,39 @@ def test_the_shift_of_a_branch_that_may_be_dropped_meets_a_batch_norm(draws):
     gaps = [str(gap) for gap in gradient_gaps(case.graph if draws else case.settled, *found)]
     missing = "branch.project.bn (training): bias: no gradient reaches it"
     assert gaps == ([missing] if draws else [])
+
+
+POOLS = {
+    "mean": (lambda g, x: avg_pool(g, x), False),
+    "mean of a border that counts": (lambda g, x: avg_pool(g, x, 1), True),
+    "mean of a border that does not": (lambda g, x: avg_pool(g, x, 1, False), False),
+    "maximum": (lambda g, x: g.max_pool(x, kernel_size=3, stride=1, padding=(1, 1, 1, 1)), False),
+    "larger": (lambda g, x: g.add_node("pool", lambda: LARGER, x), False),
+}
+LARGER = Upsample(size=None, scale_factor=(2, 2), mode="bilinear", align_corners=False)
+
+
+def avg_pool(g, x, border=0, counted=True):
+    pool = AvgPool2d(
+        kernel_size=(2, 2), stride=(2, 2), padding=(border,) * 4, ceil_mode=False,
+        count_include_pad=counted,
+    )  # fmt: skip
+    return g.add_node("pool", lambda: pool, x)
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_the_shift_of_what_is_pooled_meets_a_batch_norm(name):
+    make, reaches = POOLS[name]
+    g = GraphBuilder(3, SIZE)
+    with g.scope("stem"):
+        x = make(g, g.conv_bn(g.input, 8, kernel_size=3, stride=2))
+    with g.scope("next"):
+        x = g.relu(g.conv_bn(x, 12))
+    graph = g.build(g.linear(g.flatten(g.global_avg_pool(x)), 5, bias=True, name="classifier"))
+    case = make_case(graph, seed=0, images=None, weights=None, steps=2)
+    found = gradients(case, case.weights, case.images)
+    assert (np.abs(found[1]["stem.bn.bias"]).max() > 1e-6) == reaches
+    assert gradient_gaps(case.graph, *found) == ()
 
 
 def test_what_geometry_alone_hides_is_no_gap():

@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from zoo.arch import Graph, Node
-from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Dropout, GlobalAvgPool2d, MulScalar
+from zoo.arch.operators import (
+    Add,
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    MulScalar,
+    Upsample,
+)
 from zoo.proof.streams import of_keys
 
 ARRAY = 1e-9
@@ -87,6 +97,7 @@ def _keeps(node: Node) -> bool:
         return node.op.padding == (0, 0, 0, 0) or node.op.kernel_size == (1, 1)
     if isinstance(node.op, Dropout):
         return node.op.p == 0
-    return (
-        isinstance(node.op, Add | GlobalAvgPool2d | MulScalar) or node.op.traits.channels == "moved"
-    )
+    if isinstance(node.op, AvgPool2d):  # of which the padding counts, or does not
+        return node.op.padding == (0, 0, 0, 0) or not node.op.count_include_pad
+    kept = Add | GlobalAvgPool2d | MaxPool2d | MulScalar | Upsample
+    return isinstance(node.op, kept) or node.op.traits.channels == "moved"

@@ -229,8 +229,11 @@ class _Walk:
             clear(self.found, lever, own, gate, kinks, moves)
 
     def _waken(self, node: Node, x: np.ndarray) -> None:
-        """Move to zero what an activation without kinks makes next to nothing of: GELU at -4."""
-        if isinstance(node.op, Dropout) or node.op.parameters() or x.ndim < 3:
+        """Move to zero what an activation without kinks makes next to nothing of: GELU at -4.
+
+        Single values are left alone: a gate hardly moves from image to image, wherever it is.
+        """
+        if isinstance(node.op, Dropout) or node.op.parameters() or x.size == math.prod(x.shape[:2]):
             return
         for lever in levers(self.graph, node.inputs[0]):
             seen = x

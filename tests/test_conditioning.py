@@ -81,6 +81,16 @@ def shared() -> Graph:
     return g.build(g.linear(g.flatten(g.global_avg_pool(x)), 7, bias=True, name="classifier"))
 
 
+def strided() -> Graph:
+    """Many channels, of which a projection sees every fourth pixel, as shortcuts of ResNets do."""
+    g = GraphBuilder(3, 4)
+    with g.scope("stem"):
+        x = g.relu(g.conv_bn(g.input, 2048, kernel_size=3, stride=2))
+    with g.scope("shortcut"):
+        x = g.relu(g.conv_bn(x, 8, stride=2))
+    return g.build(g.linear(g.flatten(g.global_avg_pool(x)), 7, bias=True, name="classifier"))
+
+
 def plain() -> Graph:
     """No norms, by which values grow from layer to layer; the classifier is pooled."""
     g = GraphBuilder(3, 32)
@@ -102,8 +112,20 @@ NETWORKS = [
     (gated(), 0),
     (joined(), 0),
     (shared(), 0),
+    (strided(), 0),
 ]
-IDS = ["v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6", "gated", "joined", "shared"]
+IDS = [
+    "v1",
+    "mindcv",
+    "v2_cifar",
+    "v2_plus",
+    "resnet9",
+    "relu6",
+    "gated",
+    "joined",
+    "shared",
+    "strided",
+]
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=IDS)

@@ -50,7 +50,7 @@ def places(op: Window, size: tuple[int, ...], made: tuple[int, ...]) -> Places:
 
 @dataclass(frozen=True)
 class Sight:
-    """A convolution with a window that reads the channels of a value.
+    """A convolution with a window, or a stride, that reads the channels of a value.
 
     Attributes:
         conv: the convolution.
@@ -62,12 +62,12 @@ class Sight:
 
 
 def sights(graph: Graph, name: str) -> Iterator[Sight]:
-    """Yield the convolutions with a window that read the channels of a value."""
+    """Yield the convolutions that read the channels of a value and do not see all pixels alike."""
     for node in graph.nodes:
         if name not in node.inputs:
             continue
         if isinstance(node.op, Conv2d):
-            if node.op.kernel_size != (1, 1):
+            if (node.op.kernel_size, node.op.stride) != ((1, 1), (1, 1)):
                 yield Sight(node.op)
         elif isinstance(node.op, MaxPool2d):
             for sight in sights(graph, node.name):

@@ -228,6 +228,7 @@ BATCHES = [
     ("shufflenet_v1_0.5x_g3", 64, 4),
     ("shufflenet_v1_0.5x_g3", 32, 8),
     ("shufflenet_v2_plus_small", 224, 8),
+    ("vgg11", 224, 8),
 ]
 
 

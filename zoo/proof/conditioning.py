@@ -26,7 +26,7 @@ import weights as arrays
 from backends.numpy.operators import apply
 from zoo.arch import INPUT, Graph, Node
 from zoo.arch.head import classifier_of
-from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, Mul
+from zoo.arch.operators import Add, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mul
 from zoo.passes import Weights
 from zoo.proof import ties
 from zoo.proof.levers import clear, levers
@@ -66,6 +66,10 @@ def well_conditioned_batch(graph: Graph) -> int:
     shapes = graph.shapes()
     norms = [node.name for node in graph.nodes if isinstance(node.op, BatchNorm2d)]
     fewest = min((math.prod(shapes[name][2:]) for name in norms), default=VALUES)
+    # Of pixels that become channels, images are all that may differ: some are clipped in a few.
+    flat = [node for node in graph.nodes if isinstance(node.op, Flatten)]
+    if any(math.prod(shapes[node.inputs[0]][2:]) > 1 for node in flat):
+        return IMAGES
     # Images that are to lie in several regions must differ, which the means of two hardly do.
     if any(len(n.op.kinks) > 1 and shapes[n.name][2:] == (1, 1) for n in graph.nodes):
         return IMAGES

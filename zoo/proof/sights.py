@@ -9,8 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backends.numpy.operators import apply
-from zoo.arch import Graph
-from zoo.arch.operators import Conv2d, Dropout, MaxPool2d, Mul, Window
+from zoo.arch import Graph, Operator
+from zoo.arch.operators import (
+    AdaptiveAvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    Mul,
+    Window,
+)
 
 FEW = 256
 """Of so many values of a drawn channel, some are not clipped. An offset that sees fewer, at the
@@ -50,26 +58,29 @@ def places(op: Window, size: tuple[int, ...], made: tuple[int, ...]) -> Places:
 
 @dataclass(frozen=True)
 class Sight:
-    """A convolution with a window, or a stride, that reads the channels of a value.
+    """What reads the channels of a value, and not all of their pixels alike.
 
     Attributes:
-        conv: the convolution.
-        pools: the max pools before it.
+        conv: a convolution with a window, or a stride; a layer that reads the pixels as channels
+            has none.
+        pools: the pools before it.
     """
 
-    conv: Conv2d
-    pools: tuple[MaxPool2d, ...] = ()
+    conv: Conv2d | None
+    pools: tuple[Operator, ...] = ()
 
 
 def sights(graph: Graph, name: str) -> Iterator[Sight]:
-    """Yield the convolutions that read the channels of a value and do not see all pixels alike."""
+    """Yield what reads the channels of a value and does not see all pixels alike."""
     for node in graph.nodes:
         if name not in node.inputs:
             continue
         if isinstance(node.op, Conv2d):
             if (node.op.kernel_size, node.op.stride) != ((1, 1), (1, 1)):
                 yield Sight(node.op)
-        elif isinstance(node.op, MaxPool2d):
+        elif isinstance(node.op, Flatten):
+            yield Sight(None)
+        elif isinstance(node.op, MaxPool2d | AdaptiveAvgPool2d):
             for sight in sights(graph, node.name):
                 yield replace(sight, pools=(node.op, *sight.pools))
         elif node.op.traits.channels == "moved" or isinstance(node.op, Dropout | Mul):
@@ -86,6 +97,10 @@ def least_seen(x: np.ndarray, found: list[Sight]) -> np.ndarray:
         seen, conv = x, sight.conv
         for pool in sight.pools:
             seen = apply(pool, [seen], {}, False)
+        if conv is None:
+            if seen[0, 0].size > 1:
+                least = np.minimum(least, seen.max(0).reshape(len(least), -1).min(1))
+            continue
         made = conv.output_shape((len(seen), conv.in_channels, *seen.shape[2:]))
         for inputs, _ in places(conv, seen.shape[2:], made[2:]).values():
             own = seen[(..., *inputs)]

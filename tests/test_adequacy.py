@@ -241,22 +241,22 @@ def test_the_shift_of_a_branch_that_may_be_dropped_meets_a_batch_norm(draws):
     assert gaps == ([missing] if draws else [])
 
 
-POOLS = {
-    "mean": (lambda g, x: avg_pool(g, x), False),
-    "mean of a border that counts": (lambda g, x: avg_pool(g, x, 1), True),
-    "mean of a border that does not": (lambda g, x: avg_pool(g, x, 1, False), False),
-    "maximum": (lambda g, x: g.max_pool(x, kernel_size=3, stride=1, padding=(1, 1, 1, 1)), False),
-    "larger": (lambda g, x: g.add_node("pool", lambda: LARGER, x), False),
-}
-LARGER = Upsample(size=None, scale_factor=(2, 2), mode="bilinear", align_corners=False)
-
-
 def avg_pool(g, x, border=0, counted=True):
     pool = AvgPool2d(
         kernel_size=(2, 2), stride=(2, 2), padding=(border,) * 4, ceil_mode=False,
         count_include_pad=counted,
     )  # fmt: skip
     return g.add_node("pool", lambda: pool, x)
+
+
+LARGER = Upsample(size=None, scale_factor=(2, 2), mode="bilinear", align_corners=False)
+POOLS = {
+    "mean": (avg_pool, False),
+    "mean of a border that counts": (lambda g, x: avg_pool(g, x, 1), True),
+    "mean of a border that does not": (lambda g, x: avg_pool(g, x, 1, False), False),
+    "maximum": (lambda g, x: g.max_pool(x, kernel_size=3, stride=1, padding=(1, 1, 1, 1)), False),
+    "larger": (lambda g, x: g.add_node("pool", lambda: LARGER, x), False),
+}
 
 
 @pytest.mark.parametrize("name", POOLS)

@@ -283,7 +283,7 @@ def test_a_compiled_model_goes_on_with_its_new_classifier():
         assert compiled(x).shape == (2, 1024)
 
 
-@pytest.mark.sweep(quick=["PYNATIVE_MODE"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mode", ["PYNATIVE_MODE", "GRAPH_MODE"])
 def test_cells_get_new_classifiers(mode, tmp_path):
     import mindspore as ms

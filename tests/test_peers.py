@@ -326,9 +326,7 @@ def predict(spec, weights, x, backend):
     return backends.load(backend).predict(model, x)[0]
 
 
-@pytest.mark.sweep(
-    quick=["torchvision-*x0_5-*", "pytorchcv-shufflenet_g3_wd4-*", "mmpretrain-*widen_factor=0.5-*"]
-)
+@pytest.mark.sweep(quick=["torchvision-*x0_5-*", "pytorchcv-shufflenet_g3_wd4-*"])
 @pytest.mark.parametrize(("peer", "theirs", "ours"), NETWORKS)
 def test_side_by_side(peer, theirs, ours, rng, tmp_path):
     net = peer(theirs, ours)

@@ -211,6 +211,7 @@ def test_the_page_of_a_run(run, data, tmp_path):
     assert f"{found.loss:.4f}" not in worse.text
 
 
+@pytest.mark.exhaustive
 def test_names_are_no_markup(run, data, tmp_path):
     """The negative control of escaping: a class and a folder with tags for names."""
     evil = "<script>alert(1)</script>"

@@ -91,6 +91,13 @@ def strided() -> Graph:
     return g.build(g.linear(g.flatten(g.global_avg_pool(x)), 7, bias=True, name="classifier"))
 
 
+def flattened() -> Graph:
+    """A classifier that reads the pixels of a map one by one, as VGG's does."""
+    g = GraphBuilder(3, 28)
+    x = g.relu(g.conv(g.input, 256, kernel_size=3, stride=4, bias=True, name="conv"))
+    return g.build(g.linear(g.flatten(x), 7, bias=True, name="classifier"))
+
+
 def plain() -> Graph:
     """No norms, by which values grow from layer to layer; the classifier is pooled."""
     g = GraphBuilder(3, 32)
@@ -113,19 +120,12 @@ NETWORKS = [
     (joined(), 0),
     (shared(), 0),
     (strided(), 0),
+    (flattened(), 0),
 ]
 IDS = [
-    "v1",
-    "mindcv",
-    "v2_cifar",
-    "v2_plus",
-    "resnet9",
-    "relu6",
-    "gated",
-    "joined",
-    "shared",
-    "strided",
-]
+    "v1", "mindcv", "v2_cifar", "v2_plus", "resnet9", "relu6", "gated", "joined", "shared",
+    "strided", "flattened",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=IDS)

@@ -13,7 +13,7 @@ import zoo
 from weights import initialize
 from zoo.arch import INPUT, Graph
 from zoo.arch.builder import GraphBuilder
-from zoo.arch.operators import AvgPool2d, Upsample
+from zoo.arch.operators import AdaptiveAvgPool2d, AvgPool2d, Upsample
 from zoo.proof.adequacy import coverage, gradient_gaps
 from zoo.proof.case import make_case
 
@@ -255,8 +255,11 @@ POOLS = {
     "mean of a border that counts": (lambda g, x: avg_pool(g, x, 1), True),
     "mean of a border that does not": (lambda g, x: avg_pool(g, x, 1, False), False),
     "maximum": (lambda g, x: g.max_pool(x, kernel_size=3, stride=1, padding=(1, 1, 1, 1)), False),
+    "mean to a size": (
+        lambda g, x: g.add_node("pool", lambda: AdaptiveAvgPool2d(output_size=(4, 4)), x), False,
+    ),
     "larger": (lambda g, x: g.add_node("pool", lambda: LARGER, x), False),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", POOLS)

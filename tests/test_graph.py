@@ -131,6 +131,14 @@ def test_the_builder_names_the_node_while_it_is_written():
     assert str(error.value) == expected
 
 
+def test_shapes_are_the_callers_own():
+    graph = zoo.spec("shufflenet_v2_0.5x_cifar").graph
+    before = graph.shapes()
+    graph.shapes().clear()
+    assert graph.shapes() == before
+    assert graph.shapes((2, 3, 64, 64)) != before
+
+
 def test_outputs_are_nodes_or_scopes_and_dead_nodes_go():
     graph = zoo.spec("shufflenet_v1_1.0x_g3").graph
     part = graph.select(["stage2", "stage3.0.expand.bn"])

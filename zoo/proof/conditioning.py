@@ -250,7 +250,9 @@ class _Walk:
             made = apply(node.op, [own], {}, self.training)
             asleep = np.ptp(made, axes) < AWAKE * np.abs(made).max()
             moves = np.where(asleep, -own.mean(axes), 0)
-            if asleep.any() and np.isfinite(apply(node.op, [np.zeros(1)], {}, False)).all():
+            moved = own[:, asleep] + moves[asleep].reshape(-1, *(1,) * (own.ndim - 2))
+            # Of what is moved, a root may be none.
+            if np.isfinite(apply(node.op, [moved], {}, self.training)).all():
                 shift(self.found, lever, own, moves)
 
     def _reader(self, node: Node, value: np.ndarray) -> Node | None:

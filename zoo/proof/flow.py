@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.arch import Graph, Node
 from zoo.arch.operators import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm2d,
@@ -97,7 +98,7 @@ def _keeps(node: Node) -> bool:
         return node.op.padding == (0, 0, 0, 0) or node.op.kernel_size == (1, 1)
     if isinstance(node.op, Dropout):
         return node.op.p == 0
-    if isinstance(node.op, AvgPool2d):  # of which the padding counts, or does not
+    if isinstance(node.op, AvgPool2d):  # zeros that count at the border are no constant's
         return node.op.padding == (0, 0, 0, 0) or not node.op.count_include_pad
-    kept = Add | GlobalAvgPool2d | MaxPool2d | MulScalar | Upsample
+    kept = Add | AdaptiveAvgPool2d | GlobalAvgPool2d | MaxPool2d | MulScalar | Upsample
     return isinstance(node.op, kept) or node.op.traits.channels == "moved"

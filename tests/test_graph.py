@@ -133,7 +133,7 @@ def test_the_builder_names_the_node_while_it_is_written():
 
 def test_shapes_are_the_callers_own():
     graph = zoo.spec("shufflenet_v2_0.5x_cifar").graph
-    before = graph.shapes()
+    before = dict(graph.shapes())
     graph.shapes().clear()
     assert graph.shapes() == before
     assert graph.shapes((2, 3, 64, 64)) != before
